@@ -1,0 +1,252 @@
+"""What the front end refuses by itself, and THE table from error code to status.
+
+    CoverslipError
+    └── RequestRefused
+        ├── Malformed               malformed-request       a header, parameter or body that does not parse
+        ├── SignInNeeded            sign-in-needed          no credential, or one that is no longer good
+        ├── ForeignOrigin           foreign-origin          a browser sends a change from somebody else's page
+        ├── UploadExpired           upload-expired          there was such an upload
+        ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
+        ├── DigestMismatch          digest-mismatch         what arrived is not what was sent
+        ├── TusVersionUnknown       tus-version             not tus 1.0.0
+        ├── ContentTypeWrong        content-type            not a body this place takes
+        ├── TooLarge                too-large               more bytes than this server takes at once
+        ├── TooManyUploads          too-many-uploads        finish or remove one first
+        ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
+        ├── NotReady                not-ready               the slide has no tiles yet
+        ├── Withdrawn               withdrawn               it was public once and is no longer
+        └── Overloaded              overloaded              try again in a moment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from coverslip.errors import CoverslipError, tree
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class RequestRefused(CoverslipError):
+    """The front end says no before anything else was asked."""
+
+    code = "request-refused"
+    summary = "The request was refused."
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Answer headers that belong to this refusal."""
+
+
+class Malformed(RequestRefused):
+    """A header, parameter or body that does not parse."""
+
+    code = "malformed-request"
+    summary = "The request could not be understood."
+
+
+class SignInNeeded(RequestRefused):
+    """No credential, or one that is no longer good."""
+
+    code = "sign-in-needed"
+    summary = "Sign in, or send an API key as a bearer token."
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip"'})
+
+
+class ForeignOrigin(RequestRefused):
+    """A browser sends a change that did not start on one of our pages."""
+
+    code = "foreign-origin"
+    summary = "Changes are only taken from this site's own pages."
+
+
+class UploadExpired(RequestRefused):
+    """There was such an upload; it is gone."""
+
+    code = "upload-expired"
+    summary = "This upload has expired. Begin a new one."
+
+
+class OffsetConflict(RequestRefused):
+    """The bytes offered do not start where the stored ones end."""
+
+    code = "offset-conflict"
+    summary = "The offset is not the one stored here. Ask with HEAD and go on from there."
+
+
+class DigestMismatch(RequestRefused):
+    """The stored bytes do not have the digest the sender computed (tus checksum extension: 460)."""
+
+    code = "digest-mismatch"
+    summary = "What arrived is not what was sent. Nothing was queued; remove the upload and send the file again."
+
+
+class TusVersionUnknown(RequestRefused):
+    """The client speaks another version of the protocol."""
+
+    code = "tus-version"
+    summary = "This server speaks tus 1.0.0."
+    headers = MappingProxyType({"Tus-Version": "1.0.0"})
+
+
+class ContentTypeWrong(RequestRefused):
+    """Not a kind of body this place takes."""
+
+    code = "content-type"
+    summary = "Send the bytes as application/offset+octet-stream."
+
+
+class TooLarge(RequestRefused):
+    """More bytes than this server takes at once."""
+
+    code = "too-large"
+    summary = "This is larger than the server takes."
+
+
+class TooManyUploads(RequestRefused):
+    """One owner has too many unfinished uploads."""
+
+    code = "too-many-uploads"
+    summary = "Too many unfinished uploads. Finish or remove one first."
+    headers = MappingProxyType({"Retry-After": "60"})
+
+
+class UploadStalled(RequestRefused):
+    """No byte came for too long; what came is kept."""
+
+    code = "upload-stalled"
+    summary = "No bytes came for a while. What arrived is kept; go on from the stored offset."
+
+
+class NotReady(RequestRefused):
+    """The slide is known but has no tiles yet."""
+
+    code = "not-ready"
+    summary = "The slide is not tiled yet."
+    headers = MappingProxyType({"Retry-After": "5"})
+
+
+class Withdrawn(RequestRefused):
+    """The slide was public once and is no longer."""
+
+    code = "withdrawn"
+    summary = "This slide has been withdrawn."
+
+
+class Overloaded(RequestRefused):
+    """There is no room to answer now."""
+
+    code = "overloaded"
+    summary = "The server is busy. Try again in a moment."
+    headers = MappingProxyType({"Retry-After": "2"})
+
+
+STATUS: Mapping[str, int] = MappingProxyType(
+    {
+        "coverslip-error": 500,
+        "input-error": 422,
+        "unsupported-slide": 422,
+        "damaged-slide": 422,
+        "unknown-structure": 422,
+        "limit-exceeded": 422,
+        "policy-invalid": 422,
+        "verification-failed": 422,
+        "output-exists": 409,
+        "storage-failed": 503,
+        "storage-full": 507,
+        "pyramid-invalid": 500,
+        "tile-not-found": 404,
+        "cancelled": 409,
+        "confinement-failed": 500,
+        "child-crashed": 500,
+        "child-timed-out": 500,
+        "child-out-of-memory": 500,
+        "catalog-error": 503,
+        "not-found": 404,
+        "state-conflict": 409,
+        "lease-lost": 409,
+        "not-permitted": 403,
+        "request-refused": 400,
+        "malformed-request": 400,
+        "sign-in-needed": 401,
+        "foreign-origin": 403,
+        "upload-expired": 410,
+        "offset-conflict": 409,
+        "digest-mismatch": 460,
+        "tus-version": 412,
+        "content-type": 415,
+        "too-large": 413,
+        "too-many-uploads": 429,
+        "upload-stalled": 408,
+        "not-ready": 409,
+        "withdrawn": 410,
+        "overloaded": 503,
+    }
+)
+"""Code → status. A code that is not here answers 500, and a test fails."""
+
+ROUTING_CODES: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        404: ("not-found", "There is no such thing here."),
+        405: ("method-not-allowed", "That method does not exist at this address."),
+    }
+)
+"""What the router itself refuses: status → code and sentence."""
+
+
+def status_of(code: str) -> int:
+    """The HTTP status for an error code."""
+    return STATUS.get(code, 500)
+
+
+def body_of(code: str, status: int, detail: str, **more: Any) -> bytes:
+    """A problem+json body (RFC 9457); `detail` is always a sentence of ours, never something a client sent."""
+    return orjson.dumps({"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail, **more})
+
+
+def answer(error: CoverslipError, **more: Any) -> Response:
+    """One error as a response: its own class's sentence, because a detail may have been written for a log."""
+    status = status_of(error.code)
+    detail = error.detail if isinstance(error, RequestRefused) else error.summary
+    headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
+    return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """Handler for everything in our own tree."""
+    assert isinstance(error, CoverslipError)
+    return answer(error)
+
+
+def unroutable(request: Request, error: Exception) -> Response:
+    """Handler for what the router refuses; the same body as our own not-found, so existence does not leak."""
+    assert isinstance(error, HTTPException)
+    code, detail = ROUTING_CODES.get(error.status_code, ("request-refused", RequestRefused.summary))
+    headers = {"Cache-Control": "no-store", **(error.headers or {})}
+    return Response(body_of(code, error.status_code, detail), error.status_code, headers, PROBLEM_TYPE)
+
+
+def invalid(request: Request, error: Exception) -> Response:
+    """Handler for a body or parameter that misses its schema: says where, never what stood there."""
+    assert isinstance(error, RequestValidationError)
+    places = [".".join(str(part) for part in problem["loc"] if isinstance(part, str)) for problem in error.errors()]
+    known = [place for place in places if len(place) <= 64]
+    body = body_of("invalid-parameter", 422, "A parameter or field is missing or not of its kind.", where=known)
+    return Response(body, 422, {"Cache-Control": "no-store"}, PROBLEM_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Give the application these handlers."""
+    app.add_exception_handler(CoverslipError, refused)
+    app.add_exception_handler(HTTPException, unroutable)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def unlisted() -> set[str]:
+    """Codes of the tree that the table forgot."""
+    return {error.code for error in tree()} - set(STATUS)

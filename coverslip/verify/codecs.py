@@ -1,0 +1,106 @@
+"""What one stored tile says outside its scan, per codec: the header, what is foreign in it, and where it ends."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from coverslip.errors import DamagedSlide, InputError
+from coverslip.verify import j2k_walk, jpeg_walk
+from coverslip.verify.lzw_walk import lzw_end
+from coverslip.verify.pages import Page
+
+DEFLATE = frozenset({8, 32946})
+LZW = 5
+UNCOMPRESSED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One tile, walked to its end."""
+
+    codes: tuple[str, ...]
+    """What is wrong with it: `foreign-marker`, `bytes-after-end`, `damaged-tile`."""
+    scan: bytes
+    """Everything that becomes pixels."""
+    meaning: object
+    """Equal meanings and equal scans decode to equal pixels."""
+
+
+class Judge(Protocol):
+    """Walks one tile to its end."""
+
+    def __call__(self, page: Page, tile: bytes) -> Judged:
+        """Judge one tile; never raises."""
+        ...
+
+
+def judge_for(page: Page) -> Judge:
+    """The judge for this page's codec."""
+    if page.is_jpeg:
+        return judge_jpeg
+    if page.is_j2k:
+        return judge_j2k
+    return judge_plain
+
+
+def judge_jpeg(page: Page, tile: bytes) -> Judged:
+    """Walk one JPEG stream."""
+    try:
+        jpeg = jpeg_walk.walk_jpeg(tile, page.path)
+        tables = jpeg_tables(page)
+        meant = jpeg_walk.meaning(tables, jpeg.segments, page.path)
+    except InputError:
+        return Judged(("damaged-tile",), tile, None)
+    codes = ["foreign-marker"] if any(jpeg_walk.foreign(jpeg.segments)) else []
+    codes += ["bytes-after-end"] if jpeg.end < len(tile) else []
+    return Judged(tuple(codes), b"".join(tile[start:end] for start, end in jpeg.scans), meant)
+
+
+def jpeg_tables(page: Page) -> tuple[jpeg_walk.Segment, ...]:
+    """Segments of the page's shared tables. Raises `DamagedSlide`."""
+    if not page.jpeg_tables:
+        return ()
+    return jpeg_walk.walk_jpeg(page.jpeg_tables, f"{page.path}/347").segments
+
+
+def judge_j2k(page: Page, tile: bytes) -> Judged:
+    """Walk one JPEG 2000 codestream."""
+    try:
+        codestream = j2k_walk.walk_j2k(tile, page.path)
+    except InputError:
+        return Judged(("damaged-tile",), tile, None)
+    codes = ["foreign-marker"] if j2k_walk.foreign(codestream) else []
+    codes += ["bytes-after-end"] if codestream.end < len(tile) else []
+    return Judged(tuple(codes), j2k_walk.packets(tile, codestream), j2k_walk.meaning(codestream))
+
+
+def judge_plain(page: Page, tile: bytes) -> Judged:
+    """Find the end of a stream without headers; codecs whose end cannot be found are compared as they stand."""
+    try:
+        end = _plain_end(page, tile)
+    except DamagedSlide:
+        return Judged(("damaged-tile",), tile, page.codec)
+    return Judged(("bytes-after-end",) if end < len(tile) else (), tile, page.codec)
+
+
+def _plain_end(page: Page, tile: bytes) -> int:
+    planes = 1 if page.planar == 2 else page.samples
+    expected = -(-page.tile.width * planes * page.bits // 8) * page.tile.height
+    if page.codec == UNCOMPRESSED:
+        return min(len(tile), expected)
+    if page.codec == LZW:
+        end = lzw_end(tile, page.path)
+        return end + (tile[end:] == b"\0")  # some encoders end on one empty byte
+    return _deflate_end(tile, expected, page.path) if page.codec in DEFLATE else len(tile)
+
+
+def _deflate_end(tile: bytes, expected: int, where: str) -> int:
+    """Inflates at most one byte more than a tile can hold."""
+    inflater = zlib.decompressobj()
+    try:
+        inflater.decompress(tile, expected + 1)
+    except zlib.error as error:
+        raise DamagedSlide("a tile does not inflate", where=where) from error
+    return len(tile) - len(inflater.unused_data) - len(inflater.unconsumed_tail)

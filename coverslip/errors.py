@@ -17,7 +17,8 @@
     ├── ConfinementFailed          confinement-failed     the child that parses did not end as it should
     │   ├── ChildCrashed           child-crashed
     │   ├── ChildTimedOut          child-timed-out
-    │   └── ChildOutOfMemory       child-out-of-memory
+    │   ├── ChildOutOfMemory       child-out-of-memory
+    │   └── WorkerLost             worker-lost            the worker itself died, at every attempt
     └── CatalogError               the record of what exists
         ├── NotFound               not-found
         ├── StateConflict          state-conflict         that move is not legal from this state
@@ -161,6 +162,13 @@ class ChildOutOfMemory(ConfinementFailed):
 
     code = "child-out-of-memory"
     summary = "The confined process used up its memory."
+
+
+class WorkerLost(ConfinementFailed):
+    """The worker itself died at every attempt, so nobody can say why."""
+
+    code = "worker-lost"
+    summary = "The worker died at every attempt."
 
 
 class CatalogError(CoverslipError):

@@ -1,0 +1,106 @@
+"""Catalogue and storage as one: moves that touch a record and files, safe to be killed at any step.
+
+Towards the public the record moves first and the folder follows; away from the public the folder moves inside the
+record's transaction. `reconcile` finishes what a crash interrupted: the record decides, the folder follows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coverslip.archive.catalog import Catalog
+from coverslip.archive.jobs import Terms
+from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord
+from coverslip.archive.states import State
+from coverslip.archive.storage import Storage, Zone
+from coverslip.archive.vault import Vault, load_or_create_key
+from coverslip.errors import LeaseLost, NotFound
+from coverslip.settings import Settings
+
+
+class Archive:
+    """What exists (`catalog`) and where it lies (`storage`)."""
+
+    def __init__(self, catalog: Catalog, storage: Storage) -> None:
+        """Use `open`."""
+        self.catalog = catalog
+        self.storage = storage
+
+    @classmethod
+    def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
+        """Make what is missing and connect; only the front end needs the vault. Raises `StorageFailed`."""
+        storage = Storage(settings.data_dir)
+        vault = None
+        if with_vault:
+            vault = Vault(load_or_create_key(settings.vault_key_file or storage.secret("vault")))
+        terms = Terms(
+            lease=settings.lease,
+            rehint=settings.rehint_after,
+            retry_delay=settings.retry_delay,
+            max_attempts=settings.max_attempts,
+        )
+        return cls(Catalog.open(settings.database, vault=vault, terms=terms), storage)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.catalog.close()
+
+    def transition(self, sid: str, to: State, actor: str, reason: str = "") -> SlideRecord:
+        """Move a slide and its files as a person asks; raises `NotFound` or `StateConflict`."""
+        moved = self.catalog.transition(sid, to, actor, reason, follow=self._hide)
+        self._show(moved)
+        return moved
+
+    def publish(self, claim: Claim, draft: Path, produced: Produced) -> None:
+        """Give a draft its final name and record it; raises `LeaseLost` and removes it when somebody took over."""
+        self.storage.publish(draft, claim.sid, claim.artefact)
+        try:
+            self.catalog.finish(claim, produced)
+        except LeaseLost:
+            self.storage.remove_artefact(claim.sid, claim.artefact)
+            raise
+
+    def set_aside(self, claim: Claim, verdict: SetAside | Refused) -> None:
+        """Record that a slide goes no further and close its original away; raises `LeaseLost`."""
+        self.catalog.finish(claim, verdict)
+        self.storage.quarantine(claim.uid)
+
+    def where_is(self, slide: SlideRecord) -> Path | None:
+        """The folder with a slide's clean files; None while there is none."""
+        if slide.artefact is None:
+            return None
+        return self.storage.artefact(zone_of(slide.state), slide.sid, slide.artefact)
+
+    def reconcile(self) -> int:
+        """Finish releases that a crash interrupted between record and folder; returns how many there were.
+
+        Looking at the review zone is enough: a folder leaves the released zone before its record says so.
+        """
+        return sum(self._finish_release(sid) for sid in self.storage.slides_in(Zone.REVIEW))
+
+    def _finish_release(self, sid: str) -> bool:
+        try:
+            if self.catalog.slide(sid).state is not State.RELEASED:
+                return False
+            with self.catalog.held(sid) as slide:
+                self._show(slide)
+        except NotFound:  # a folder without a record: left for whoever cleans up
+            return False
+        return True
+
+    def _hide(self, slide: SlideRecord) -> None:
+        if slide.artefact is not None and slide.state is not State.RELEASED:
+            self._move(slide.sid, slide.artefact, Zone.RELEASED, Zone.REVIEW)
+
+    def _show(self, slide: SlideRecord) -> None:
+        if slide.artefact is not None and slide.state is State.RELEASED:
+            self._move(slide.sid, slide.artefact, Zone.REVIEW, Zone.RELEASED)
+
+    def _move(self, sid: str, artefact: str, source: Zone, target: Zone) -> None:
+        if self.storage.artefact(source, sid, artefact).exists():
+            self.storage.move_artefact(sid, artefact, source=source, target=target)
+
+
+def zone_of(state: State) -> Zone:
+    """The zone in which a slide's clean files lie."""
+    return Zone.RELEASED if state is State.RELEASED else Zone.REVIEW

@@ -1,0 +1,307 @@
+"""The catalogue's one door: each method is one transaction, and what it returns is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from coverslip.archive import duty, events, jobs, keys, slides, uploads
+from coverslip.archive.database import Database
+from coverslip.archive.jobs import JobKind, Terms
+from coverslip.archive.records import (
+    ApiKey,
+    Claim,
+    Event,
+    Job,
+    Page,
+    Principal,
+    QueueStats,
+    SlideRecord,
+    Upload,
+    Verdict,
+)
+from coverslip.archive.schema import upgrade
+from coverslip.archive.states import BY_PEOPLE, State
+from coverslip.archive.vault import Untrusted, Vault
+from coverslip.errors import NotPermitted, StateConflict
+
+Clock = Callable[[], datetime]
+"""Moments in UTC. A clock wrong by more than the lease delays work or repeats it; the token keeps it safe."""
+
+SYSTEM = jobs.SYSTEM
+
+
+def utc_now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+class Catalog:
+    """What exists, in which state, and who may work on it; safe to share between threads, not across a fork."""
+
+    def __init__(self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock) -> None:
+        """Use `open`."""
+        self._db = database
+        self._vault = vault
+        self._terms = terms
+        self._now = clock
+
+    @classmethod
+    def open(
+        cls, url: str, *, vault: Vault | None = None, terms: Terms | None = None, clock: Clock = utc_now
+    ) -> Catalog:
+        """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
+
+        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read.
+        """
+        database = Database(url)
+        upgrade(database)
+        return cls(database, vault=vault, terms=terms or Terms(), clock=clock)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._db.close()
+
+    def ping(self) -> None:
+        """Ask the database for an answer; raises `StorageFailed`."""
+        with self._db.read() as session:
+            slides.counts(session)
+
+    # uploads
+
+    def create_upload(
+        self,
+        owner: str,
+        length: int,
+        expires_at: datetime,
+        untrusted_filename: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Upload:
+        """Announce a file; its name and metadata go into the vault and nowhere else."""
+        with self._db.write() as session:
+            return uploads.create(
+                session,
+                self._now(),
+                self._sealed(),
+                owner=owner,
+                length=length,
+                expires=expires_at,
+                untrusted_filename=untrusted_filename,
+                metadata=metadata or {},
+            )
+
+    def upload(self, uid: str) -> Upload:
+        """One upload; raises `NotFound`."""
+        with self._db.read() as session:
+            return uploads.get(session, uid)
+
+    def begin_patch(self, uid: str) -> int:
+        """Make the caller the only writer and return its generation; raises `NotFound` or `StateConflict`."""
+        with self._db.write() as session:
+            return uploads.begin_patch(session, self._now(), uid)
+
+    def advance(self, uid: str, generation: int, offset: int) -> None:
+        """Promise that everything before `offset` is kept; raises `LeaseLost` when a newer request writes."""
+        with self._db.write() as session:
+            uploads.advance(session, uid, generation, offset)
+
+    def finish_upload(
+        self,
+        uid: str,
+        generation: int,
+        sha256: str,
+        policy: str,
+        collection: str = "default",
+        kind: JobKind = JobKind.DEIDENTIFY,
+    ) -> str:
+        """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id."""
+        with self._db.write() as session:
+            return uploads.finish(
+                session,
+                self._now(),
+                self._sealed(),
+                uid,
+                generation,
+                sha256=sha256,
+                policy=policy,
+                collection=collection,
+                kind=kind,
+            )
+
+    def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
+        """End an upload and forget what was said about it; raises `NotFound` or `StateConflict`."""
+        with self._db.write() as session:
+            uploads.terminate(session, self._now(), uid, actor=actor)
+
+    def expired_uploads(self, now: datetime) -> tuple[Upload, ...]:
+        """Open uploads whose time is over."""
+        with self._db.read() as session:
+            return uploads.expired(session, now)
+
+    def open_uploads(self, owner: str) -> tuple[Upload, ...]:
+        """What `owner` has under way, oldest first."""
+        with self._db.read() as session:
+            return uploads.open_of(session, owner)
+
+    def unseal(self, uid: str, actor: str, sid: str | None = None) -> Untrusted:
+        """What the client said about an upload; the reading itself is recorded, or does not happen."""
+        with self._db.write() as session:
+            return uploads.unseal(session, self._now(), self._sealed(), uid, actor=actor, sid=sid)
+
+    # slides
+
+    def slide(self, sid: str) -> SlideRecord:
+        """One slide; raises `NotFound`."""
+        with self._db.read() as session:
+            return slides.get(session, sid)
+
+    def slides(self, states: Collection[State] | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """Slides newest first, at most 500 a page."""
+        with self._db.read() as session:
+            return slides.page(session, states, cursor, limit)
+
+    def counts(self) -> dict[State, int]:
+        """How many slides are in each state."""
+        with self._db.read() as session:
+            return slides.counts(session)
+
+    def transition(
+        self, sid: str, to: State, actor: str, reason: str = "", *, follow: Callable[[SlideRecord], None] | None = None
+    ) -> SlideRecord:
+        """Move a slide as a person asks; raises `NotFound`, or `StateConflict` also for moves that are not people's.
+
+        Moves the record only: `Archive.transition` moves the files as well, by `follow` before the record is committed.
+        """
+        with self._db.write() as session:
+            row = slides.locked(session, sid)
+            if to not in BY_PEOPLE:
+                raise StateConflict("Only the queue makes that move.")
+            slides.move(session, self._now(), row, to, actor=actor, reason=reason)
+            moved = slides.record(row)
+            if follow is not None:
+                follow(moved)
+        return moved
+
+    @contextmanager
+    def held(self, sid: str) -> Iterator[SlideRecord]:
+        """One slide that nobody else can move while the block runs; raises `NotFound`."""
+        with self._db.write() as session:
+            yield slides.record(slides.locked(session, sid))
+
+    def events(self, sid: str) -> tuple[Event, ...]:
+        """The audit trail of one slide, oldest first."""
+        with self._db.read() as session:
+            return events.of_slide(session, sid)
+
+    # jobs
+
+    def claim(self, job_id: str, worker: str) -> Claim | None:
+        """Take a job, or None when it is done, held, not due or unknown."""
+        with self._db.write() as session:
+            return jobs.claim(session, self._now(), self._terms, job_id, worker)
+
+    def heartbeat(self, claim: Claim, stage: str | None = None, done: float = 0.0) -> None:
+        """Renew the lease and report progress; raises `LeaseLost` or `Cancelled`."""
+        with self._db.write() as session:
+            jobs.heartbeat(session, self._now(), self._terms, claim, stage, done)
+            duty.worker_seen(session, self._now(), claim.worker, claim.job)
+
+    def finish(self, claim: Claim, verdict: Verdict) -> None:
+        """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
+        with self._db.write() as session:
+            jobs.finish(session, self._now(), claim, verdict)
+
+    def fail(self, claim: Claim, code: str, where: str = "") -> None:
+        """Record that an attempt ended badly; the job is tried again or settled. Raises `LeaseLost`."""
+        with self._db.write() as session:
+            jobs.fail(session, self._now(), self._terms, claim, code, where)
+
+    def release(self, claim: Claim) -> None:
+        """Give a job back untouched; raises `LeaseLost`."""
+        with self._db.write() as session:
+            jobs.release(session, self._now(), claim)
+
+    def cancel(self, job_id: str, actor: str = SYSTEM) -> None:
+        """Stop a job, at once or at its next heartbeat; raises `NotFound` or `StateConflict`."""
+        with self._db.write() as session:
+            jobs.cancel(session, self._now(), job_id, actor=actor)
+
+    def retry(self, sid: str, actor: str = SYSTEM, kind: JobKind = JobKind.DEIDENTIFY) -> None:
+        """Queue a failed or quarantined slide again, with fresh attempts; raises `NotFound` or `StateConflict`."""
+        with self._db.write() as session:
+            uploads.enqueue(session, self._now(), slides.locked(session, sid), kind, actor=actor)
+
+    def job(self, job_id: str) -> Job:
+        """One job; raises `NotFound`."""
+        with self._db.read() as session:
+            return jobs.get(session, job_id)
+
+    def jobs(self, sid: str) -> tuple[Job, ...]:
+        """All jobs of a slide, oldest first."""
+        with self._db.read() as session:
+            return jobs.of_slide(session, sid)
+
+    def bury(self) -> int:
+        """Settle jobs whose worker died at every attempt; returns how many."""
+        with self._db.write() as session:
+            return jobs.bury(session, self._now(), self._terms)
+
+    def hints_due(self, limit: int = 100, *, again: bool = True) -> tuple[tuple[str, str], ...]:
+        """(job id, kind) of work nobody was told about lately; with `again` false only work never told."""
+        with self._db.read() as session:
+            return jobs.hints_due(session, self._now(), self._terms, limit, again=again)
+
+    def hinted(self, job_ids: Collection[str]) -> None:
+        """Remember that the broker was told about these jobs."""
+        with self._db.write() as session:
+            jobs.hinted(session, self._now(), job_ids)
+
+    # who is at work
+
+    def queue_stats(self) -> QueueStats:
+        """What ops looks at first."""
+        with self._db.read() as session:
+            return duty.queue_stats(session, self._now())
+
+    def worker_seen(self, name: str, job: str | None = None) -> None:
+        """Note that a worker lives."""
+        with self._db.write() as session:
+            duty.worker_seen(session, self._now(), name, job)
+
+    def worker_gone(self, name: str) -> None:
+        """Forget a worker that said goodbye."""
+        with self._db.write() as session:
+            duty.worker_gone(session, name)
+
+    def take_duty(self, name: str, holder: str, hold: timedelta) -> bool:
+        """Take or keep a duty that one process at a time performs; False while somebody else has it."""
+        with self._db.write() as session:
+            return duty.take(session, self._now(), name, holder, hold)
+
+    # keys
+
+    def create_key(self, label: str, roles: Collection[str], owner: str, actor: str = SYSTEM) -> tuple[str, str]:
+        """Make an API key; returns its id and the secret that is shown this once."""
+        with self._db.write() as session:
+            return keys.create(session, self._now(), label=label, roles=roles, owner=owner, actor=actor)
+
+    def principal(self, untrusted_secret: str) -> Principal | None:
+        """Who holds this secret; None when nobody does."""
+        with self._db.read() as session:
+            return keys.principal(session, untrusted_secret)
+
+    def revoke_key(self, key_id: str, actor: str = SYSTEM) -> None:
+        """End a key, effective on the next request; raises `NotFound`."""
+        with self._db.write() as session:
+            keys.revoke(session, self._now(), key_id, actor=actor)
+
+    def keys(self) -> tuple[ApiKey, ...]:
+        """All keys, oldest first, revoked ones too."""
+        with self._db.read() as session:
+            return keys.every(session)
+
+    def _sealed(self) -> Vault:
+        if self._vault is None:
+            raise NotPermitted("This process was started without the vault's key.")
+        return self._vault

@@ -1,0 +1,85 @@
+"""One way to reach SQLite and PostgreSQL: durable settings, short transactions, our own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+
+from coverslip.errors import StorageFailed
+
+BUSY_TIMEOUT_MS = 20_000
+"""How long a SQLite writer waits for another one (operations.md, decision 19)."""
+
+
+class Database:
+    """An engine with the settings we rely on; `write` and `read` are the only ways in."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily to `url`; raises `StorageFailed` when it is no database address we know."""
+        self.engine = _engine(url)
+        self._reader = self.engine.execution_options(coverslip_read=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether one file holds everything."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: all of it is stored when the block ends, nothing of it when the block raises."""
+        with _our_errors(), Session(self.engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent look that waits for no writer."""
+        with _our_errors(), Session(self._reader) as session:
+            yield session
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StorageFailed("The catalogue's database did not do what it was asked.") from error
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StorageFailed("The database URL cannot be read.", where="database_url") from error
+    # hide_parameters: an exception's text must not carry a value (design.md §2, promise 7)
+    match parsed.get_backend_name():
+        case "sqlite":
+            engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+            event.listen(engine, "connect", _tune_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        case "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        case _:
+            raise StorageFailed("The catalogue lives in SQLite or PostgreSQL.", where="database_url")
+    return engine
+
+
+def _tune_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer that starts by reading would fail with "database is locked" at once instead of waiting.
+    reading = connection.get_execution_options().get("coverslip_read", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,70 @@
+"""Who is at work: workers last heard of, duties one process at a time performs, and the figures ops reads."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from coverslip.archive.models import JobRow, LockRow, SlideRow, WorkerRow
+from coverslip.archive.records import QueueStats, WorkerSeen
+from coverslip.archive.states import JobState, State
+
+RECENT = timedelta(minutes=5)
+FORGET_WORKERS = timedelta(hours=1)
+
+
+def worker_seen(session: Session, now: datetime, name: str, job: str | None) -> None:
+    """Note that a worker lives and what it works on."""
+    row = session.get(WorkerRow, name)
+    if row is None:
+        session.add(WorkerRow(name=name, started=now, seen=now, job=job))
+    else:
+        row.seen, row.job = now, job
+
+
+def worker_gone(session: Session, name: str) -> None:
+    """Forget a worker that said goodbye."""
+    row = session.get(WorkerRow, name)
+    if row is not None:
+        session.delete(row)
+
+
+def take(session: Session, now: datetime, name: str, holder: str, hold: timedelta) -> bool:
+    """Take or keep a duty for `hold`; False while somebody else has it."""
+    row = session.get(LockRow, name, with_for_update=True)
+    if row is None:
+        session.add(LockRow(name=name, holder=holder, until=now + hold))
+        return True
+    if row.holder != holder and row.until > now:
+        return False
+    row.holder, row.until = holder, now + hold
+    return True
+
+
+def queue_stats(session: Session, now: datetime) -> QueueStats:
+    """Depth, age, running work, workers, failures by code and throughput."""
+    waiting = select(func.count(), func.min(JobRow.created)).where(JobRow.state == JobState.QUEUED)
+    depth, oldest = session.execute(waiting).tuples().one()
+    running = session.scalar(select(func.count()).where(JobRow.state == JobState.RUNNING)) or 0
+    recent = session.scalar(select(func.count()).where(JobRow.finished > now - RECENT)) or 0
+    return QueueStats(
+        depth=depth,
+        oldest_age=0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
+        running=running,
+        workers=_workers(session, now),
+        failures=_failures(session),
+        finished_per_minute=recent / (RECENT / timedelta(minutes=1)),
+    )
+
+
+def _workers(session: Session, now: datetime) -> tuple[WorkerSeen, ...]:
+    query = select(WorkerRow).where(WorkerRow.seen > now - FORGET_WORKERS).order_by(WorkerRow.name)
+    return tuple(WorkerSeen(row.name, row.started, row.seen, row.job) for row in session.scalars(query))
+
+
+def _failures(session: Session) -> dict[str, int]:
+    ended = SlideRow.state.in_((State.QUARANTINED, State.REJECTED, State.FAILED))
+    query = select(SlideRow.code, func.count()).where(ended, SlideRow.code.is_not(None)).group_by(SlideRow.code)
+    return {code: count for code, count in session.execute(query).tuples() if code is not None}

@@ -1,0 +1,240 @@
+"""Jobs: the row is outbox, lease and fencing token; a queue message is only a hint that a row exists."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from coverslip.archive import events, slides
+from coverslip.archive.models import JobRow, SlideRow
+from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict
+from coverslip.archive.states import JobState, State
+from coverslip.errors import (
+    Cancelled,
+    ConfinementFailed,
+    InputError,
+    LeaseLost,
+    NotFound,
+    StateConflict,
+    WorkerLost,
+    by_code,
+)
+
+SYSTEM = "system"
+
+
+class JobKind(StrEnum):
+    """What there is to do; each kind has a queue of its own so that each scales by itself."""
+
+    DEIDENTIFY = "deidentify"
+
+    @property
+    def task(self) -> str:
+        """The task's name, all that service and workers share besides the job id."""
+        return f"coverslip.{self}"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long a claim holds and how often work is tried."""
+
+    lease: timedelta = timedelta(seconds=60)
+    rehint: timedelta = timedelta(seconds=30)
+    """A queued job without a hint this recent gets another."""
+    retry_delay: timedelta = timedelta(seconds=5)
+    """Wait before the second attempt; twice that before the third."""
+    max_attempts: int = 3
+
+
+def claim(session: Session, now: datetime, terms: Terms, job_id: str, worker: str) -> Claim | None:
+    """Take a job whose turn it is, or None: done, held by somebody, not due, or used up."""
+    row = session.get(JobRow, job_id, with_for_update=True)
+    if row is None or not _is_due(row, now):
+        return None
+    if row.attempts >= terms.max_attempts:
+        _settle(session, now, row, SYSTEM, code=WorkerLost.code)
+        return None
+    slide = slides.locked(session, row.sid)
+    again = row.state == JobState.RUNNING
+    row.state, row.worker, row.lease = JobState.RUNNING, worker, now + terms.lease
+    row.token += 1
+    row.attempts += 1  # counted before the work, so that a crash counts too
+    if again:
+        events.append(session, now, actor=worker, action="taken-over", sid=row.sid)
+    else:
+        slides.move(session, now, slide, State.PROCESSING, actor=worker)
+    return Claim(
+        job=row.id,
+        kind=row.kind,
+        sid=row.sid,
+        uid=slide.uid,
+        policy=slide.policy,
+        collection=slide.collection,
+        worker=worker,
+        token=row.token,
+        attempt=row.attempts,
+    )
+
+
+def heartbeat(session: Session, now: datetime, terms: Terms, held: Claim, stage: str | None, done: float) -> None:
+    """Renew the lease and say how far the work is; raises `LeaseLost` or `Cancelled`."""
+    row = _held(session, held)
+    if row.cancel:
+        raise Cancelled
+    row.lease = now + terms.lease
+    slide = slides.locked(session, row.sid)
+    if stage is not None:
+        slide.stage, slide.done, slide.updated = stage, min(max(done, 0.0), 1.0), now
+
+
+def finish(session: Session, now: datetime, held: Claim, verdict: Verdict) -> None:
+    """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
+    row = _held(session, held)
+    slide = slides.locked(session, row.sid)
+    match verdict:
+        case Produced():
+            slides.move(session, now, slide, State.IN_REVIEW, actor=held.worker)
+            slide.artefact = held.artefact
+            for name, value in asdict(verdict).items():
+                setattr(slide, name, value)
+        case SetAside(code, where):
+            slides.move(session, now, slide, State.QUARANTINED, actor=held.worker, code=code, where=where)
+        case Refused(code, where):
+            slides.move(session, now, slide, State.REJECTED, actor=held.worker, code=code, where=where)
+        case _:
+            assert_never(verdict)
+    _end(row, now, JobState.DONE, None if isinstance(verdict, Produced) else verdict.code)
+
+
+def fail(session: Session, now: datetime, terms: Terms, held: Claim, code: str, where: str) -> None:
+    """Record that an attempt ended badly: again later, or, when attempts are used up, never; raises `LeaseLost`."""
+    row = _held(session, held)
+    if code == Cancelled.code or row.attempts >= terms.max_attempts:
+        _settle(session, now, row, held.worker, code=code, where=where)
+        return
+    slides.move(session, now, slides.locked(session, row.sid), State.QUEUED, actor=held.worker, code=code, where=where)
+    _requeue(row, run_after=now + terms.retry_delay * row.attempts)
+
+
+def release(session: Session, now: datetime, held: Claim) -> None:
+    """Give a job back untouched, as a worker does that is told to stop; it does not count as an attempt."""
+    row = _held(session, held)
+    row.attempts -= 1
+    slides.move(session, now, slides.locked(session, row.sid), State.QUEUED, actor=held.worker)
+    _requeue(row, run_after=now)
+
+
+def cancel(session: Session, now: datetime, job_id: str, *, actor: str) -> None:
+    """Stop a job: at once while it waits, at the next heartbeat while it runs.
+
+    Raises `NotFound`, and `StateConflict` when it is over.
+    """
+    row = session.get(JobRow, job_id, with_for_update=True)
+    if row is None:
+        raise NotFound
+    match JobState(row.state):
+        case JobState.QUEUED:
+            _settle(session, now, row, actor, code=Cancelled.code)
+        case JobState.RUNNING:
+            row.cancel = True
+            events.append(session, now, actor=actor, action="cancel-asked", sid=row.sid)
+        case _:
+            raise StateConflict("The job is over.")
+
+
+def bury(session: Session, now: datetime, terms: Terms) -> int:
+    """Settle jobs whose worker died at every attempt; returns how many."""
+    spent = select(JobRow).where(
+        JobRow.state == JobState.RUNNING, JobRow.lease < now, JobRow.attempts >= terms.max_attempts
+    )
+    rows = session.scalars(spent.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        _settle(session, now, row, SYSTEM, code=WorkerLost.code)
+    return len(rows)
+
+
+def hints_due(session: Session, now: datetime, terms: Terms, limit: int, *, again: bool) -> tuple[tuple[str, str], ...]:
+    """(job id, kind) of work that nobody was told about lately, oldest first.
+
+    With `again` false only jobs never hinted count: the broker still holds the other hints.
+    """
+    stale = or_(JobRow.hinted.is_(None), JobRow.hinted < now - terms.rehint) if again else JobRow.hinted.is_(None)
+    waiting = and_(JobRow.state == JobState.QUEUED, JobRow.run_after <= now)
+    abandoned = and_(JobRow.state == JobState.RUNNING, JobRow.lease < now)
+    lapsed = and_(abandoned, or_(JobRow.hinted.is_(None), JobRow.hinted < JobRow.lease, stale))
+    query = select(JobRow.id, JobRow.kind).where(or_(and_(waiting, stale), lapsed)).order_by(JobRow.created)
+    return tuple(session.execute(query.limit(limit)).tuples())
+
+
+def hinted(session: Session, now: datetime, job_ids: Collection[str]) -> None:
+    """Remember that the broker was told about these jobs."""
+    for row in session.scalars(select(JobRow).where(JobRow.id.in_(job_ids)).with_for_update()):
+        row.hinted = now
+
+
+def of_slide(session: Session, sid: str) -> tuple[Job, ...]:
+    """All jobs of a slide, oldest first."""
+    rows = session.scalars(select(JobRow).where(JobRow.sid == sid).order_by(JobRow.created, JobRow.id))
+    return tuple(record(row) for row in rows)
+
+
+def get(session: Session, job_id: str) -> Job:
+    """One job; raises `NotFound`."""
+    row = session.get(JobRow, job_id)
+    if row is None:
+        raise NotFound
+    return record(row)
+
+
+def record(row: JobRow) -> Job:
+    """The row as frozen facts."""
+    return Job(
+        id=row.id,
+        sid=row.sid,
+        kind=row.kind,
+        state=JobState(row.state),
+        token=row.token,
+        attempts=row.attempts,
+        worker=row.worker,
+        code=row.code,
+        where=row.where,
+        created=row.created,
+        finished=row.finished,
+    )
+
+
+def _is_due(row: JobRow, now: datetime) -> bool:
+    if row.state == JobState.RUNNING:
+        return row.lease is not None and row.lease < now
+    return row.state == JobState.QUEUED and row.run_after <= now
+
+
+def _held(session: Session, held: Claim) -> JobRow:
+    row = session.get(JobRow, held.job, with_for_update=True)
+    if row is None or row.token != held.token or row.state != JobState.RUNNING:
+        raise LeaseLost
+    return row
+
+
+def _settle(session: Session, now: datetime, row: JobRow, actor: str, *, code: str, where: str = "") -> None:
+    """End a job without a verdict: its slide is quarantined when the file may be to blame, failed when we are."""
+    slide: SlideRow = slides.locked(session, row.sid)
+    blame = State.QUARANTINED if issubclass(by_code(code), (InputError, ConfinementFailed)) else State.FAILED
+    slides.move(session, now, slide, blame, actor=actor, code=code, where=where)
+    _end(row, now, JobState.CANCELLED if code == Cancelled.code else JobState.FAILED, code, where)
+
+
+def _end(row: JobRow, now: datetime, state: JobState, code: str | None, where: str = "") -> None:
+    row.state, row.finished, row.lease = state, now, None
+    row.code, row.where = code, events.plain(where, events.MAX_WHERE)
+
+
+def _requeue(row: JobRow, *, run_after: datetime) -> None:
+    row.state, row.run_after = JobState.QUEUED, run_after
+    row.worker = row.lease = row.hinted = None

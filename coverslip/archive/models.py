@@ -1,0 +1,173 @@
+"""The tables. Only `vault` may hold anything a client or a file said about a person, and there it is encrypted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC, stored as whole microseconds so that both databases compare and return it exactly."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class Base(DeclarativeBase):
+    """Every table of the catalogue."""
+
+    type_annotation_map = {datetime: Instant, str: String(128), int: BigInteger}  # noqa: RUF012  SQLAlchemy reads it as is
+
+
+class UploadRow(Base):
+    """A file on its way in; `offset` is a promise to the client and never decreases."""
+
+    __tablename__ = "uploads"
+
+    uid: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    length: Mapped[int]
+    offset: Mapped[int] = mapped_column(default=0)
+    generation: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(index=True)
+    created: Mapped[datetime]
+    expires: Mapped[datetime]
+    sid: Mapped[str | None] = mapped_column(index=True)
+
+
+class VaultRow(Base):
+    """What a client said about an upload, sealed with a key that lies in the PHI zone."""
+
+    __tablename__ = "vault"
+
+    uid: Mapped[str] = mapped_column(ForeignKey("uploads.uid"), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SlideRow(Base):
+    """One slide: state, progress, and the numbers of its clean copy."""
+
+    __tablename__ = "slides"
+
+    sid: Mapped[str] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(ForeignKey("uploads.uid"))
+    owner: Mapped[str]
+    collection: Mapped[str] = mapped_column(index=True)
+    policy: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1)
+    stage: Mapped[str | None]
+    done: Mapped[float | None]
+    code: Mapped[str | None]
+    where: Mapped[str | None] = mapped_column("place", String(200))
+    created: Mapped[datetime]
+    updated: Mapped[datetime]
+    artefact: Mapped[str | None]
+    clean_name: Mapped[str | None]
+    sha256: Mapped[str | None]
+    size_bytes: Mapped[int | None]
+    vendor: Mapped[str | None]
+    route: Mapped[str | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    levels: Mapped[int | None]
+    tile_size: Mapped[int | None]
+    mpp_x: Mapped[float | None]
+    mpp_y: Mapped[float | None]
+    magnification: Mapped[float | None]
+    removed: Mapped[int | None]
+    kept: Mapped[int | None]
+    replaced: Mapped[int | None]
+
+    __table_args__ = (
+        Index("ix_slides_state_created", "state", "created", "sid"),
+        Index("ix_slides_created", "created", "sid"),
+    )
+
+
+class JobRow(Base):
+    """One piece of work: transactional outbox, lease and fencing token in one row."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sid: Mapped[str] = mapped_column(ForeignKey("slides.sid"), index=True)
+    kind: Mapped[str]
+    state: Mapped[str]
+    token: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    lease: Mapped[datetime | None]
+    run_after: Mapped[datetime]
+    hinted: Mapped[datetime | None]
+    cancel: Mapped[bool] = mapped_column(default=False)
+    code: Mapped[str | None]
+    where: Mapped[str | None] = mapped_column("place", String(200))
+    created: Mapped[datetime]
+    finished: Mapped[datetime | None] = mapped_column(index=True)
+
+    __table_args__ = (Index("ix_jobs_state_run_after", "state", "run_after"),)
+
+
+class EventRow(Base):
+    """The audit trail: appended in the transaction of the act it records, never changed."""
+
+    __tablename__ = "events"
+
+    seq: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    sid: Mapped[str | None] = mapped_column(index=True)
+    actor: Mapped[str]
+    action: Mapped[str]
+    before: Mapped[str | None]
+    after: Mapped[str | None]
+    code: Mapped[str | None]
+    where: Mapped[str | None] = mapped_column("place", String(200))
+    reason: Mapped[str | None] = mapped_column(String(500))
+
+
+class WorkerRow(Base):
+    """When a worker was last heard of."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    started: Mapped[datetime]
+    seen: Mapped[datetime]
+    job: Mapped[str | None]
+
+
+class LockRow(Base):
+    """A lease on a duty that one process at a time performs."""
+
+    __tablename__ = "locks"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    until: Mapped[datetime]
+
+
+class KeyRow(Base):
+    """An API key: who, which roles, and the digest of its secret."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(String(200))
+    owner: Mapped[str]
+    roles: Mapped[str] = mapped_column(String(200))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created: Mapped[datetime]
+    revoked: Mapped[datetime | None]

@@ -1,0 +1,103 @@
+"""Slides: finding them, and the one function that moves a slide to another state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+from datetime import datetime
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from coverslip.archive import events, states
+from coverslip.archive.models import EPOCH, MICROSECOND, SlideRow
+from coverslip.archive.records import Page, SlideRecord
+from coverslip.archive.states import State
+from coverslip.errors import NotFound
+
+MAX_PAGE = 500
+
+
+def locked(session: Session, sid: str) -> SlideRow:
+    """The row, held until the transaction ends; raises `NotFound`."""
+    row = session.get(SlideRow, sid, with_for_update=True)
+    if row is None:
+        raise NotFound
+    return row
+
+
+def move(
+    session: Session,
+    now: datetime,
+    row: SlideRow,
+    to: State,
+    *,
+    actor: str,
+    code: str | None = None,
+    where: str | None = None,
+    reason: str | None = None,
+) -> None:
+    """Change the state and record it; raises `StateConflict` when the table does not allow the move."""
+    states.check(State(row.state), to)
+    before, row.state = row.state, to
+    row.version += 1
+    row.updated = now
+    row.code, row.where = code, events.plain(where, events.MAX_WHERE)
+    row.stage = row.done = None
+    events.append(
+        session,
+        now,
+        actor=actor,
+        action="moved",
+        sid=row.sid,
+        before=before,
+        after=to,
+        code=code,
+        where=where,
+        reason=reason,
+    )
+
+
+def get(session: Session, sid: str) -> SlideRecord:
+    """One slide; raises `NotFound`."""
+    row = session.get(SlideRow, sid)
+    if row is None:
+        raise NotFound
+    return record(row)
+
+
+def page(session: Session, states: Collection[State] | None, cursor: str | None, limit: int) -> Page:
+    """Slides newest first, after `cursor`; raises `NotFound` for a cursor we did not hand out."""
+    size = max(1, min(limit, MAX_PAGE))
+    query = select(SlideRow).order_by(SlideRow.created.desc(), SlideRow.sid.desc()).limit(size + 1)
+    if states is not None:
+        query = query.where(SlideRow.state.in_(tuple(states)))
+    if cursor is not None:
+        created, sid = _parse_cursor(cursor)
+        query = query.where(tuple_(SlideRow.created, SlideRow.sid) < tuple_(created, sid))
+    rows = session.scalars(query).all()
+    more = len(rows) > size
+    return Page(tuple(record(row) for row in rows[:size]), _cursor(rows[size - 1]) if more else None)
+
+
+def counts(session: Session) -> dict[State, int]:
+    """How many slides are in each state; every state is there."""
+    found = session.execute(select(SlideRow.state, func.count()).group_by(SlideRow.state)).tuples()
+    return dict.fromkeys(State, 0) | {State(state): count for state, count in found}
+
+
+def record(row: SlideRow) -> SlideRecord:
+    """The row as frozen facts."""
+    values = {field.name: getattr(row, field.name) for field in fields(SlideRecord)}
+    return SlideRecord(**values | {"state": State(row.state)})
+
+
+def _cursor(row: SlideRow) -> str:
+    return f"{(row.created - EPOCH) // MICROSECOND}.{row.sid}"
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, str]:
+    number, _, sid = cursor.partition(".")
+    if not (number.isascii() and number.isdigit() and len(number) < 18):
+        raise NotFound("That is not a cursor we handed out.", where="cursor")
+    return EPOCH + int(number) * MICROSECOND, sid

@@ -1,0 +1,184 @@
+"""The local folder: zones, and the one way anything gets its final name (operations.md, atomic publish)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+
+from coverslip.errors import NotFound, OutputExists, StorageFailed, StorageFull
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+PRIVATE = 0o700
+
+
+class Zone(StrEnum):
+    """The folders below `data_dir`; each only for us."""
+
+    INCOMING = "phi/incoming"
+    """Originals, by upload id."""
+    QUARANTINE = "phi/quarantine"
+    """Originals of slides that were set aside; nothing here is served."""
+    REVIEW = "review"
+    """Clean slides only curators see, as `<sid>/<artefact>/`."""
+    RELEASED = "released"
+    """Clean slides anybody sees, as `<sid>/<artefact>/`."""
+    TMP = "tmp"
+    """Work under way; whatever lies here may be deleted when nobody works."""
+
+
+class Storage:
+    """The zones of one `data_dir`, all on one file system so that a rename is atomic."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Make the zones that are missing; raises `StorageFailed`."""
+        self.root = data_dir.resolve()
+        with our_errors():
+            for folder in ("", "phi", *Zone):
+                (self.root / folder).mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+
+    def zone(self, zone: Zone) -> Path:
+        """The zone's folder."""
+        return self.root / zone
+
+    def secret(self, name: str) -> Path:
+        """Where a key lies that we keep ourselves."""
+        return self.root / "phi" / f"{_checked(name)}.key"
+
+    def incoming(self, uid: str) -> Path:
+        """Where an upload's bytes lie while they arrive."""
+        return self.zone(Zone.INCOMING) / _checked(uid)
+
+    def original(self, uid: str) -> Path:
+        """Where an original lies, set aside or not; raises `NotFound`."""
+        for zone in (Zone.INCOMING, Zone.QUARANTINE):
+            path = self.zone(zone) / _checked(uid)
+            if path.is_file():
+                return path
+        raise NotFound("There is no original.", where="phi zone")
+
+    def quarantine(self, uid: str) -> None:
+        """Move an original to the closed zone; does nothing when it is there already."""
+        self._move(self.zone(Zone.INCOMING) / _checked(uid), self.zone(Zone.QUARANTINE) / uid)
+
+    def drop_incoming(self, uid: str) -> None:
+        """Delete what arrived of an upload that ended."""
+        with our_errors():
+            self.incoming(uid).unlink(missing_ok=True)
+
+    def artefact(self, zone: Zone, sid: str, artefact: str) -> Path:
+        """Where a clean slide's files lie in a zone, whether or not they do."""
+        return self.zone(zone) / _checked(sid) / _checked(artefact)
+
+    def scratch(self, sid: str, artefact: str) -> Path:
+        """A new empty folder for one attempt; leftovers of the same name are removed first."""
+        path = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}"
+        with our_errors():
+            _remove(path)
+            path.mkdir(mode=PRIVATE)
+        return path
+
+    def publish(self, draft: Path, sid: str, artefact: str) -> Path:
+        """Give a finished draft folder its name in the review zone: files durable first, name second.
+
+        Raises `OutputExists`, `StorageFull` or `StorageFailed`; a failed fsync is never tried again.
+        """
+        final = self.artefact(Zone.REVIEW, sid, artefact)
+        with our_errors():
+            for path in sorted(draft.rglob("*")):
+                sync(path)
+            sync(draft)
+            final.parent.mkdir(mode=PRIVATE, exist_ok=True)
+            sync(final.parent.parent)
+            if final.exists():
+                raise OutputExists(where="review zone")
+            draft.rename(final)
+            sync(final.parent)
+            sync(draft.parent)
+        return final
+
+    def move_artefact(self, sid: str, artefact: str, *, source: Zone, target: Zone) -> None:
+        """Move a clean slide between zones; does nothing when it is there already."""
+        left = self.artefact(source, sid, artefact)
+        self._move(left, self.artefact(target, sid, artefact))
+        with suppress(OSError):  # other artefacts may still lie there
+            left.parent.rmdir()
+
+    def slides_in(self, zone: Zone) -> tuple[str, ...]:
+        """Ids of the slides that have a folder in a zone."""
+        with our_errors():
+            return tuple(entry.name for entry in os.scandir(self.zone(zone)) if NAME.fullmatch(entry.name))
+
+    def remove_artefact(self, sid: str, artefact: str) -> None:
+        """Delete a folder no record points to."""
+        with our_errors():
+            _remove(self.artefact(Zone.REVIEW, sid, artefact))
+
+    def discard(self, draft: Path) -> None:
+        """Delete a draft folder."""
+        with our_errors():
+            _remove(draft)
+
+    def free_bytes(self) -> int:
+        """What the file system still takes."""
+        with our_errors():
+            return shutil.disk_usage(self.root).free
+
+    def total_bytes(self) -> int:
+        """What the file system holds in all."""
+        with our_errors():
+            return shutil.disk_usage(self.root).total
+
+    def _move(self, source: Path, target: Path) -> None:
+        with our_errors():
+            target.parent.mkdir(mode=PRIVATE, exist_ok=True)
+            try:
+                source.rename(target)
+            except FileNotFoundError:
+                if not target.exists():
+                    raise
+                return
+            sync(target.parent)
+            sync(source.parent)
+
+
+def sync(path: Path) -> None:
+    """Force a file or folder to disk; raises `OSError`."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def our_errors() -> Iterator[None]:
+    """Turn the operating system's complaints into `StorageFull` or `StorageFailed`, without a path in the text."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull from error
+        raise StorageFailed(f"The file system said {errno.errorcode.get(error.errno or 0, 'no')}.") from error
+
+
+def _checked(name: str) -> str:
+    """An id as a file name; anything else never reaches the file system."""
+    if not NAME.fullmatch(name):
+        raise NotFound
+    return name
+
+
+def _remove(path: Path) -> None:
+    if not path.exists():
+        return
+    # Renamed first, so that a crash in mid-delete never leaves half a folder under a name that means something.
+    doomed = path.with_name(f".{path.name[:48]}.{secrets.token_hex(4)}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)

@@ -6,6 +6,7 @@ Source: TIFF 6.0 §2, the BigTIFF proposal (magic 43), TIFF Technical Note 1 (Su
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
+from coverslip.errors import CoverslipError, DamagedSlide, LimitExceeded, UnsupportedSlide
 from coverslip.geometry import Size
 from coverslip.tiff import tags as t
 
@@ -65,7 +66,7 @@ class Directory:
     children: tuple[Directory, ...] = ()
 
     def numbers(self, code: int) -> Numbers:
-        """The values of an integer field as unsigned 64-bit; empty when absent. Raises DamagedSlide for another type."""
+        """The values of an integer field as unsigned 64-bit, empty when absent. Raises DamagedSlide otherwise."""
         found = self.fields.get(code)
         if found is None:
             return np.zeros(0, np.uint64)
@@ -139,17 +140,17 @@ class TiffFile:
     """A parsed file: its directories and its bytes (memory-mapped, read only)."""
 
     path: Path
+    fd: int
+    """For positioned reads of tiles: bytes read so do not stay in this process's memory as mapped ones would."""
     data: mmap.mmap = field(repr=False)
     order: str
     big: bool
     pages: tuple[Directory, ...]
 
     def close(self) -> None:
-        """Release the mapping; a view somebody still holds keeps it alive until it goes."""
-        try:
-            self.data.close()
-        except BufferError:
-            return
+        """Release the file."""
+        self.data.close()
+        os.close(self.fd)
 
     def walk(self) -> Iterator[Directory]:
         """Every directory: pages, SubIFDs, EXIF, GPS."""
@@ -191,11 +192,18 @@ def open_tiff(path: Path) -> TiffFile:
 
     Raises UnsupportedSlide when it is not one, DamagedSlide when it ends early or loops, LimitExceeded past the limits.
     """
-    with path.open("rb") as file:
-        head = file.read(16)
-        order, big = _magic(head)
-        data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-    return TiffFile(path, data, order, big, _Parser(data, order, big).pages())
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        order, big = _magic(os.pread(fd, 16, 0))
+        data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+        try:
+            return TiffFile(path, fd, data, order, big, _Parser(data, order, big).pages())
+        except CoverslipError:
+            data.close()
+            raise
+    except CoverslipError:
+        os.close(fd)
+        raise
 
 
 def looks_like_tiff(head: bytes) -> bool:

@@ -1,0 +1,148 @@
+"""ICC profiles written anew: the colour transform byte for byte, the words and dates gone.
+
+Source: ICC.1:2022 §7 (header, tag table) and §10 (tag types); ICC.1:2001-04 for version 2 text. A profile names its maker, its
+creation time and often a device in free text; what turns device values into colours is numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from coverslip.errors import DamagedSlide, LimitExceeded
+
+MAX_TAGS: Final = 100
+DESCRIPTION: Final = "scanner colour profile"
+COPYRIGHT: Final = "no copyright stated"
+
+TRANSFORM: Final = frozenset(
+    b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3 gamt "
+    b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad lumi".split()
+)
+"""Tags that say how values become colours."""
+
+_CLASSES = frozenset((b"scnr", b"mntr", b"prtr", b"spac", b"abst", b"link"))
+_SPACES = frozenset((b"RGB ", b"GRAY", b"XYZ ", b"Lab ", b"YCbr", b"CMYK"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One entry of the tag table and its data."""
+
+    signature: bytes
+    data: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The signature as text when it is printable, else in hex."""
+        text = self.signature.decode("latin-1").strip()
+        return text if text.isalnum() else self.signature.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A parsed profile."""
+
+    header: bytes = field(repr=False)
+    tags: tuple[Tag, ...]
+    size: int
+
+
+def parse(data: bytes) -> Profile:
+    """Read header and tag table. Raises DamagedSlide or LimitExceeded."""
+    if len(data) < 132 or data[36:40] != b"acsp":
+        raise DamagedSlide("an ICC profile has no ICC header")
+    if data[12:16] not in _CLASSES or data[16:20] not in _SPACES or data[20:24] not in _SPACES:
+        raise DamagedSlide("an ICC profile has an unknown class or colour space")
+    count = int.from_bytes(data[128:132], "big")
+    if count > MAX_TAGS:
+        raise LimitExceeded(f"an ICC profile has more than {MAX_TAGS} tags")
+    if 132 + 12 * count > len(data):
+        raise DamagedSlide("an ICC profile ends inside its tag table")
+    entries = [struct.unpack_from(">4sII", data, 132 + 12 * i) for i in range(count)]
+    if any(at + length > len(data) or at < 132 for _, at, length in entries):
+        raise DamagedSlide("an ICC tag lies outside its profile")
+    return Profile(data[:128], tuple(Tag(name, data[at : at + length]) for name, at, length in entries), len(data))
+
+
+def clean(profile: Profile) -> bytes:
+    """The profile with its transform tags as they are and fixed words in place of everything written by people."""
+    kept = [Tag(tag.signature, _trimmed(tag)) for tag in profile.tags if tag.signature in TRANSFORM]
+    modern = profile.header[8] >= 4
+    words = [Tag(b"desc", _words(DESCRIPTION, modern)), Tag(b"cprt", _words(COPYRIGHT, modern, plain=True))]
+    body, table = bytearray(), bytearray()
+    first = 132 + 12 * (len(kept) + len(words))
+    placed: dict[bytes, int] = {}
+    for tag in words + kept:
+        at = placed.get(tag.data)
+        if at is None:
+            at = placed[tag.data] = first + len(body)
+            body += tag.data + bytes(-len(tag.data) % 4)
+        table += struct.pack(">4sII", tag.signature, at, len(tag.data))
+    rest = struct.pack(">I", len(kept) + len(words)) + table + body
+    head = _header(profile.header, 128 + len(rest))
+    if modern:
+        identity = hashlib.md5(head[:44] + bytes(4) + head[48:64] + bytes(4) + head[68:] + rest, usedforsecurity=False)
+        head = head[:84] + identity.digest() + head[100:]
+    return head + rest
+
+
+def _header(old: bytes, size: int) -> bytes:
+    """Version, class, spaces, flags, intent and illuminant stay; dates, makers, models and identifiers do not."""
+    return b"".join(
+        (
+            struct.pack(">I", size), bytes(4), old[8:12], old[12:24], bytes(12), b"acsp", bytes(4), old[44:48],
+            bytes(8), old[56:64], old[64:68], old[68:80], bytes(48),
+        )
+    )  # fmt: skip
+
+
+def _words(text: str, modern: bool, *, plain: bool = False) -> bytes:
+    if modern:
+        return struct.pack(">4sIII2s2sII", b"mluc", 0, 1, 12, b"en", b"US", 2 * len(text), 28) + text.encode(
+            "utf-16-be"
+        )
+    if plain:
+        return b"text" + bytes(4) + text.encode("ascii") + b"\0"
+    return b"desc" + bytes(4) + struct.pack(">I", len(text) + 1) + text.encode("ascii") + b"\0" + bytes(78)
+
+
+def _trimmed(tag: Tag) -> bytes:
+    """The tag's data cut to the size its own numbers ask for, so that nothing rides along behind them."""
+    length = _LENGTHS.get(tag.data[:4])
+    if length is None or len(tag.data) < 12:
+        raise DamagedSlide("an ICC transform has a type we do not write", where=f"ICCProfile/{tag.name}")
+    wanted = length(tag.data)
+    if wanted > len(tag.data):
+        raise DamagedSlide("an ICC transform is shorter than its content", where=f"ICCProfile/{tag.name}")
+    return tag.data[:4] + bytes(4) + tag.data[8:wanted]
+
+
+def _lut8(data: bytes) -> int:
+    if len(data) < 48:
+        return 48
+    inputs, outputs, grid = data[8], data[9], data[10]
+    return int(48 + 256 * inputs + grid**inputs * outputs + 256 * outputs)
+
+
+def _lut16(data: bytes) -> int:
+    if len(data) < 52:
+        return 52
+    inputs, outputs, grid = data[8], data[9], data[10]
+    before, after = struct.unpack_from(">HH", data, 48)
+    return int(52 + 2 * (before * inputs + grid**inputs * outputs + after * outputs))
+
+
+_LENGTHS: Final[dict[bytes, Callable[[bytes], int]]] = {
+    b"XYZ ": lambda data: 8 + (len(data) - 8) // 12 * 12,
+    b"sf32": lambda data: 8 + (len(data) - 8) // 4 * 4,
+    b"curv": lambda data: 12 + 2 * int.from_bytes(data[8:12], "big"),
+    b"para": lambda data: 12 + 4 * {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}.get(int.from_bytes(data[8:10], "big"), 1 << 20),
+    b"mft1": _lut8,
+    b"mft2": _lut16,
+    b"mAB ": len,
+    b"mBA ": len,
+}

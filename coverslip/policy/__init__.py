@@ -1,0 +1,6 @@
+"""Policies: what may stay, what must go, and why."""
+
+from coverslip.policy.load import BUILTIN, load
+from coverslip.policy.model import Action, Decision, Form, Keep, Plan, Policy, Remove, Replace, Rule
+
+__all__ = ["BUILTIN", "Action", "Decision", "Form", "Keep", "Plan", "Policy", "Remove", "Replace", "Rule", "load"]

@@ -1,0 +1,92 @@
+"""Policies as TOML: built-in ones by name, others by path."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coverslip.errors import PolicyInvalid
+from coverslip.policy.model import Action, Form, Keep, Policy, Remove, Replace, Rule
+
+BUILTIN = ("strict", "research")
+
+
+class _RuleText(BaseModel):
+    """A rule as written in a policy file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    reason: str
+    paths: list[str]
+    action: str
+    form: Form = Form.STRUCTURE
+    vocabulary: list[str] = []
+
+
+class _PolicyText(BaseModel):
+    """A policy file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: int
+    description: str
+    extends: str | None = None
+    rule: list[_RuleText] = []
+
+
+def load(name_or_path: str) -> Policy:
+    """A built-in policy by name, or the policy in a TOML file. Raises PolicyInvalid with what to mend."""
+    data = _read(name_or_path)
+    text = _parse(data)
+    base = load(text.extends) if text.extends else None
+    rules = tuple(_rule(rule) for rule in text.rule)
+    digest = hashlib.sha256(data + (base.sha256.encode() if base else b"")).hexdigest()
+    return Policy(text.name, text.version, text.description, rules + (base.rules if base else ()), digest)
+
+
+def _read(name_or_path: str) -> bytes:
+    if name_or_path in BUILTIN:
+        return files("coverslip.policy").joinpath("builtin", f"{name_or_path}.toml").read_bytes()
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise PolicyInvalid(f"there is no built-in policy and no file of that name; built in: {', '.join(BUILTIN)}")
+    return path.read_bytes()
+
+
+def _parse(data: bytes) -> _PolicyText:
+    try:
+        return _PolicyText.model_validate(tomllib.loads(data.decode("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyInvalid(f"not a TOML file: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PolicyInvalid(first["msg"], where=".".join(str(part) for part in first["loc"])) from error
+
+
+def _rule(text: _RuleText) -> Rule:
+    for word in text.vocabulary:
+        try:
+            re.compile(word)
+        except re.error as error:
+            raise PolicyInvalid(f"a vocabulary entry is not a regular expression: {error}", where=text.id) from error
+    if text.form is Form.VOCABULARY and not text.vocabulary:
+        raise PolicyInvalid("form is vocabulary, but no vocabulary is given", where=text.id)
+    return Rule(text.id, text.reason, tuple(text.paths), _action(text), text.form, tuple(text.vocabulary))
+
+
+def _action(text: _RuleText) -> Action:
+    match text.action:
+        case "keep":
+            return Keep()
+        case "remove":
+            return Remove()
+        case "regenerate":
+            return Replace(by="regenerated")
+    raise PolicyInvalid("action is one of keep, remove, regenerate", where=text.id)

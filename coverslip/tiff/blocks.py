@@ -1,0 +1,252 @@
+"""The tiles of a page as they will be written: which source bytes are copied, and what is put in front of them.
+
+One pass over the page, in the order the tiles lie in the file, in chunks of a few MiB. Tiles of a page nearly always
+share one JPEG header, so a tile costs one comparison; the search for markers inside scans is vectorised over the whole
+chunk. Only tiles that surprise are parsed one by one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.codestreams import j2k, jpeg, raw
+from coverslip.codestreams.jpeg import Codestream, Header, Segment, Span
+from coverslip.errors import DamagedSlide, UnknownStructure
+from coverslip.tiff import tags as t
+from coverslip.tiff.structure import Directory, TiffFile, check_blocks
+
+Offsets = npt.NDArray[np.int64]
+
+CHUNK: Final = 4 << 20
+JPEG, J2K, NONE, LZW, DEFLATE = 7, (33003, 33005, 34712), 1, 5, (8, 32946)
+COPYABLE: Final = frozenset((JPEG, *J2K, NONE, LZW, *DEFLATE))
+"""Compressions whose tiles end where their own structure says, so they can be copied without a byte too many."""
+MAX_FOREIGN: Final = 4096
+"""Distinct foreign payloads remembered per page; further ones are dropped all the same, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something inside tiles that will not be written."""
+
+    name: str
+    payload: bytes = field(repr=False)
+    count: int
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How each tile (or strip) of a page is written, in tile order; arrays have one entry a tile."""
+
+    start: Offsets
+    """First copied byte, in the source file."""
+    stop: Offsets
+    prefix: npt.NDArray[np.int32]
+    """Which of `prefixes` goes in front; -1 for none."""
+    prefixes: tuple[bytes, ...]
+    rebuilt: dict[int, tuple[bytes | Span, ...]]
+    """Tiles written piece by piece instead."""
+    foreign: tuple[Foreign, ...]
+
+    @property
+    def lengths(self) -> Offsets:
+        """Bytes each tile will have."""
+        sizes = np.array([*(len(prefix) for prefix in self.prefixes), 0], np.int64)
+        lengths = self.stop - self.start + sizes[self.prefix]
+        for index, pieces in self.rebuilt.items():
+            lengths[index] = sum(len(p) if isinstance(p, bytes) else p.stop - p.start for p in pieces)
+        return lengths
+
+
+def survey(tiff: TiffFile, page: Directory, tick: Callable[[float], None] = lambda done: None) -> Blocks:
+    """Look at every tile of a page once.
+
+    Raises UnknownStructure for a compression that cannot be copied, DamagedSlide for tiles that contradict themselves.
+    """
+    check_blocks(tiff, page)
+    compression = page.compression
+    if compression not in COPYABLE:
+        raise UnknownStructure(f"compression {compression} cannot be copied", where=page.path)
+    surveyor = _Surveyor(page)
+    looked = surveyor.jpeg_chunk if compression == JPEG else surveyor.slow_chunk(_parser(page))
+    total = max(1, int(surveyor.counts.sum()))
+    done = 0
+    for first, last, data in _chunks(tiff, surveyor):
+        looked(surveyor.order[first:last], int(surveyor.offsets[surveyor.order[first]]), data)
+        done += len(data)
+        tick(min(1.0, done / total))
+    return surveyor.result()
+
+
+def _chunks(tiff: TiffFile, surveyor: _Surveyor) -> Iterator[tuple[int, int, bytes]]:
+    """Runs of tiles that lie close together, with the bytes that hold them."""
+    order, offsets, counts = surveyor.order, surveyor.offsets, surveyor.counts
+    begins = offsets[order]
+    ends = begins + counts[order]
+    first = 0
+    while first < len(order):
+        last = int(np.searchsorted(begins, begins[first] + CHUNK, "left"))
+        gaps = np.flatnonzero(begins[first + 1 : last] - ends[first : last - 1] > CHUNK // 16)
+        last = first + 1 + int(gaps[0]) if len(gaps) else max(last, first + 1)
+        length = int(ends[first:last].max() - begins[first])
+        data = os.pread(tiff.fd, length, int(begins[first]))
+        if len(data) != length:
+            raise DamagedSlide("the file ends inside a tile", where=surveyor.page.path)
+        yield first, last, data
+        first = last
+
+
+class _Surveyor:
+    """Collects what one page's tiles need."""
+
+    def __init__(self, page: Directory) -> None:
+        self.page = page
+        self.offsets = page.offsets.astype(np.int64)
+        self.counts = page.byte_counts.astype(np.int64)
+        self.order = np.argsort(self.offsets, kind="stable")
+        self.order = self.order[self.counts[self.order] > 0]
+        self.start, self.stop = self.offsets.copy(), self.offsets + self.counts
+        self.prefix = np.full(len(self.offsets), -1, np.int32)
+        self.prefixes: dict[bytes, int] = {}
+        self.rebuilt: dict[int, tuple[bytes | Span, ...]] = {}
+        self.foreign: Counter[tuple[str, bytes]] = Counter()
+        self._headers: dict[bytes, Header] = {}
+        self._check_overlaps()
+
+    def _check_overlaps(self) -> None:
+        begins, ends = self.offsets[self.order], (self.offsets + self.counts)[self.order]
+        same = (begins[1:] == begins[:-1]) & (ends[1:] == ends[:-1])
+        if bool(np.any((begins[1:] < ends[:-1]) & ~same)):
+            raise DamagedSlide("tiles overlap each other", where=self.page.path)
+
+    def jpeg_chunk(self, tiles: Offsets, base: int, data: bytes) -> None:
+        """Match headers by comparison, find stray markers for all tiles at once, parse the surprising ones."""
+        header: Header | None = None
+        scans = np.empty(len(tiles), np.int64)
+        for i, tile in enumerate(tiles.tolist()):
+            at = int(self.offsets[tile]) - base
+            if header is None or not data.startswith(header.raw, at):
+                header = self._header(data, at, at + int(self.counts[tile]))
+            scans[i] = at + len(header.raw)
+            self._take(tile, header)
+        stops = self.offsets[tiles] + self.counts[tiles] - base
+        for i in np.flatnonzero(_strange(data, scans, stops)).tolist():
+            tile = int(tiles[i])
+            at = int(self.offsets[tile]) - base
+            self._rebuild(tile, jpeg.codestream(data, at, int(stops[i])), base, data)
+
+    def slow_chunk(self, parse: Callable[[bytes, int, int, int], Codestream]) -> Callable[[Offsets, int, bytes], None]:
+        """A chunk function that parses every tile with `parse(data, start, stop, tile)`."""
+
+        def chunk(tiles: Offsets, base: int, data: bytes) -> None:
+            for tile in tiles.tolist():
+                at = int(self.offsets[tile]) - base
+                self._rebuild(tile, parse(data, at, at + int(self.counts[tile]), tile), base, data)
+
+        return chunk
+
+    def _header(self, data: bytes, at: int, stop: int) -> Header:
+        found = next((known for known in self._headers.values() if data.startswith(known.raw, at)), None)
+        if found is None:
+            found = jpeg.header(data, at, stop)
+            _check_frame(found, self.page)
+            if len(self._headers) >= 16:
+                self._headers.clear()
+            self._headers[found.raw] = found
+        return found
+
+    def _take(self, tile: int, header: Header) -> None:
+        if header.clean == header.raw:
+            return
+        self.prefix[tile] = self.prefixes.setdefault(header.clean, len(self.prefixes))
+        self.start[tile] += len(header.raw)
+        self._note(header.foreign)
+
+    def _rebuild(self, tile: int, stream: Codestream, base: int, data: bytes) -> None:
+        moved = tuple(p if isinstance(p, bytes) else Span(p.start + base, p.stop + base) for p in stream.pieces)
+        if len(moved) == 1 and isinstance(moved[0], Span):
+            self.start[tile], self.stop[tile] = moved[0].start, moved[0].stop
+        else:
+            self.prefix[tile] = -1
+            self.rebuilt[tile] = moved
+        self._note(stream.foreign)
+        hidden = stream.trailing
+        if hidden.stop > hidden.start:
+            self._note((Segment(jpeg.EOI, data[hidden.start : hidden.stop]),), name="trailing")
+
+    def _note(self, segments: tuple[Segment, ...], name: str = "") -> None:
+        for segment in segments:
+            key = (name or segment.name, segment.payload[: 1 << 16])
+            if key in self.foreign or len(self.foreign) < MAX_FOREIGN:
+                self.foreign[key] += 1
+
+    def result(self) -> Blocks:
+        foreign = tuple(Foreign(name, payload, count) for (name, payload), count in self.foreign.items())
+        return Blocks(self.start, self.stop, self.prefix, tuple(self.prefixes), self.rebuilt, foreign)
+
+
+def _strange(data: bytes, scans: Offsets, stops: Offsets) -> npt.NDArray[np.bool_]:
+    """Which tiles do not end with EOI or have a marker inside the scan that is neither stuffing nor a restart."""
+    view = np.frombuffer(data, np.uint8)
+    ends = np.maximum(stops - 2, 0)
+    strange: npt.NDArray[np.bool_] = (view[ends] != 0xFF) | (view[ends + 1] != jpeg.EOI) | (ends < scans)
+    after = view[1:]
+    marks = np.flatnonzero((view[:-1] == 0xFF) & (after != 0) & ((after & 0xF8) != 0xD0))
+    owner = np.searchsorted(scans, marks, "right") - 1
+    inside = (owner >= 0) & (marks < ends[owner])
+    strange[owner[inside]] = True
+    return strange
+
+
+def _check_frame(header: Header, page: Directory) -> None:
+    """A tile must decode to the tile size: anything else crashes readers or shows bytes nobody wrote."""
+    at = 2
+    while header.clean[at + 1] not in jpeg.FRAMES:
+        at += 2 + int.from_bytes(header.clean[at + 2 : at + 4], "big")
+        if at + 9 > len(header.clean):
+            raise DamagedSlide("a JPEG tile has no frame", where=page.path)
+    height = int.from_bytes(header.clean[at + 5 : at + 7], "big")
+    width = int.from_bytes(header.clean[at + 7 : at + 9], "big")
+    tile = page.tile_size
+    if width != tile.width or (height != tile.height if page.tiled else height > tile.height):
+        raise DamagedSlide("a JPEG tile has another size than its page says", where=page.path)
+
+
+def _parser(page: Directory) -> Callable[[bytes, int, int, int], Codestream]:
+    """How tiles of this page's compression are parsed."""
+    if page.compression in J2K:
+        return lambda data, start, stop, tile: j2k.codestream(data, start, stop)
+    expected = _raw_sizes(page)
+
+    def parse(data: bytes, start: int, stop: int, tile: int) -> Codestream:
+        if page.compression == LZW:
+            end = raw.lzw_end(data, start, stop)
+        elif page.compression in DEFLATE:
+            end = raw.deflate_end(data, start, stop, expected(tile))
+        else:
+            end = raw.uncompressed_end(stop, start, expected(tile))
+        return Codestream((Span(start, end),), (), Span(end, stop))
+
+    return parse
+
+
+def _raw_sizes(page: Directory) -> Callable[[int], int]:
+    """Bytes a decoded tile or strip has."""
+    size, tile = page.size, page.tile_size
+    separate = page.number(t.PLANAR_CONFIGURATION, 1) == 2
+    bits = page.numbers(t.BITS_PER_SAMPLE)
+    per_pixel = int(bits[0] if separate else bits.sum()) if len(bits) else 1
+    rows = -(-size.height // tile.height)
+
+    def expected(index: int) -> int:
+        height = tile.height if page.tiled else min(tile.height, size.height - index % rows * tile.height)
+        return -(-tile.width * per_pixel // 8) * height
+
+    return expected

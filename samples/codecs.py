@@ -78,7 +78,7 @@ def ycbcr(pixels: Pixels) -> Pixels:
 
 def j2k(pixels: Pixels, quality: int, *, mct: bool) -> bytes:
     """A raw JPEG 2000 codestream; `quality` is a peak signal-to-noise ratio in decibels."""
-    data = imagecodecs.jpeg2k_encode(pixels, quality, codecformat="j2k", colorspace="srgb", mct=mct)
+    data = imagecodecs.jpeg2k_encode(pixels, quality, codecformat="j2k", mct=mct)
     return bytes(data)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -12,29 +11,15 @@ from fastapi import Depends, Request
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, NotPermitted
+from service.addresses import is_loopback
 from service.context import Here, Service, ask
 from service.errors import ForeignOrigin, SignInNeeded
+from service.roles import Role, has
 from service.sessions import cookie_in
-
-
-class Role(StrEnum):
-    """What a key may be for; `admin` may do everything the others may."""
-
-    SUBMITTER = "submitter"
-    CURATOR = "curator"
-    VIEWER = "viewer"
-    OPS = "ops"
-    ADMIN = "admin"
-
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECRET_LIMIT = 256
 """Characters of a bearer token we are willing to look at."""
-
-
-def has(principal: Principal | None, *roles: Role) -> bool:
-    """Whether somebody holds one of `roles` (or is admin)."""
-    return principal is not None and not principal.roles.isdisjoint({Role.ADMIN, *roles})
 
 
 async def principal_of(request: Request, service: Here) -> Principal | None:
@@ -44,6 +29,9 @@ async def principal_of(request: Request, service: Here) -> Principal | None:
         return await _bearer(header, service)
     token = cookie_in(request.headers.get("cookie", ""), service.sessions.cookie)
     principal = await ask(service.sessions.verify, token) if token else None
+    if principal is None and service.demo_key and wants_demo(request):
+        request.state.sign_in = True
+        return await ask(service.sessions.current, service.demo_key)
     if principal and request.method not in SAFE_METHODS:
         require_own_page(request)
     return principal
@@ -57,6 +45,14 @@ async def _bearer(header: str, service: Service) -> Principal:
     if principal is None:
         raise SignInNeeded
     return principal
+
+
+def wants_demo(request: Request) -> bool:
+    """A browser on this machine that opens a page of a demo; the Host check keeps rebound names out."""
+    here = request.client is not None and is_loopback(request.client.host)
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    return here and page and is_loopback(host)
 
 
 def require_own_page(request: Request) -> None:

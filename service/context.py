@@ -9,9 +9,13 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
+from coverslip.archive.storage import Storage
 from coverslip.settings import Settings
 from service.pulse import Pulse
+from service.receiving import Floor
+from service.routes.tiles import Tiles
 from service.sessions import Sessions
 from service.shelf import Shelf
 
@@ -20,15 +24,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Settings, the catalogue, sign-in cookies, opened pyramids, and the pulse that drives live pages."""
+    """Settings, what exists and where it lies, sign-in cookies, opened pyramids, and what drives live pages."""
 
     settings: Settings
-    catalog: Catalog
+    archive: Archive
     sessions: Sessions
     shelf: Shelf
+    tiles: Tiles
+    floor: Floor
     pulse: Pulse
-    demo_secret: str | None
-    """The key a loopback demo made for itself; None otherwise."""
+    demo_key: str | None
+    """Id of the key a loopback demo made for itself; None otherwise."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The record of what exists."""
+        return self.archive.catalog
+
+    @property
+    def storage(self) -> Storage:
+        """The zones of the disk."""
+        return self.archive.storage
 
 
 def service_of(request: Request) -> Service:

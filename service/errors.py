@@ -1,28 +1,29 @@
 """What the front end refuses by itself, and THE table from error code to status.
 
-    CoverslipError
-    └── RequestRefused
-        ├── Malformed               malformed-request       a header, parameter or body that does not parse
-        ├── SignInNeeded            sign-in-needed          no credential, or one that is no longer good
-        ├── ForeignOrigin           foreign-origin          a browser sends a change from somebody else's page
-        ├── UploadExpired           upload-expired          there was such an upload
-        ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
-        ├── DigestMismatch          digest-mismatch         what arrived is not what was sent
-        ├── TusVersionUnknown       tus-version             not tus 1.0.0
-        ├── ContentTypeWrong        content-type            not a body this place takes
-        ├── TooLarge                too-large               more bytes than this server takes at once
-        ├── TooManyUploads          too-many-uploads        finish or remove one first
-        ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
-        ├── NotReady                not-ready               the slide has no tiles yet
-        ├── Withdrawn               withdrawn               it was public once and is no longer
-        └── Overloaded              overloaded              try again in a moment
+CoverslipError
+└── RequestRefused
+    ├── Malformed               malformed-request       a header, parameter or body that does not parse
+    ├── SignInNeeded            sign-in-needed          no credential, or one that is no longer good
+    ├── ForeignOrigin           foreign-origin          a browser sends a change from somebody else's page
+    ├── UploadExpired           upload-expired          there was such an upload
+    ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
+    ├── DigestMismatch          digest-mismatch         what arrived is not what was sent
+    ├── TusVersionUnknown       tus-version             not tus 1.0.0
+    ├── ContentTypeWrong        content-type            not a body this place takes
+    ├── TooLarge                too-large               more bytes than this server takes at once
+    ├── TooManyUploads          too-many-uploads        finish or remove one first
+    ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
+    ├── Superseded              superseded              a newer request writes this upload now
+    ├── NotReady                not-ready               the slide has no tiles yet
+    ├── Withdrawn               withdrawn               it was public once and is no longer
+    └── Overloaded              overloaded              try again in a moment
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -123,6 +124,13 @@ class UploadStalled(RequestRefused):
     summary = "No bytes came for a while. What arrived is kept; go on from the stored offset."
 
 
+class Superseded(RequestRefused):
+    """A newer request writes this upload now; what this one brought is kept."""
+
+    code = "superseded"
+    summary = "A newer request has taken over this upload."
+
+
 class NotReady(RequestRefused):
     """The slide is known but has no tiles yet."""
 
@@ -183,6 +191,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "too-large": 413,
         "too-many-uploads": 429,
         "upload-stalled": 408,
+        "superseded": 409,
         "not-ready": 409,
         "withdrawn": 410,
         "overloaded": 503,
@@ -204,29 +213,49 @@ def status_of(code: str) -> int:
     return STATUS.get(code, 500)
 
 
-def body_of(code: str, status: int, detail: str, **more: Any) -> bytes:
+def body_of(code: str, status: int, detail: str, **more: object) -> bytes:
     """A problem+json body (RFC 9457); `detail` is always a sentence of ours, never something a client sent."""
-    return orjson.dumps({"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail, **more})
+    return orjson.dumps(
+        {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail, **more}
+    )
 
 
-def answer(error: CoverslipError, **more: Any) -> Response:
-    """One error as a response: its own class's sentence, because a detail may have been written for a log."""
+def _sentence(error: CoverslipError) -> str:
+    """Our own sentence: a detail from deeper down may have been written for a log."""
+    return error.detail if isinstance(error, RequestRefused) else error.summary
+
+
+def answer(error: CoverslipError) -> Response:
+    """One error as a problem+json response."""
     status = status_of(error.code)
-    detail = error.detail if isinstance(error, RequestRefused) else error.summary
+    detail = _sentence(error)
     headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
     return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
 
 
-def refused(request: Request, error: Exception) -> Response:
+Page = Callable[[Request, int, str, str], Response]
+"""Draws a refusal for somebody who reads: request, status, code, sentence."""
+
+
+def refused(page: Page, request: Request, error: Exception) -> Response:
     """Handler for everything in our own tree."""
     assert isinstance(error, CoverslipError)
-    return answer(error)
+    problem = answer(error)
+    return page(request, problem.status_code, error.code, _sentence(error)) if for_reader(request) else problem
 
 
-def unroutable(request: Request, error: Exception) -> Response:
+def for_reader(request: Request) -> bool:
+    """Whether a browser opens a page, as opposed to a program asking."""
+    programs = request.url.path.startswith(("/api/", "/uploads", "/metrics")) or request.url.path.endswith(".json")
+    return not programs and "text/html" in request.headers.get("accept", "")
+
+
+def unroutable(page: Page, request: Request, error: Exception) -> Response:
     """Handler for what the router refuses; the same body as our own not-found, so existence does not leak."""
     assert isinstance(error, HTTPException)
     code, detail = ROUTING_CODES.get(error.status_code, ("request-refused", RequestRefused.summary))
+    if for_reader(request):
+        return page(request, error.status_code, code, detail)
     headers = {"Cache-Control": "no-store", **(error.headers or {})}
     return Response(body_of(code, error.status_code, detail), error.status_code, headers, PROBLEM_TYPE)
 
@@ -240,10 +269,10 @@ def invalid(request: Request, error: Exception) -> Response:
     return Response(body, 422, {"Cache-Control": "no-store"}, PROBLEM_TYPE)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, page: Page) -> None:
     """Give the application these handlers."""
-    app.add_exception_handler(CoverslipError, refused)
-    app.add_exception_handler(HTTPException, unroutable)
+    app.add_exception_handler(CoverslipError, partial(refused, page))
+    app.add_exception_handler(HTTPException, partial(unroutable, page))
     app.add_exception_handler(RequestValidationError, invalid)
 
 

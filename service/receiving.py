@@ -1,7 +1,7 @@
-"""Bytes of an upload on their way to the disk: written where the acknowledged ones end, synced before they are promised.
+"""Bytes of an upload on their way to the disk: written where the acknowledged ones end, synced before promised.
 
-The offset in the catalogue is a promise that those bytes survive a power cut. So: `pwrite` at the offset, `fsync`, and only
-then commit the new offset. Bytes beyond the committed offset are overwritten by whoever comes next.
+The offset in the catalogue is a promise that those bytes survive a power cut. So: `pwrite` at the offset, `fsync`,
+and only then commit the new offset. Bytes beyond the committed offset are overwritten by whoever comes next.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
-from coverslip.errors import StorageFailed, StorageFull
-from service.errors import TooLarge, UploadStalled
+from coverslip.archive.storage import Storage, our_errors
+from coverslip.errors import StorageFull
+from service.errors import Superseded, TooLarge, UploadStalled
 
 WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
@@ -23,9 +25,6 @@ SYNC_BYTES = 16 << 20
 """At most this much is sent again after a fault."""
 ROOM_FACTOR = 2.5
 """The clean slide and its derived tiles need room beside the original."""
-ROOM_SHARE = 0.05
-"""Share of the file system that stays free."""
-_NO_ROOM = (28, 122)  # ENOSPC, EDQUOT
 
 Acknowledge = Callable[[int], Awaitable[None]]
 """Commits a new offset; raises `LeaseLost` when a newer request has taken over."""
@@ -37,28 +36,22 @@ class Target:
     def __init__(self, path: Path, offset: int) -> None:
         """Open without ever truncating what another request may just have been promised."""
         self.offset = offset
-        try:
+        with our_errors():
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _storage(error) from None
 
     def write(self, data: bytes) -> None:
         """Put `data` where the last write ended."""
         view = memoryview(data)
-        try:
+        with our_errors():
             while view:
                 done = os.pwrite(self._file, view, self.offset)
                 self.offset += done
                 view = view[done:]
-        except OSError as error:
-            raise _storage(error) from None
 
     def sync(self) -> None:
         """Return when the bytes would survive a power cut; a failed fsync is never retried."""
-        try:
+        with our_errors():
             os.fsync(self._file)
-        except OSError as error:
-            raise _storage(error) from None
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -117,46 +110,80 @@ async def receive(pieces: AsyncIterator[bytes], target: Target, length: int, ack
             if keeper.end + len(piece) > length:
                 raise TooLarge("More bytes than Upload-Length announced.")
             await keeper.take(piece)
-    except (ClientDisconnect, UploadStalled, TooLarge):
+    except (ClientDisconnect, Superseded, TooLarge, UploadStalled):
         await asyncio.shield(keeper.settle())
         raise
     await keeper.settle()
 
 
-async def pieces_of(request: Request, patience: float) -> AsyncIterator[bytes]:
-    """The body as it comes; raises `UploadStalled` when nothing comes for `patience` seconds."""
-    stream = aiter(request.stream())
-    try:
-        while True:
-            async with asyncio.timeout(patience):
-                piece = await anext(stream)
+class Line:
+    """One request body while it comes in; somebody else may ask it to stop."""
+
+    def __init__(self, request: Request, patience: float) -> None:
+        """`patience`: seconds without a byte until `UploadStalled`."""
+        self._stream = aiter(request.stream())
+        self._patience = patience
+        self._waiting: asyncio.Timeout | None = None
+        self._stopped = False
+        self.done = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the body where it is; `pieces` raises `Superseded`."""
+        self._stopped = True
+        if self._waiting is not None:
+            self._waiting.reschedule(0)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises `UploadStalled`, `Superseded` or starlette's `ClientDisconnect`."""
+        while not self._stopped:
+            try:
+                async with asyncio.timeout(self._patience) as self._waiting:
+                    piece = await anext(self._stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise (Superseded() if self._stopped else UploadStalled()) from None
+            finally:
+                self._waiting = None
             yield piece
-    except StopAsyncIteration:
-        return
-    except TimeoutError:
-        raise UploadStalled from None
+        raise Superseded
+
+
+class Floor:
+    """Who writes which upload in this process: the newest request stops an older one and waits until it has settled."""
+
+    def __init__(self) -> None:
+        """Nobody writes yet."""
+        self._lines: dict[str, Line] = {}
+
+    async def clear(self, uid: str) -> None:
+        """Return when nobody writes `uid` here any more and what came is promised."""
+        while line := self._lines.get(uid):
+            line.stop()
+            await line.done.wait()
+
+    @asynccontextmanager
+    async def taken(self, uid: str, line: Line) -> AsyncIterator[Line]:
+        """Be the one who writes `uid`."""
+        await self.clear(uid)
+        self._lines[uid] = line
+        try:
+            yield line
+        finally:
+            del self._lines[uid]
+            line.done.set()
 
 
 def digest(path: Path) -> str:
     """Hex SHA-256 of what is on the disk now: a bit that flipped after it was written must show."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _storage(error) from None
+    with our_errors(), path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def require_room(folder: Path, length: int, promised: int = 0) -> None:
-    """Raise `StorageFull` unless an upload of `length`, what comes of it and what is `promised` to others would fit."""
-    try:
-        stat = os.statvfs(folder)
-    except OSError as error:
-        raise _storage(error) from None
-    free, size = stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
-    if free < length * ROOM_FACTOR + promised + size * ROOM_SHARE:
+def require_room(storage: Storage, length: int, promised: int, reserve: float) -> None:
+    """Raise `StorageFull` unless `length` more, what comes of it and what is `promised` to others would fit.
+
+    `reserve` is the share of the file system that stays free.
+    """
+    if storage.free_bytes() < length * ROOM_FACTOR + promised + storage.total_bytes() * reserve:
         raise StorageFull
-
-
-def _storage(error: OSError) -> StorageFailed:
-    """Only the kind of failure; the system's text names a path."""
-    return StorageFull() if error.errno in _NO_ROOM else StorageFailed()

@@ -1,19 +1,15 @@
-"""Sign-in cookies: which key signed in, until when. Signed, short-lived, and checked against the catalogue again and again."""
+"""Sign-in cookies: which key signed in. Signed, short-lived, and checked against the catalogue again and again."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from coverslip.archive.records import Principal
-from coverslip.errors import StorageFailed
 
 LIFETIME = 8 * 3600
 """Seconds a sign-in lasts: a working day."""
@@ -35,7 +31,8 @@ class Sessions:
     def __init__(self, key: bytes, lookup: Callable[[str], Principal | None], *, secure: bool) -> None:
         """`secure` cookies carry the `__Host-` prefix and travel over TLS only."""
         self._signer = URLSafeTimedSerializer(key, salt=_SALT)
-        self._lookup = lookup
+        self.current = lookup
+        """Who a key id stands for now; None once revoked. Blocks."""
         self._believed: OrderedDict[str, _Believed] = OrderedDict()
         self.secure = secure
         self.cookie = "__Host-coverslip" if secure else "coverslip"
@@ -58,7 +55,7 @@ class Sessions:
             key_id = self._signer.loads(untrusted_token, max_age=LIFETIME)
         except BadSignature:
             return None
-        principal = self._lookup(key_id) if isinstance(key_id, str) else None
+        principal = self.current(key_id) if isinstance(key_id, str) else None
         if principal:
             self._believe(untrusted_token, principal)
         return principal
@@ -81,18 +78,3 @@ def cookie_in(headers: Mapping[str, str] | str, name: str) -> str | None:
         if key == name:
             return value
     return None
-
-
-def signing_key(path: Path) -> bytes:
-    """The key cookies are signed with, made on first use; every process of a site must see the same file."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(file, "wb") as target:
-            target.write(key := secrets.token_bytes(32))
-        return key
-    except OSError:
-        raise StorageFailed("The session key cannot be read or made.") from None

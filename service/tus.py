@@ -1,4 +1,4 @@
-"""The words of tus 1.0.0 (https://tus.io/protocols/resumable-upload): headers in, headers out, no bytes and no state."""
+"""The words of tus 1.0.0 (tus.io/protocols/resumable-upload): headers in, headers out, no bytes and no state."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from service.errors import ContentTypeWrong, Malformed, TooLarge, TusVersionUnkn
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
-"""No concatenation (rewrites 10 GB, and was the way out of the folder elsewhere); no deferred length (no quota without it)."""
+"""No concatenation: it rewrites 10 GB, and was the way out of the folder elsewhere. No deferred length: no quota then."""
 CHUNK_TYPE = "application/offset+octet-stream"
 METADATA_LIMIT = 4096
 """Characters of Upload-Metadata; a file name fits many times."""
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+POLICIES = ("strict", "research")
+"""Built-in policies a client may ask for; any other is the installation's own setting."""
+_POLICY = re.compile("|".join(POLICIES))
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REPR_DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
@@ -32,7 +36,13 @@ class Metadata:
     untrusted_filename: str
     sha256: str | None
     """Lower-case hex of the whole file, when the client could hash before sending."""
-    untrusted_rest: Mapping[str, str]
+    policy: str | None
+    collection: str | None
+
+    def wishes(self) -> dict[str, str]:
+        """What has to be remembered beside the name until the file is complete."""
+        said = {"sha256": self.sha256, "policy": self.policy, "collection": self.collection}
+        return {key: value for key, value in said.items() if value is not None}
 
 
 def require_version(headers: Mapping[str, str]) -> None:
@@ -74,8 +84,13 @@ def metadata_of(headers: Mapping[str, str]) -> Metadata:
     if len(text) > METADATA_LIMIT:
         raise TooLarge("Upload-Metadata is longer than 4096 characters.")
     pairs = dict(_pair(part.strip()) for part in text.split(",") if part.strip())
-    name = pairs.pop("filename", pairs.pop("name", ""))
-    return Metadata(name, _hex_digest(pairs.pop("sha256", None)), pairs)
+    name = pairs.get("filename", pairs.get("name", ""))
+    return Metadata(
+        untrusted_filename=name,
+        sha256=_hex_digest(pairs.get("sha256")),
+        policy=_choice(pairs.get("policy"), "policy", _POLICY),
+        collection=_choice(pairs.get("collection"), "collection", _WORD),
+    )
 
 
 def digest_of(headers: Mapping[str, str]) -> str | None:
@@ -108,6 +123,13 @@ def _pair(untrusted_text: str) -> tuple[str, str]:
         return key, base64.b64decode(value.strip(), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise Malformed("Upload-Metadata: a value is not base64 of UTF-8.") from None
+
+
+def _choice(text: str | None, key: str, allowed: re.Pattern[str]) -> str | None:
+    """A policy must be a built-in one: a name from a client is never a path."""
+    if text and not allowed.fullmatch(text):
+        raise Malformed(f"Upload-Metadata, {key}: not one of those there are.")
+    return text or None
 
 
 def _hex_digest(text: str | None) -> str | None:

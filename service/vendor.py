@@ -1,4 +1,4 @@
-"""Copy the JavaScript libraries the pages use from `node_modules` to `service/static/vendor`: `python -m service.vendor`."""
+"""Copy the JavaScript libraries the pages use from `node_modules` to `static/vendor`: `python -m service.vendor`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,121 @@
+"""The outermost edge: tiles go their own way, answers get their headers, bodies are bounded, a crash says nothing."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from service.errors import PROBLEM_TYPE, body_of
+from service.routes.tiles import Tiles
+from service.tus import VERSION
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SMALL_BODY = 64 << 10
+"""Bytes of any body but an upload's."""
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "worker-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    # not no-referrer: with it browsers send `Origin: null` from our own forms
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+TLS_HEADER = (b"strict-transport-security", b"max-age=31536000")
+TUS_HEADER = (b"tus-resumable", VERSION.encode())
+
+log = structlog.get_logger("service")
+
+
+class Edge:
+    """The application uvicorn runs."""
+
+    def __init__(self, pages: App, tiles: Tiles, *, secure: bool) -> None:
+        """`pages` answers everything that is not a tile; `secure` says we are reached over TLS."""
+        self._pages = pages
+        self._tiles = tiles
+        self._headers = HEADERS + ((TLS_HEADER,) if secure else ())
+        self.answers: Counter[int] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a request to where it belongs."""
+        if scope["type"] == "http" and Tiles.takes(scope["path"]):
+            await self._guard(self._tiles, scope, receive, send)
+        elif scope["type"] == "http":
+            await self._guard(self._pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self.answers[message["status"]] += 1
+            await send(message)
+
+        try:
+            await app(scope, receive, watch)
+        except Exception as error:  # noqa: BLE001  the request's outermost edge
+            log.error("unexpected", kind=type(error).__name__, place=_place(error))
+            if not started:
+                await _answer(watch, 500, "internal-error", "Something went wrong here; it has been noted.")
+
+    def _dressed(self, scope: Scope, send: Send) -> Send:
+        tus = scope["path"].startswith("/uploads")
+
+        async def dress(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                more = (*self._headers, TUS_HEADER) if tus else self._headers
+                message["headers"] = [*message["headers"], *(pair for pair in more if pair[0] not in present)]
+            await send(message)
+
+        return dress
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        if scope["method"] == "PATCH" and scope["path"].startswith("/uploads/"):
+            return receive
+        taken = 0
+
+        async def bound() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > SMALL_BODY:
+                return {"type": "http.disconnect"}
+            return message
+
+        return bound
+
+
+async def _answer(send: Send, status: int, code: str, detail: str) -> None:
+    body = body_of(code, status, detail)
+    headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(body)), *HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _place(error: BaseException) -> str:
+    """File and line the exception came from: its text may hold a value, its place cannot."""
+    frames = traceback.extract_tb(error.__traceback__ or sys.exc_info()[2])
+    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""

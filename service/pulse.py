@@ -1,0 +1,63 @@
+"""A heartbeat for live pages: one look at the catalogue a second for all of them, and only while somebody watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
+
+from starlette.concurrency import run_in_threadpool
+
+INTERVAL = 1.0
+"""Seconds between looks."""
+KEEPALIVE = 15.0
+"""Seconds of silence after which a comment keeps proxies from closing the stream."""
+WATCHERS = 500
+
+
+class Pulse:
+    """Ticks whenever `look` sees something else than before."""
+
+    def __init__(self, look: Callable[[], Hashable]) -> None:
+        """`look` blocks and returns something that compares equal while nothing has changed."""
+        self._look = look
+        self._beat = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.watchers = 0
+        self.number = 0
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Server-sent events: `changed` with a counter, and comments in between."""
+        self.watchers += 1
+        try:
+            self._task = self._task or asyncio.create_task(self._run())
+            yield b"retry: 2000\nevent: hello\ndata: 0\n\n"
+            while True:
+                yield await self._next()
+        finally:
+            self.watchers -= 1
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(KEEPALIVE):
+                await self._beat.wait()
+        except TimeoutError:
+            return b": still here\n\n"
+        return b"event: changed\ndata: %d\n\n" % self.number
+
+    async def _run(self) -> None:
+        """Look until nobody watches; the last state seen is not carried over to the next watcher."""
+        try:
+            seen = await run_in_threadpool(self._look)
+            while self.watchers:
+                await asyncio.sleep(INTERVAL)
+                now = await run_in_threadpool(self._look)
+                if now != seen:
+                    seen = now
+                    self._tick()
+        finally:
+            self._task = None
+
+    def _tick(self) -> None:
+        self.number += 1
+        beat, self._beat = self._beat, asyncio.Event()
+        beat.set()

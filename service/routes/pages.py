@@ -1,0 +1,178 @@
+"""The pages people see, each with a `.json` twin of the same facts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from coverslip.archive.records import Principal
+from coverslip.archive.states import State
+from coverslip.errors import NotFound, NotPermitted
+from service import tus
+from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
+from service.context import Here, Service, ask
+from service.errors import Overloaded
+from service.pulse import WATCHERS
+from service.rendering import render
+from service.roles import Role, has
+from service.routes.slides import PAGE, certificate_bytes, certificate_of, events_of, list_slides, move
+from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
+from service.timeline import timeline
+
+router = APIRouter(tags=["pages"])
+
+States = Annotated[list[State] | None, Query()]
+Cursor = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("/")
+async def home() -> Response:
+    """There is no page before the slides."""
+    return RedirectResponse("/slides", 303)
+
+
+@router.get("/slides")
+async def slides(
+    request: Request, service: Here, caller: Caller, state: States = None, cursor: Cursor = None
+) -> Response:
+    """The list, filtered by state, paged by cursor."""
+    page = await ask(list_slides, service, caller, state, cursor, PAGE)
+    return render(request, service, "slides.html", caller, page=page, chosen=state or [], cursor=cursor)
+
+
+@router.get("/slides.json")
+async def slides_json(service: Here, caller: Caller, state: States = None, cursor: Cursor = None) -> SlidePage:
+    """The list as JSON."""
+    return await ask(list_slides, service, caller, state, cursor, PAGE)
+
+
+@router.get("/live")
+async def live(service: Here) -> Response:
+    """Server-sent events: something changed. Says nothing about what, so anybody may listen."""
+    if service.pulse.watchers >= WATCHERS:
+        raise Overloaded
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(service.pulse.stream(), media_type="text/event-stream", headers=headers)
+
+
+@router.get("/slides/{sid}.json")
+async def slide_json(slide: VisibleSlide) -> dict[str, Any]:
+    """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
+    facts = SlideOut.of(slide)
+    return {**facts.model_dump(mode="json"), **({"Image": deep_zoom(facts)} if facts.links.dzi else {})}
+
+
+@router.get("/slides/{sid}")
+async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
+    """Viewer, facts, timeline, verdict."""
+    events = await ask(_events, service, caller, slide)
+    certificate = await ask(certificate_of, service, slide)
+    facts = SlideOut.of(slide)
+    viewable = facts.links.dzi is not None and (slide.state is State.RELEASED or has(caller, Role.CURATOR))
+    return render(
+        request,
+        service,
+        "slide.html",
+        caller,
+        slide=facts,
+        steps=timeline(events),
+        certificate=certificate,
+        viewable=viewable,
+    )
+
+
+@router.post("/slides/{sid}/transitions")
+async def decide(
+    slide: VisibleSlide,
+    service: Here,
+    caller: SignedIn,
+    to: Annotated[State, Form()],
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """The slide page's buttons."""
+    await ask(move, service, caller, slide.sid, to, reason)
+    return RedirectResponse(f"/slides/{slide.sid}", 303)
+
+
+@router.get("/slides/{sid}/certificate")
+async def certificate(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
+    """What was removed, what was kept and why, and how to check it without us."""
+    found = await ask(certificate_of, service, slide)
+    if found is None:
+        raise NotFound
+    return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), certificate=found)
+
+
+@router.get("/slides/{sid}/certificate.json")
+async def certificate_json(slide: VisibleSlide, service: Here) -> Response:
+    """The certificate as the pipeline wrote it."""
+    body = await ask(certificate_bytes, service, slide)
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/upload")
+async def upload(request: Request, service: Here, caller: Caller) -> Response:
+    """Drop zone and tray; somebody not signed in is asked to."""
+    if caller is None:
+        return RedirectResponse(f"/signin?next={quote('/upload')}", 303)
+    if not has(caller, Role.SUBMITTER):
+        raise NotPermitted
+    return render(request, service, "upload.html", caller, desk=await ask(desk_of, service, caller))
+
+
+@router.get("/upload.json")
+async def upload_json(service: Here, caller: Submitter) -> UploadDesk:
+    """What an uploader needs to know first."""
+    return await ask(desk_of, service, caller)
+
+
+@router.get("/ops")
+async def ops(request: Request, service: Here, caller: Caller) -> Response:
+    """Age before count: queues, workers, causes."""
+    if caller is None:
+        return RedirectResponse(f"/signin?next={quote('/ops')}", 303)
+    if not has(caller, Role.OPS):
+        raise NotPermitted
+    stats, counts = await ask(service.catalog.queue_stats), await ask(service.catalog.counts)
+    free = await ask(service.storage.free_bytes)
+    return render(request, service, "ops.html", caller, queue=Queues.of(stats), counts=counts, free=free)
+
+
+@router.get("/ops.json")
+async def ops_json(service: Here, caller: Ops) -> Queues:
+    """The same figures as JSON."""
+    return Queues.of(await ask(service.catalog.queue_stats))
+
+
+def desk_of(service: Service, caller: Principal) -> UploadDesk:
+    """Limits, choices, and what is unfinished."""
+    return UploadDesk(
+        endpoint="/uploads",
+        max_bytes=service.settings.max_upload_bytes,
+        policies=list(tus.POLICIES),
+        policy=service.settings.policy,
+        collection=service.settings.collection,
+        unfinished=[UploadOut.of(upload) for upload in service.catalog.open_uploads(caller.owner)],
+    )
+
+
+def deep_zoom(slide: SlideOut) -> dict[str, object]:
+    """The descriptor in OpenSeadragon's JSON form."""
+    return {
+        "xmlns": "http://schemas.microsoft.com/deepzoom/2008",
+        "Url": slide.links.tiles,
+        "Format": "jpg",
+        "Overlap": 0,
+        "TileSize": slide.tile_size,
+        "Size": {"Width": slide.width, "Height": slide.height},
+    }
+
+
+def _events(service: Service, caller: Principal | None, slide: Any) -> list[EventOut]:  # noqa: ANN401
+    try:
+        return events_of(service, caller, slide) if caller else []
+    except NotPermitted:
+        return []

@@ -1,0 +1,131 @@
+"""/api/v1: slides, their certificates, their audit trail, and the moves people ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from starlette.datastructures import URL
+
+from coverslip.archive.records import Principal, SlideRecord
+from coverslip.archive.states import BY_PEOPLE, State
+from coverslip.errors import NotFound, NotPermitted
+from service.auth import Caller, Ops, SignedIn, VisibleSlide
+from service.context import Here, Service, ask
+from service.roles import Role, has
+from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
+from service.shelf import folder_of
+
+router = APIRouter(prefix="/api/v1", tags=["slides"])
+
+PAGE = 50
+LARGEST_PAGE = 500
+CERTIFICATE_LIMIT = 64 << 20
+"""Bytes of a certificate we are willing to hand out."""
+
+
+@router.get("/slides")
+async def slides(
+    request: Request,
+    response: Response,
+    service: Here,
+    caller: Caller,
+    state: Annotated[list[State] | None, Query()] = None,
+    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
+) -> SlidePage:
+    """Slides the caller may see, newest first."""
+    page = await ask(list_slides, service, caller, state, cursor, limit)
+    if page.cursor:
+        response.headers["Link"] = f'<{next_address(request.url, page.cursor)}>; rel="next"'
+    response.headers["Cache-Control"] = "no-store"
+    return page
+
+
+@router.get("/slides/{sid}")
+async def slide(slide: VisibleSlide, response: Response) -> SlideOut:
+    """One slide."""
+    response.headers["Cache-Control"] = "no-store"
+    return SlideOut.of(slide)
+
+
+@router.get("/slides/{sid}/events")
+async def events(slide: VisibleSlide, service: Here, caller: SignedIn, response: Response) -> Events:
+    """The audit trail: for curators, ops and the slide's own submitter."""
+    response.headers["Cache-Control"] = "no-store"
+    return Events(events=await ask(events_of, service, caller, slide))
+
+
+@router.get("/slides/{sid}/report")
+async def report(slide: VisibleSlide, service: Here) -> Response:
+    """The certificate, byte for byte as the pipeline wrote it."""
+    body = await ask(certificate_bytes, service, slide)
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/slides/{sid}/transitions")
+async def transition(slide: VisibleSlide, wish: TransitionIn, service: Here, caller: SignedIn) -> SlideOut:
+    """Move a slide: release, reject, quarantine, withdraw, or queue again."""
+    return SlideOut.of(await ask(move, service, caller, slide.sid, wish.to, wish.reason))
+
+
+@router.get("/queues")
+async def queues(service: Here, caller: Ops, response: Response) -> Queues:
+    """Depth, age, workers, failures by cause."""
+    response.headers["Cache-Control"] = "no-store"
+    return Queues.of(await ask(service.catalog.queue_stats))
+
+
+def next_address(here: URL, cursor: str) -> str:
+    """The address of the next page, without scheme and host: a proxy may have changed them."""
+    there = here.include_query_params(cursor=cursor)
+    return f"{there.path}?{there.query}"
+
+
+def list_slides(
+    service: Service, caller: Principal | None, states: list[State] | None, cursor: str | None, limit: int
+) -> SlidePage:
+    """One page with counts: everything for curators, only what is released for others."""
+    everything = has(caller, Role.CURATOR)
+    wanted = states if everything else [state for state in states or [State.RELEASED] if state is State.RELEASED]
+    page = service.catalog.slides(wanted, cursor, limit)
+    counts = {
+        state: count for state, count in service.catalog.counts().items() if everything or state is State.RELEASED
+    }
+    return SlidePage(slides=[SlideOut.of(slide) for slide in page.slides], cursor=page.cursor, counts=counts)
+
+
+def events_of(service: Service, caller: Principal, slide: SlideRecord) -> list[EventOut]:
+    """The slide's events; raises `NotPermitted` for somebody who only looks."""
+    if not (has(caller, Role.CURATOR, Role.OPS) or caller.owner == slide.owner):
+        raise NotPermitted
+    return [EventOut.of(event) for event in service.catalog.events(slide.sid)]
+
+
+def certificate_bytes(service: Service, slide: SlideRecord) -> bytes:
+    """The certificate's JSON; raises `NotFound` while there is none."""
+    folder = folder_of(service.archive, slide)
+    path = folder / "slide.certificate.json" if folder else None
+    if path is None or not path.is_file() or path.stat().st_size > CERTIFICATE_LIMIT:
+        raise NotFound
+    return path.read_bytes()
+
+
+def certificate_of(service: Service, slide: SlideRecord) -> dict[str, object] | None:
+    """The certificate as parsed, or None."""
+    try:
+        found: dict[str, object] = orjson.loads(certificate_bytes(service, slide))
+    except NotFound:
+        return None
+    return found
+
+
+def move(service: Service, caller: Principal, sid: str, to: State, reason: str) -> SlideRecord:
+    """Move a slide as the caller's roles allow; raises `NotPermitted` or `StateConflict`."""
+    if to is State.QUEUED and has(caller, Role.CURATOR, Role.OPS):
+        service.catalog.retry(sid, caller.owner)
+        return service.catalog.slide(sid)
+    if to not in BY_PEOPLE or not has(caller, Role.CURATOR):
+        raise NotPermitted
+    return service.archive.transition(sid, to, caller.owner, reason)

@@ -1,0 +1,151 @@
+"""Resumable uploads: tus 1.0.0 with creation, expiration and termination, and a whole-file SHA-256 before any job.
+
+A client that can hash first names `sha256` in Upload-Metadata. One that cannot sends `Repr-Digest` (RFC 9530) with its
+last PATCH, which may be empty. Until the digest is known and matches what lies on the disk, nothing is queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from coverslip.archive.records import Principal, Upload
+from coverslip.errors import NotFound, NotPermitted
+from service import tus
+from service.auth import SignedIn, Submitter
+from service.context import Here, Service, ask
+from service.errors import DigestMismatch, OffsetConflict, TooLarge, TooManyUploads, UploadExpired
+from service.receiving import Line, Target, digest, receive, require_room
+from service.roles import Role, has
+
+router = APIRouter(prefix="/uploads", tags=["uploads"])
+
+PATIENCE = 30.0
+"""Seconds without a byte until a PATCH is ended; what came is kept."""
+
+
+@router.options("")
+@router.options("/{uid}")
+async def abilities(service: Here, uid: str = "") -> Response:
+    """What this server speaks; the one tus request that needs no credential."""
+    size = str(service.settings.max_upload_bytes)
+    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": size}
+    return Response(status_code=204, headers=said)
+
+
+@router.post("", status_code=201)
+async def create(request: Request, service: Here, caller: Submitter) -> Response:
+    """Announce a file: nothing is stored but a row, and only if there will be room."""
+    tus.require_version(request.headers)
+    length = tus.length_of(request.headers, service.settings.max_upload_bytes)
+    said = tus.metadata_of(request.headers)
+    upload = await ask(_admit, service, caller, length, said)
+    where = {"Location": f"/uploads/{upload.uid}", "Upload-Expires": tus.expires(upload.expires)}
+    return Response(status_code=201, headers=where)
+
+
+@router.head("/{uid}")
+async def offset(uid: str, request: Request, service: Here, caller: Submitter) -> Response:
+    """How far we are; whoever asks is about to resume, so an older request still writing is ended first."""
+    tus.require_version(request.headers)
+    await ask(_owned, service, caller, uid)
+    await service.floor.clear(uid)
+    upload = await ask(_owned, service, caller, uid)
+    return Response(status_code=200, headers={**_progress(upload), "Upload-Length": str(upload.length)})
+
+
+@router.patch("/{uid}")
+async def append(uid: str, request: Request, service: Here, caller: Submitter) -> Response:
+    """Take bytes at the acknowledged offset; the newest request wins."""
+    tus.require_version(request.headers)
+    tus.require_chunk(request.headers)
+    claimed, declared = tus.offset_of(request.headers), tus.digest_of(request.headers)
+    upload = await ask(_owned, service, caller, uid)
+    if claimed + (tus.announced_bytes(request.headers) or 0) > upload.length:
+        raise TooLarge("More bytes than Upload-Length announced.")
+    async with service.floor.taken(uid, Line(request, PATIENCE)) as line:
+        upload = await _receive(service, uid, claimed, line)
+        sid = upload.sid
+        if upload.offset == upload.length and sid is None:
+            sid = await ask(_finish, service, caller, upload, declared)
+    return Response(status_code=204, headers={**_progress(upload), **({"Coverslip-Slide": sid} if sid else {})})
+
+
+@router.delete("/{uid}")
+async def terminate(uid: str, request: Request, service: Here, caller: SignedIn) -> Response:
+    """Forget an upload and its bytes."""
+    tus.require_version(request.headers)
+    await ask(_owned, service, caller, uid)
+    await service.floor.clear(uid)
+    await ask(service.catalog.terminate_upload, uid, caller.owner)
+    await ask(service.storage.drop_incoming, uid)
+    return Response(status_code=204)
+
+
+def path_of(service: Service, uid: str) -> Path:
+    """Where an upload's bytes lie: the PHI zone, under a random name."""
+    return service.storage.incoming(uid)
+
+
+async def _receive(service: Service, uid: str, claimed: int, line: Line) -> Upload:
+    generation = await ask(service.catalog.begin_patch, uid)
+    upload: Upload = await ask(service.catalog.upload, uid)
+    if claimed != upload.offset:
+        raise OffsetConflict
+    target = await asyncio.to_thread(Target, path_of(service, uid), claimed)
+
+    async def acknowledge(offset: int) -> None:
+        await ask(service.catalog.advance, uid, generation, offset)
+
+    try:
+        await receive(line.pieces(), target, upload.length, acknowledge)
+    finally:
+        target.close()
+    return await ask(service.catalog.upload, uid)
+
+
+def _admit(service: Service, caller: Principal, length: int, said: tus.Metadata) -> Upload:
+    open_now = service.catalog.open_uploads(caller.owner)
+    if len(open_now) >= service.settings.max_open_uploads:
+        raise TooManyUploads
+    promised = sum(upload.length - upload.offset for upload in open_now)
+    require_room(service.storage, length, promised, service.settings.disk_reserve_ratio)
+    until = datetime.now(UTC) + service.settings.upload_expiry
+    return service.catalog.create_upload(caller.owner, length, until, said.untrusted_filename, said.wishes())
+
+
+def _finish(service: Service, caller: Principal, upload: Upload, declared: str | None) -> str | None:
+    """Queue the slide if its digest is known and right; permission is looked at again, an upload takes long."""
+    said = service.catalog.unseal(upload.uid, caller.owner).metadata
+    expected = declared or said.get("sha256")
+    if expected is None:
+        return None
+    if digest(path_of(service, upload.uid)) != expected:
+        raise DigestMismatch
+    if not has(service.sessions.current(caller.key_id), Role.SUBMITTER):
+        raise NotPermitted
+    policy, collection = (
+        said.get("policy", service.settings.policy),
+        said.get("collection", service.settings.collection),
+    )
+    return service.catalog.finish_upload(upload.uid, upload.generation, expected, policy, collection)
+
+
+def _owned(service: Service, caller: Principal, uid: str) -> Upload:
+    upload = service.catalog.upload(uid)
+    if upload.owner != caller.owner and not has(caller, Role.ADMIN):
+        raise NotFound
+    if upload.state == "terminated" or (upload.state == "open" and upload.expires < datetime.now(UTC)):
+        raise UploadExpired
+    return upload
+
+
+def _progress(upload: Upload) -> dict[str, str]:
+    return {
+        "Upload-Offset": str(upload.offset),
+        "Upload-Expires": tus.expires(upload.expires),
+        "Cache-Control": "no-store",
+    }

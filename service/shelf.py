@@ -1,0 +1,99 @@
+"""Opened pyramids, and for each of them who may see it: what the tile route asks instead of the catalogue.
+
+An answer is believed for one second, so the catalogue is asked once a second for a slide that is being looked at,
+beside the path of the tiles; a release or a withdrawal shows within that second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.records import SlideRecord
+from coverslip.archive.states import State
+from coverslip.errors import NotFound, StorageFailed
+from coverslip.pyramid import Pyramid
+
+BELIEVED = 1.0
+"""Seconds."""
+OPENED = 128
+"""Pyramids kept open; each holds two file descriptors and an index."""
+
+READABLE = frozenset({State.RELEASED, State.IN_REVIEW})
+"""States in which anybody at all reads a slide's files."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """One slide as the tile route knows it."""
+
+    slide: SlideRecord
+    pyramid: Pyramid | None
+    """None while there are no tiles to give."""
+    believed_until: float
+
+    @property
+    def public(self) -> bool:
+        """Whether anybody may look."""
+        return self.slide.state is State.RELEASED
+
+
+def folder_of(archive: Archive, slide: SlideRecord) -> Path | None:
+    """The directory that holds a slide's clean copy, tiles and certificate; None when nothing may be read."""
+    return archive.where_is(slide) if slide.state in READABLE else None
+
+
+class Shelf:
+    """A bounded collection of opened slides, the least used given up first."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Nothing is opened before it is asked for."""
+        self._archive = archive
+        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._opening: dict[str, asyncio.Task[Opened]] = {}
+
+    def ready(self, sid: str) -> Opened | None:
+        """The slide if it needs no looking up: the hot path, no await and no lock."""
+        found = self._opened.get(sid)
+        return found if found is not None and found.believed_until > time.monotonic() else None
+
+    async def find(self, sid: str) -> Opened:
+        """The slide, looked up at most once at a time; raises `NotFound`."""
+        if found := self.ready(sid):
+            return found
+        task = self._opening.get(sid)
+        if task is None:
+            task = self._opening[sid] = asyncio.create_task(run_in_threadpool(self._look, sid))
+            task.add_done_callback(lambda _: self._opening.pop(sid, None))
+        found = await asyncio.shield(task)
+        self._opened[sid] = found
+        self._opened.move_to_end(sid)
+        while len(self._opened) > OPENED:
+            self._opened.popitem(last=False)
+        return found
+
+    def _look(self, sid: str) -> Opened:
+        known = self._opened.get(sid)
+        try:
+            slide = self._archive.catalog.slide(sid)
+        except NotFound:
+            self._opened.pop(sid, None)
+            raise
+        return Opened(slide, self._pyramid(slide, known), time.monotonic() + BELIEVED)
+
+    def _pyramid(self, slide: SlideRecord, known: Opened | None) -> Pyramid | None:
+        folder = folder_of(self._archive, slide)
+        if folder is None or slide.clean_name is None:
+            return None
+        if known and known.pyramid and known.slide.artefact == slide.artefact:
+            return known.pyramid  # a released slide's files move, its open descriptors do not mind
+        try:
+            return Pyramid.open(folder / slide.clean_name, folder / "slide.pyramid")
+        except (StorageFailed, FileNotFoundError):
+            return None  # released a moment ago: the record moves first, the folder follows

@@ -20,6 +20,8 @@ from samples.tissue import Pixels, Tissue
 
 Variant = Literal["classic", "gt450"]
 
+ASSOCIATED = ("label", "macro", "thumbnail")
+
 BIG_FROM = 6_000_000_000
 """Pixels from which a file may pass 4 GiB."""
 
@@ -57,12 +59,8 @@ def write(
     with TiffMaker(path, big=big) as maker:
         _Slide(maker, scan, planter, encode, Tissue(size, seed, tissue_share, repeated_blank), steps).write()
         sizes = tuple((size.width // by, size.height // by) for by in steps)
-        facts = Facts("aperio", sizes, (tile, tile), codec, float(scan.mpp), magnification, _associated(scan))
+        facts = Facts("aperio", sizes, (tile, tile), codec, float(scan.mpp), magnification, ASSOCIATED)
     return Planted(path, (*planter.found, *_names(path)), facts, tuple(scan.traps)).save()
-
-
-def _associated(scan: Scan) -> tuple[str, ...]:
-    return ("label", "macro", "thumbnail")
 
 
 def _names(path: Path) -> list[Identifier]:
@@ -108,8 +106,8 @@ class _Slide:
         sizes = [Size(self.scan.size.width // by, self.scan.size.height // by) for by in self.steps]
         counts = tuple(size.ceil_div(self.scan.tile).area for size in sizes)
         # The thumbnail is IFD 1, so reduced levels begin at 2.
-        ifds = tuple(0 if number == 0 else number + 1 for number in range(len(sizes)))
-        return TilePlants(self.planter, self.encode.is_jpeg, self.encode.codec.startswith("j2k"), counts, ifds)
+        ifds = tuple(f"ifd[{number + 1 if number else 0}]" for number in range(len(sizes)))
+        return TilePlants(self.planter, self.encode.codec, counts, ifds)
 
     def level(self, built: Built, number: int) -> None:
         """One tiled level."""

@@ -83,6 +83,8 @@ class Facts:
     magnification: float | None
     associated: tuple[str, ...] = ()
     """In OpenSlide's words: label, macro, thumbnail."""
+    openslide_opens: bool = True
+    """False where OpenSlide 4.0.1 knows the codec or byte order not, though the file is right."""
 
 
 @dataclass(frozen=True, slots=True)

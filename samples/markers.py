@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from samples.codecs import APP0, COM, segment, with_j2k_comment, with_segments
 from samples.identifiers import Kind, Planter
@@ -18,34 +18,35 @@ class TilePlants:
     """Decorates the first tiles of each level; a slide with fewer tiles gets several plants in one."""
 
     planter: Planter
-    is_jpeg: bool
-    is_j2k: bool
+    codec: str
     tiles: tuple[int, ...]
     """Tiles per level."""
-    ifds: tuple[int, ...]
-    """IFD number of each level."""
-    _byte_tail: bytes = field(default=b"", init=False)
+    ifds: tuple[str, ...]
+    """What the IFD of each level is called."""
 
     def __call__(self, level: int, index: int, tile: bytes) -> tuple[bytes, bytes]:
         """The tile with whatever belongs into it, and the bytes after it."""
-        place = f"ifd[{self.ifds[level]}]/tiles"
+        place = f"{self.ifds[level]}/tiles"
         if index >= min(19, self.tiles[level]) or not self.planter.active:
             return tile, b""
         for number in range(index, 19, self.tiles[level]):
             tile = self._inside(place, number, tile)
-        after = any(number == AFTER_END_TILE for number in range(index, 19, self.tiles[level]))
-        if after and self.planter.wants(f"{place}/after end"):
+        if self._falls(AFTER_END_TILE, level, index) and self._may_end_late(place):
             tile += self.planter.blob(f"{place}/after end", Kind.TEXT)
-        gap = any(number == GAP_TILE for number in range(index, 19, self.tiles[level]))
-        return tile, self._gap(f"{place}/gap") if gap else b""
+        gap = self._falls(GAP_TILE, level, index) and self.planter.wants(f"{place}/gap")
+        return tile, self.planter.blob(f"{place}/gap", Kind.TEXT) if gap else b""
 
-    def _gap(self, place: str) -> bytes:
-        return self.planter.blob(place, Kind.TEXT) if self.planter.wants(place) else b""
+    def _falls(self, number: int, level: int, index: int) -> bool:
+        return number % self.tiles[level] == index % self.tiles[level] and index <= number
+
+    def _may_end_late(self, place: str) -> bool:
+        """Raw pixels have no end: a byte more and libtiff refuses the tile."""
+        return self.codec != "none" and self.planter.wants(f"{place}/after end")
 
     def _inside(self, place: str, number: int, tile: bytes) -> bytes:
-        if self.is_jpeg and number <= 16:
+        if self.codec in ("jpeg", "jpeg-ycbcr") and number <= 16:
             return self._jpeg(place, number, tile)
-        if self.is_j2k and number in (0, 1):
+        if self.codec.startswith("j2k") and number in (0, 1):
             name = f"{place}/{('COM', 'tile-part COM')[number]}"
             if self.planter.wants(name):
                 return with_j2k_comment(tile, self.planter.blob(name, Kind.PERSON), tile_part=number == 1)

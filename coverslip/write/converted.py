@@ -1,0 +1,181 @@
+"""A converted slide: pixels decoded once and written as a pyramidal BigTIFF of pixels and numeric facts.
+
+Tile data first, as it is encoded, directories at the end: one pass, memory independent of the slide's size. What the
+file may say about itself is written from numbers; no text of the source is ever at hand.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.errors import DamagedSlide, OutputExists, StorageFailed, StorageFull
+from coverslip.geometry import Point, Region, Size
+from coverslip.progress import Progress, Stage, silent
+from coverslip.slide import Level, SlideFacts
+from coverslip.tiff import tags as t
+from coverslip.write.bigtiff import Entry, directories, header
+from coverslip.write.converted_page import page
+from coverslip.write.cuts import TILE, blocks
+from coverslip.write.jpeg_tiles import encode, take_apart
+
+QUALITY: Final = 90
+MAX_PLAIN_COLOURS: Final = 256
+"""How many different one-coloured tiles are remembered so that each is stored once."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Readable(Protocol):
+    """What the writer needs of a slide: its numbers and its pixels."""
+
+    facts: SlideFacts
+
+    def read(self, level: int, region: Region) -> Pixels:
+        """Pixels of a region of one level, height × width × RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """An encoded tile and where it belongs."""
+
+    index: int
+    colour: bytes | None
+    """RGB when the whole tile has one colour."""
+    data: bytes = field(repr=False)
+
+
+def write_converted(
+    slide: Readable, target: Path, *, progress: Progress = silent, quality: int = QUALITY, icc: bytes = b""
+) -> None:
+    """Write `slide` to `target`, which must not exist; on any failure nothing is left there.
+
+    `icc` is a profile already written anew, or nothing. Raises OutputExists, StorageFull, StorageFailed, DamagedSlide
+    for tiles that cannot be read, and Cancelled from `progress`.
+    """
+    with _fresh(target) as file:
+        writer = _Writer(file, slide, progress, quality)
+        file.write(header(0))
+        pages = [writer.level(number) for number in range(len(slide.facts.levels))]
+        if icc:
+            pages = [[*entries, Entry(t.ICC_PROFILE, t.UNDEFINED, len(icc), icc)] for entries in pages]
+        file.write(bytes(file.tell() % 2))
+        first = file.tell()
+        file.write(directories(first, pages))
+        file.seek(0)
+        file.write(header(first))
+        progress(Stage.WRITE, 1.0)
+
+
+@contextmanager
+def _fresh(target: Path) -> Iterator[BinaryIO]:
+    """A new file, durable when the block ends well and gone when it does not."""
+    try:
+        file = target.open("xb")
+    except FileExistsError:
+        raise OutputExists() from None
+    except OSError as error:
+        raise _storage(error) from None
+    finished = False
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        finished = True
+    except OSError as error:
+        raise _storage(error) from None
+    finally:
+        if not finished:
+            target.unlink(missing_ok=True)
+
+
+def _storage(error: OSError) -> StorageFailed:
+    """Our error for one of the system's, without its text, which quotes the path."""
+    return StorageFull() if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed()
+
+
+class _Writer:
+    """Reads, encodes and places tiles: workers read and encode, this thread alone writes, always in the same order."""
+
+    def __init__(self, file: BinaryIO, slide: Readable, progress: Progress, quality: int) -> None:
+        self._file, self._slide, self._progress, self._quality = file, slide, progress, quality
+        self._total = sum(level.size.area for level in slide.facts.levels)
+        self._done = 0
+        self._plain: dict[bytes, tuple[int, int]] = {}
+        self.tables = take_apart(encode(np.zeros((TILE, TILE, 3), np.uint8), quality)).tables
+
+    def level(self, number: int) -> list[Entry]:
+        """Write all tiles of one level and return the directory that finds them."""
+        level = self._slide.facts.levels[number]
+        grid = level.size.ceil_div(Size(TILE, TILE))
+        offsets, counts = np.zeros(grid.area, np.uint64), np.zeros(grid.area, np.uint64)
+        for region, tiles in self._encoded(number, level, grid):
+            for tile in tiles:
+                offsets[tile.index], counts[tile.index] = self._place(tile)
+            self._done += region.size.area
+            self._progress(Stage.WRITE, self._done / self._total)
+        return page(self._slide.facts, number, TILE, offsets, counts, self.tables)
+
+    def _encoded(self, number: int, level: Level, grid: Size) -> Iterator[tuple[Region, list[_Tile]]]:
+        """Blocks in order with their tiles; one more block than workers is under way, so memory stays flat."""
+        workers = min(4, len(os.sched_getaffinity(0)))
+        waiting: deque[tuple[Region, Future[list[_Tile]]]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for region in blocks(level):
+                    waiting.append((region, pool.submit(self._block, number, region, grid)))
+                    if len(waiting) > workers:
+                        done, future = waiting.popleft()
+                        yield done, future.result()
+                while waiting:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _block(self, number: int, region: Region, grid: Size) -> list[_Tile]:
+        pixels = self._slide.read(number, region)
+        first = region.origin.y // TILE * grid.width + region.origin.x // TILE
+        inner = region.size.ceil_div(Size(TILE, TILE))
+        return [
+            self._tile(first + row * grid.width + column, _cut(pixels, Point(column * TILE, row * TILE)))
+            for row in range(inner.height)
+            for column in range(inner.width)
+        ]
+
+    def _tile(self, index: int, pixels: Pixels) -> _Tile:
+        colour = pixels[0, 0].tobytes() if bool((pixels == pixels[0, 0]).all()) else None
+        if colour in self._plain:
+            return _Tile(index, colour, b"")
+        parts = take_apart(encode(pixels, self._quality))
+        if parts.tables != self.tables:
+            raise DamagedSlide("the encoder changed its tables between tiles", where=f"tile[{index}]")
+        return _Tile(index, colour, parts.tile)
+
+    def _place(self, tile: _Tile) -> tuple[int, int]:
+        """Write the tile unless one of the same single colour is already there."""
+        if tile.colour is not None and tile.colour in self._plain:
+            return self._plain[tile.colour]
+        place = (self._file.tell(), len(tile.data))
+        self._file.write(tile.data)
+        if tile.colour is not None and len(self._plain) < MAX_PLAIN_COLOURS:
+            self._plain[tile.colour] = place
+        return place
+
+
+def _cut(pixels: Pixels, at: Point) -> Pixels:
+    """One tile; beyond the level's edge its last pixels go on, so that no false edge rings into the real ones."""
+    found = pixels[at.y : at.y + TILE, at.x : at.x + TILE]
+    missing = (TILE - found.shape[0], TILE - found.shape[1])
+    return np.pad(found, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else found

@@ -1,0 +1,212 @@
+"""Work functions that try what a hostile parser would try; each runs inside a confined child."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import mmap
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from coverslip.errors import DamagedSlide
+from coverslip.progress import Progress, Stage
+from workers.messages import Declined, Doubted, Made, Outcome, Task
+
+
+def made(task: Task, data: bytes) -> Made:
+    """An outcome for a file that was written."""
+    return Made(
+        clean_name="slide.svs",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        vendor="aperio",
+        route="same-container",
+        width=4000,
+        height=3000,
+        levels=3,
+        tile_size=256,
+        mpp_x=0.25,
+        mpp_y=0.25,
+        magnification=40,
+        removed=7,
+        kept=5,
+        replaced=1,
+    )
+
+
+def copy(task: Task, progress: Progress) -> Outcome:
+    """Copy the source; what an honest worker does."""
+    progress(Stage.OPEN, 0.0)
+    shutil.copyfile(task.source, task.out_dir / "slide.svs")
+    (task.out_dir / "slide.certificate.json").write_text("{}")
+    progress(Stage.PYRAMID, 1.0)
+    return made(task, task.source.read_bytes())
+
+
+def slow_copy(task: Task, progress: Progress) -> Outcome:
+    """Write half a file, then take a while."""
+    (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:3])
+    for step in range(100):
+        progress(Stage.WRITE, step / 100)
+        time.sleep(float(os.environ.get("CANARY_STEP", "0.05")))
+    return copy(task, progress)
+
+
+def doubt(task: Task, progress: Progress) -> Outcome:
+    """Find something nobody understands."""
+    (task.out_dir / "slide.certificate.json").write_text('{"verdict": "quarantined"}')
+    return Doubted(code="unknown-structure", where="ifd[3]")
+
+
+def decline(task: Task, progress: Progress) -> Outcome:
+    """Not a slide."""
+    return Declined(code="unsupported-slide", where="")
+
+
+def damaged(task: Task, progress: Progress) -> Outcome:
+    """Raise a typed error whose text carries a value."""
+    raise DamagedSlide("SECRET-VALUE", where="ifd[0]/ImageWidth")
+
+
+def bug(task: Task, progress: Progress) -> Outcome:
+    """Raise what nobody foresaw, with a value in its text."""
+    raise KeyError("SECRET-VALUE")
+
+
+def segfault(task: Task, progress: Progress) -> Outcome:
+    """Read where nothing is."""
+    ctypes.string_at(8)
+    raise AssertionError
+
+
+def leave(task: Task, progress: Progress) -> Outcome:
+    """Go without a word."""
+    os._exit(0)
+
+
+def hang(task: Task, progress: Progress) -> Outcome:
+    """Never come back."""
+    while True:
+        time.sleep(60)
+
+
+def burn(task: Task, progress: Progress) -> Outcome:
+    """Use CPU for ever."""
+    while True:
+        pass
+
+
+def hoard(task: Task, progress: Progress) -> Outcome:
+    """Take memory for ever."""
+    kept = []
+    while True:
+        kept.append(b"x" * (16 << 20))
+
+
+def flood(task: Task, progress: Progress) -> Outcome:
+    """Write one file for ever."""
+    with (task.out_dir / "big").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+            file.flush()
+
+
+def scatter(task: Task, progress: Progress) -> Outcome:
+    """Write many files, each within the limit."""
+    number = 0
+    while True:
+        (task.out_dir / f"part{number}").write_bytes(bytes(1 << 20))
+        number += 1
+
+
+def babble(task: Task, progress: Progress) -> Outcome:
+    """Say what is no message, on the pipe only we hold."""
+    os.write(3, b'{"kind": "made", "patient": "Jane"}\n')
+    return copy(task, progress)
+
+
+def shout(task: Task, progress: Progress) -> Outcome:
+    """Never end a line."""
+    while True:
+        os.write(3, b"x" * 65536)
+
+
+def print_secret(task: Task, progress: Progress) -> Outcome:
+    """Print to every stream."""
+    for stream in (1, 2):
+        os.write(stream, b"SECRET-VALUE")
+    print("SECRET-VALUE", file=sys.stderr, flush=True)
+    return copy(task, progress)
+
+
+def attempt(task: Task, name: str) -> str:
+    """What came of one forbidden act."""
+    acts = {
+        "connect": lambda: socket.create_connection(("127.0.0.1", int(task.policy or 1)), 2).close(),
+        "socket": lambda: socket.socket(socket.AF_UNIX).close(),
+        "exec": lambda: subprocess.run(["/bin/true"], check=True),
+        "execve": lambda: os.execv("/bin/true", ["/bin/true"]),
+        "fork": fork,
+        "read neighbour": lambda: (task.source.parent / "neighbour").read_bytes(),
+        "list phi": lambda: os.listdir(task.source.parent),
+        "read environ": lambda: Path("/proc/1/environ").read_bytes(),
+        "read parent environ": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+        "write neighbour": lambda: (task.source.parent / "made").write_bytes(b"x"),
+        "write source": lambda: task.source.open("r+b").close(),
+        "kill parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
+        "write program": lambda: Path(__file__).with_name("made").write_bytes(b"x"),
+    }
+    try:
+        acts[name]()
+    except OSError as error:
+        return f"refused {error.errno}"
+    return "allowed"
+
+
+def fork() -> None:
+    """Fork, and leave at once if it worked."""
+    if os.fork() == 0:
+        os._exit(0)
+
+
+ACTS = (
+    "connect", "socket", "exec", "execve", "fork", "read neighbour", "list phi", "read environ",
+    "read parent environ", "write neighbour", "write source", "kill parent", "write program",
+)  # fmt: skip
+
+
+def escape(task: Task, progress: Progress) -> Outcome:
+    """Try every forbidden act and write down what came of it."""
+    results = [f"{name}: {attempt(task, name)}" for name in ACTS]
+    (task.out_dir / "acts").write_text("\n".join(results))
+    return copy(task, progress)
+
+
+def honest_needs(task: Task, progress: Progress) -> Outcome:
+    """What a real pipeline does and must stay able to do: threads, temporary files, numpy, memory maps."""
+    import tempfile
+
+    import numpy as np
+
+    seen: list[float] = []
+    threads = [threading.Thread(target=lambda: seen.append(float(np.ones((64, 64)).sum()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with tempfile.TemporaryFile() as file:
+        file.write(os.urandom(4096))
+    with task.source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        assert len(view) == task.source.stat().st_size
+    draft = task.out_dir / "draft"
+    draft.write_bytes(b"x")
+    draft.rename(task.out_dir / "final")
+    assert seen == [4096.0] * 4
+    return copy(task, progress)

@@ -1,0 +1,282 @@
+"""The supervisor of a confined child: asks for it, listens to it, ends it; parses nothing itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, assert_never
+
+from coverslip.errors import (
+    ChildCrashed,
+    ChildOutOfMemory,
+    ChildTimedOut,
+    ConfinementFailed,
+    CoverslipError,
+    LimitExceeded,
+    StorageFailed,
+    by_code,
+)
+from coverslip.progress import Progress
+from workers import messages
+from workers.layers import Limits
+from workers.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TICK = 0.2
+"""Seconds between looks at clock, output and cancellation."""
+START_TIMEOUT = 60.0
+GRACE = 5.0
+PIPE_READ = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a child cost."""
+
+    status: int
+    """As `os.wait` gives it."""
+    cpu: float
+    """Seconds."""
+    peak: int
+    """Resident bytes at most."""
+
+
+class Zygote:
+    """A process with everything imported, from which confined children are forked; one child at a time."""
+
+    def __init__(self, *modules: str, strict: bool = False) -> None:
+        """Name the modules that hold the work; nothing is started before it is needed."""
+        self._modules = modules
+        self._strict = strict
+        self._process: subprocess.Popen[bytes] | None = None
+        self._door: socket.socket | None = None
+        self.layers: tuple[str, ...] = ()
+        """What held the last child."""
+        self.spent: Spent | None = None
+        """What the last child cost."""
+
+    def __enter__(self) -> Self:
+        """Stop when the block ends."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop."""
+        self.stop()
+
+    def run(
+        self, work: str, task: Task, limits: Limits, *, progress: Progress, check: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Call `module:function` in a fresh confined child and return what it made of the slide.
+
+        `check` is called several times a second and stops the child by raising. Raises the child's own typed error,
+        `ChildCrashed`, `ChildTimedOut`, `ChildOutOfMemory` or `LimitExceeded` (too much output).
+        """
+        door = self._started()
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            watched = self._fork(door, work, task, limits, writing)
+        finally:
+            os.close(writing)
+        try:
+            with _Hearing(reading, progress) as hearing:
+                _listen(hearing, watched, task.out_dir, limits, check)
+        except BaseException:
+            self._end(door, watched)
+            raise
+        finally:
+            os.close(watched)
+        self.spent = self._buried(door)
+        self.layers = hearing.layers
+        return _judge(hearing.outcome, self.spent.status)
+
+    def stop(self) -> None:
+        """End the process and whatever it forked."""
+        if self._door is not None:
+            self._door.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._door = self._process = None
+
+    def _started(self) -> socket.socket:
+        if self._process is not None and self._door is not None and self._process.poll() is None:
+            return self._door
+        self.stop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "workers.zygote", str(theirs.fileno()), str(os.getpid()), *self._modules],
+                pass_fds=(theirs.fileno(),),
+                env=_bare_environment(),
+                cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        ours.settimeout(START_TIMEOUT)
+        self._door = ours
+        if not self._received(ours):
+            raise ConfinementFailed("The process that children are forked from did not start.")
+        return ours
+
+    def _fork(self, door: socket.socket, work: str, task: Task, limits: Limits, writing: int) -> int:
+        request = {
+            "work": work,
+            "source": str(task.source),
+            "out_dir": str(task.out_dir),
+            "policy": task.policy,
+            "key": task.key.hex(),
+            "memory": limits.memory,
+            "cpu": limits.cpu.total_seconds(),
+            "output": limits.output,
+            "strict": self._strict,
+        }
+        try:
+            socket.send_fds(door, [json.dumps(request).encode()], [writing])
+            _, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
+        except OSError as error:
+            self.stop()
+            raise ConfinementFailed("No child could be forked.") from error
+        if not handles:
+            self.stop()
+            raise ConfinementFailed("No child could be forked.")
+        return handles[0]
+
+    def _end(self, door: socket.socket, watched: int) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(watched, signal.SIGKILL)
+        self.spent = self._buried(door)
+
+    def _buried(self, door: socket.socket) -> Spent:
+        reply = self._received(door)
+        if not reply:
+            self.stop()
+            raise ChildCrashed("The process that children are forked from died.")
+        return Spent(int(reply["status"]), float(reply["cpu"]), int(reply["peak"]))
+
+    def _received(self, door: socket.socket) -> dict[str, float]:
+        try:
+            data = door.recv(messages.MAX_LINE)
+        except OSError:
+            return {}
+        return dict(json.loads(data)) if data else {}
+
+
+class _Hearing:
+    """What a child has said so far, within bounds."""
+
+    def __init__(self, reading: int, progress: Progress) -> None:
+        self.reading = reading
+        self.outcome: Made | Doubted | Declined | Failed | None = None
+        self.layers: tuple[str, ...] = ()
+        self._progress = progress
+        self._rest = b""
+        self._total = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        os.close(self.reading)
+
+    def more(self) -> bool:
+        """Take what is there; False at the end. Raises `ChildCrashed` for noise or for saying too much."""
+        data = os.read(self.reading, PIPE_READ)
+        self._total += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self._total > messages.MAX_TOTAL or len(self._rest) > messages.MAX_LINE:
+            raise ChildCrashed("The child said too much.")
+        for line in lines:
+            self._take(line)
+        return bool(data)
+
+    def _take(self, untrusted_line: bytes) -> None:
+        match messages.parse(untrusted_line):
+            case Reached(stage=stage, done=done):
+                self._progress(stage, done)
+            case Confined(layers=layers):
+                self.layers = layers
+            case Made() | Doubted() | Declined() | Failed() as outcome:
+                self.outcome = outcome
+            case other:
+                assert_never(other)
+
+
+def _listen(hearing: _Hearing, watched: int, out_dir: Path, limits: Limits, check: Callable[[], None]) -> None:
+    """Hear the child out, until it closes its end or dies; raises when it has to be ended."""
+    deadline = time.monotonic() + limits.wall.total_seconds()
+    measured = time.monotonic()
+    with selectors.DefaultSelector() as selector:
+        selector.register(hearing.reading, selectors.EVENT_READ)
+        while True:
+            if selector.select(TICK) and not hearing.more():
+                break
+            check()
+            now = time.monotonic()
+            if now > deadline:
+                raise ChildTimedOut
+            if now - measured > 1:
+                measured = now
+                _check_output(out_dir, limits.output)
+    with selectors.DefaultSelector() as selector:  # it closed its end: now it has to go
+        selector.register(watched, selectors.EVENT_READ)
+        if not selector.select(GRACE):
+            raise ChildTimedOut
+
+
+def _check_output(out_dir: Path, limit: int) -> None:
+    total = 0
+    for folder, _, names in os.walk(out_dir):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  many files, each second
+    if total > limit:
+        raise LimitExceeded("The child wrote more than its slide allows.")
+
+
+def _judge(outcome: Made | Doubted | Declined | Failed | None, status: int) -> Outcome:
+    if os.WIFSIGNALED(status):
+        raise _killed(os.WTERMSIG(status))
+    if os.WEXITSTATUS(status) != 0 or outcome is None:
+        raise ChildCrashed(f"The child left with status {os.WEXITSTATUS(status)}.")
+    if isinstance(outcome, Failed):
+        raise _named(outcome)
+    return outcome
+
+
+def _killed(number: int) -> CoverslipError:
+    match number:
+        case signal.SIGXCPU:
+            return ChildTimedOut()
+        case signal.SIGKILL:  # not by us: then by the kernel, for memory or for the hard limit of CPU time
+            return ChildOutOfMemory()
+        case _:
+            return ChildCrashed(f"The child died from signal {number}.")
+
+
+def _named(failed: Failed) -> CoverslipError:
+    kind = by_code(failed.code)
+    if issubclass(kind, StorageFailed):
+        return kind(where=failed.where)
+    return ChildCrashed(where=failed.where) if kind is CoverslipError else kind(where=failed.where)
+
+
+def _bare_environment() -> dict[str, str]:
+    """No secret of ours reaches a process that looks at slides; thread pools of libraries stay small."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
+    return kept | {
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }

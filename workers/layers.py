@@ -1,0 +1,155 @@
+"""The walls around a child that parses; each is tried, and what holds is said aloud.
+
+No single layer is relied on: containers often forbid namespaces, old kernels have no Landlock, slim images no
+libseccomp. `REQUIRED` must hold when confinement is strict.
+"""
+
+from __future__ import annotations
+
+import errno
+import resource
+import sysconfig
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from coverslip.errors import ConfinementFailed
+from workers import landlock, libc
+
+REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
+OPEN_FILES = 256
+CLONE_THREAD = 0x00010000
+
+# fmt: off
+FORBIDDEN = (
+    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
+    "recvfrom", "recvmsg", "recvmmsg", "execve", "execveat", "fork", "vfork", "kill", "pidfd_open", "pidfd_getfd",
+    "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "ptrace", "process_vm_readv", "process_vm_writev",
+    "kcmp", "process_madvise", "mount", "umount2", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsmount",
+    "fsconfig", "fspick", "pivot_root", "chroot", "unshare", "setns", "bpf", "perf_event_open", "io_uring_setup",
+    "io_uring_enter", "io_uring_register", "userfaultfd", "keyctl", "add_key", "request_key", "init_module",
+    "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "settimeofday",
+    "clock_settime", "adjtimex", "clock_adjtime", "open_by_handle_at", "name_to_handle_at", "quotactl", "acct",
+    "syslog", "personality", "ioperm", "iopl", "seccomp", "mknod", "mknodat",
+)
+# fmt: on
+"""System calls a parser has no business with; each fails with EPERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a child may use."""
+
+    memory: int
+    """Address space, bytes."""
+    cpu: timedelta
+    wall: timedelta
+    output: int
+    """Bytes, for one file and for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which files a child may touch besides the program itself."""
+
+    source: Path
+    out_dir: Path
+    also: tuple[Path, ...] = ()
+    """Further files it may read, e.g. a policy."""
+
+
+def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
+    """Confine this process for good and return the layers that hold.
+
+    Raises `ConfinementFailed` when `strict` and a required one does not.
+    """
+    steps: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("rlimits", lambda: _rlimits(limits)),
+        ("no_network", _leave_network),
+        ("no_capabilities", _drop_capabilities),
+        ("no_new_privs", lambda: libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)),
+        ("landlock", lambda: _landlock(reach)),
+        ("seccomp", _seccomp),  # last: it forbids what the others need
+    )
+    holding = tuple(name for name, step in steps if _holds(step))
+    if strict and (missing := REQUIRED - set(holding)):
+        raise ConfinementFailed("A required layer does not hold.", where=" ".join(sorted(missing)))
+    return holding
+
+
+def program_roots() -> tuple[Path, ...]:
+    """What the program itself is read from: interpreter, libraries, our own packages; never a data folder."""
+    checkout = Path(__file__).resolve().parent.parent
+    ours = (checkout / name for name in ("coverslip", "workers"))
+    installed = (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    system = map(Path, ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share", "/etc/ld.so.cache"))
+    devices = map(Path, ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero"))
+    return (*ours, *installed, *system, *devices)
+
+
+def _holds(step: Callable[[], None]) -> bool:
+    try:
+        step()
+    except (OSError, ImportError, RuntimeError):
+        return False
+    return True
+
+
+def _rlimits(limits: Limits) -> None:
+    seconds = max(1, int(limits.cpu.total_seconds()))
+    for kind, soft, hard in (
+        (resource.RLIMIT_AS, limits.memory, limits.memory),
+        (resource.RLIMIT_CPU, seconds, seconds + 5),
+        (resource.RLIMIT_FSIZE, limits.output, limits.output),
+        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+        (resource.RLIMIT_CORE, 0, 0),
+    ):
+        resource.setrlimit(kind, (soft, hard))
+
+
+def _leave_network() -> None:
+    try:
+        libc.unshare(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+
+
+def _drop_capabilities() -> None:
+    for capability in range(64):
+        try:
+            libc.prctl(libc.PR_CAPBSET_DROP, capability)
+        except OSError as error:  # EINVAL: past the last one; EPERM: we never had the right to drop
+            if error.errno in (errno.EINVAL, errno.EPERM):
+                break
+            raise
+    libc.capset_none()
+
+
+def _landlock(reach: Reach) -> None:
+    if not landlock.abi():
+        raise OSError(errno.EOPNOTSUPP, "no Landlock")
+    devices: Iterable[Path] = (Path("/dev/null"),)
+    landlock.restrict((*program_roots(), reach.source, *reach.also), (reach.out_dir, *devices))
+
+
+def _seccomp() -> None:
+    import pyseccomp  # absent or without its C library: the layer does not hold
+
+    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    for name in FORBIDDEN:
+        _forbid(rules, pyseccomp.ERRNO(errno.EPERM), name)
+    # Threads are fine, processes are not; clone3 hides its flags from a filter, and libc falls back to clone.
+    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, CLONE_THREAD, 0))
+    _forbid(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    rules.load()
+
+
+def _forbid(rules: Any, action: int, name: str) -> None:  # noqa: ANN401  pyseccomp may be absent
+    try:
+        rules.add_rule(action, name)
+    except (OSError, ValueError):  # not known on this architecture or by this library
+        return

@@ -1,0 +1,49 @@
+"""The few system calls Python has no name for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+CLONE_NEWIPC = 0x08000000
+
+
+def prctl(option: int, value: int) -> None:
+    """Set a property of this process; raises `OSError`."""
+    _checked(_LIBC.prctl(option, value, 0, 0, 0))
+
+
+def die_with_parent() -> None:
+    """Be killed when the thread that started us ends, so that nothing outlives its supervisor."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def unshare(flags: int) -> None:
+    """Leave shared namespaces; raises `OSError` where that is not allowed."""
+    _checked(_LIBC.unshare(flags))
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """Call the kernel by number; raises `OSError`."""
+    return _checked(_LIBC.syscall(number, *arguments))
+
+
+def capset_none() -> None:
+    """Give up every capability; raises `OSError`."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    _checked(_LIBC.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(result)

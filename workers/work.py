@@ -1,0 +1,51 @@
+"""What runs inside the confined child: the library's pipeline, its outcome as a message."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from coverslip import pipeline, policy
+from coverslip.pipeline import Cleaned, Quarantined, Rejected
+from coverslip.progress import Progress
+from workers.messages import Declined, Doubted, Made, Outcome, Task, place
+
+NAME = "slide"
+"""Files of an artefact are called after nothing that came in."""
+
+
+def deidentify(task: Task, progress: Progress) -> Outcome:
+    """De-identify, verify and tile one slide into `task.out_dir`."""
+    outcome = pipeline.deidentify(
+        task.source, task.out_dir, policy=policy.load(task.policy), key=task.key, name=NAME, progress=progress
+    )
+    match outcome:
+        case Cleaned():
+            pipeline.build_pyramid(outcome.clean, outcome.clean.with_suffix(".pyramid"), progress=progress)
+            return _made(outcome)
+        case Quarantined(code, reasons):
+            return Doubted(code=code, where=place(reasons[0]) if reasons else "")
+        case Rejected(code, where):
+            return Declined(code=code, where=place(where))
+        case other:
+            assert_never(other)
+
+
+def _made(cleaned: Cleaned) -> Made:
+    facts = cleaned.facts
+    return Made(
+        clean_name=cleaned.clean.name,
+        sha256=cleaned.sha256,
+        size_bytes=cleaned.size_bytes,
+        vendor=facts.vendor,
+        route=facts.container,
+        width=facts.size.width,
+        height=facts.size.height,
+        levels=len(facts.levels),
+        tile_size=facts.levels[0].tile.width,
+        mpp_x=facts.mpp.x if facts.mpp else None,
+        mpp_y=facts.mpp.y if facts.mpp else None,
+        magnification=facts.magnification,
+        removed=cleaned.removed,
+        kept=cleaned.kept,
+        replaced=cleaned.replaced,
+    )

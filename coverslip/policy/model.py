@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cache, cached_property
 from typing import Final
 
-from coverslip.elements import Element, ElementPath, Inventory
+from coverslip.elements import Element, ElementKind, ElementPath, Inventory
 
 NUMBER: Final = re.compile(r"[+-]?\d{1,10}(\.\d{1,10})?([eE][+-]?\d{1,2})?")
 """A measured number; short enough that it is not an accession number with a sign in front."""
@@ -105,7 +105,7 @@ class Policy:
 
     def plan(self, inventory: Inventory) -> Plan:
         """Every element of one slide with its action."""
-        return Plan(self, tuple(self.decide(element) for element in inventory))
+        return Plan(self, _with_images(tuple(self.decide(element) for element in inventory)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,24 @@ class Decision:
     because: str
     """Id of the rule, or `default`."""
     reason: str
+
+
+def _with_images(decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
+    """A page's fields share the fate of its picture: they go with a removed one and are made anew with a new one."""
+    pictures = [decision for decision in decisions if decision.element.role is not None]
+    fates = {decision.element.path.rpartition("/")[0]: decision for decision in pictures}
+
+    def settle(decision: Decision) -> Decision:
+        fate = fates.get(decision.element.path.partition("/")[0])
+        if fate is None or decision is fate or not isinstance(decision.action, Keep):
+            return decision
+        if isinstance(fate.action, Remove):
+            return Decision(decision.element, Remove(), fate.because, "goes with its picture")
+        if isinstance(fate.action, Replace) and decision.element.kind is ElementKind.STRUCTURE:
+            return Decision(decision.element, fate.action, fate.because, fate.reason)
+        return decision
+
+    return tuple(settle(decision) for decision in decisions)
 
 
 @dataclass(frozen=True)

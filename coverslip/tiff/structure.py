@@ -56,7 +56,7 @@ class Directory:
     """One image file directory."""
 
     path: str
-    """`ifd[0]`, `ifd[0]/SubIFD[1]`, `ifd[2]/EXIF`."""
+    """`ifd[0]`, `ifd[0.1]` (the second SubIFD of the first page), `ifd[2]/EXIF`."""
     at: int
     end: int
     """Offset after the pointer to the next directory."""
@@ -289,9 +289,9 @@ class _Parser:
             if found is None or found.type not in (4, 13, 16, 18):
                 continue
             for i, at in enumerate(np.frombuffer(found.raw, self._order + t.INTEGER_FORMATS[found.type])):
-                suffix = f"[{i}]" if code == t.SUB_IFDS else ""
+                below = f"{path[:-1]}.{i}]" if code == t.SUB_IFDS and path.endswith("]") else f"{path}/{name}"
                 if int(at):
-                    yield self._directory(int(at), f"{path}/{name}{suffix}", depth + 1)[0]
+                    yield self._directory(int(at), below, depth + 1)[0]
 
 
 def _check_geometry(directory: Directory) -> None:

@@ -1,0 +1,177 @@
+"""Aperio SVS and look-alikes that keep to its structure.
+
+Source: OpenSlide's Aperio format page; the PHI map §3.2. The first page is the base level, the second a stripped
+thumbnail, further tiled pages are levels; label and overview follow, told apart by NewSubfileType (1 and 9), because
+GT450 writes no words on them. Every page of the pyramid repeats the description: lines of header, then `|key = value`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coverslip.elements import Element, ElementKind, ElementPath, ImageRole
+from coverslip.errors import UnknownStructure
+from coverslip.formats.contract import Page, Probe
+from coverslip.formats.tiff_slide import TiffSlide
+from coverslip.geometry import Mpp
+from coverslip.slide import Route
+from coverslip.tiff import tags as t
+from coverslip.tiff.structure import Directory, open_tiff
+
+name = "aperio"
+title = "Aperio SVS"
+suffixes = (".svs", ".tif")
+route = Route.SAME_CONTAINER
+
+SOFTWARE: Final = re.compile(
+    r"Aperio (Image Library|Leica Biosystems GT450( ?DX)?|Leica Biosystems)( v\d{1,3}(\.\d{1,4}){0,3})?"
+)
+GEOMETRY: Final = re.compile(
+    r"\d{1,7}x\d{1,7}|\[\d{1,7},\d{1,7}[ ,]\d{1,7}x\d{1,7}\]|\(\d{1,5}x\d{1,5}\)|->|-"
+    r"|JPEG/(RGB|YCC|YCbCr)|J2K/(YUV16|KDU|RGB|YCC)|Q=\d{1,3}"
+)
+"""One token of the geometry line: sizes, crop, tile size, codec, quality."""
+
+NUMBERS: Final = frozenset((
+    "AppMag", "MPP", "StripeWidth", "Left", "Top", "LineCameraSkew", "LineAreaXOffset", "LineAreaYOffset",
+    "Focus Offset", "DisplayColor", "OriginalWidth", "OriginalHeight", "Originalheight", "Exposure Time",
+    "Exposure Scale", "Gamma", "Offset", "Filtered",
+))  # fmt: skip
+WORDS: Final = frozenset((
+    "Filename", "Title", "Barcode", "Accession", "Patient", "ImageID", "DSR ID", "Slide", "Rack", "Webslide Files",
+    "CompressedFile", "Label Text", "Date", "Time", "Time Zone", "User", "ScanScope ID", "Scanner ID", "HostComputer",
+    "Copyright", "Parmset", "Session Mode", "SessonMode", "ScannerType", "ICC Profile",
+))  # fmt: skip
+"""Keys whose name may be printed. Any other key is somebody's own words and appears by number only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the description."""
+
+    path: str
+    kind: ElementKind
+    understood: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AperioDescription:
+    """Header lines and pairs, in order."""
+
+    header: tuple[Part, ...]
+    pairs: tuple[tuple[str, Part], ...]
+    """(key as written, part)."""
+
+    def elements(self, path: str) -> tuple[Element, ...]:
+        """One element a header line and a pair."""
+        parts = [*self.header, *(part for _, part in self.pairs)]
+        return tuple(
+            Element(ElementPath(f"{path}/{part.path}"), part.kind, part.understood, part.text.encode())
+            for part in parts
+        )
+
+    def rebuild(self, path: str, keeps: Callable[[str], bool]) -> bytes:
+        """Software line, geometry line, then the pairs that stay with their values exactly as they read."""
+        header = [part.text for part in self.header if keeps(f"{path}/{part.path}")]
+        pairs = [f"{key} = {part.text}" for key, part in self.pairs if keeps(f"{path}/{part.path}")]
+        return "|".join(["\r\n".join(header or ["Aperio Image Library"]), *pairs]).encode("ascii")
+
+    def value(self, key: str) -> str:
+        """The first value of a key, empty when absent."""
+        return next((part.text for found, part in self.pairs if found == key), "")
+
+
+def detect(probe: Probe) -> str | None:
+    """Takes what OpenSlide calls Aperio: the first description begins with the word."""
+    if probe.openslide_vendor == "aperio":
+        return None
+    return "the first description does not begin with Aperio's words"
+
+
+def open(path: Path) -> TiffSlide:
+    """Open an SVS file. Raises UnknownStructure for a page whose role nobody can tell."""
+    tiff = open_tiff(path)
+    pages = tuple(Page(directory, _role(i, directory)) for i, directory in enumerate(tiff.pages))
+    unknown = next((page for page in pages if page.role is ImageRole.UNKNOWN), None)
+    if unknown is not None:
+        tiff.close()
+        raise UnknownStructure("nobody can tell what this page shows", where=unknown.directory.path)
+    base = parse(tiff.pages[0].text(t.IMAGE_DESCRIPTION))
+    mpp = _positive(base.value("MPP"))
+    return TiffSlide(
+        tiff,
+        name,
+        pages,
+        mpp=Mpp(mpp, mpp) if mpp else None,
+        magnification=_positive(base.value("AppMag")),
+        describe=lambda directory: parse(directory.text(t.IMAGE_DESCRIPTION)),
+    )
+
+
+def _role(index: int, directory: Directory) -> ImageRole:
+    """Structure first: tiling and position, then subfile type; words only where structure is silent."""
+    if directory.tiled:
+        return ImageRole.BASE if index == 0 else ImageRole.LEVEL
+    if index == 1 and directory.number(t.NEW_SUBFILE_TYPE) == 0:
+        return ImageRole.THUMBNAIL
+    roles = {1: ImageRole.LABEL, 9: ImageRole.OVERVIEW}
+    return roles.get(directory.number(t.NEW_SUBFILE_TYPE)) or _role_by_words(directory.text(t.IMAGE_DESCRIPTION))
+
+
+def _role_by_words(text: str) -> ImageRole:
+    hint = re.search(r"^(label|macro) ", text, re.MULTILINE)
+    if hint is None:
+        return ImageRole.UNKNOWN
+    return ImageRole.LABEL if hint[1] == "label" else ImageRole.OVERVIEW
+
+
+def parse(text: str) -> AperioDescription:
+    """Split a description into header lines and pairs; what does not fit the grammar becomes words not understood."""
+    head, *pairs = text.split("|")
+    return AperioDescription(tuple(_header(head)), tuple(_pairs(pairs)))
+
+
+def _header(head: str) -> Iterator[Part]:
+    """The first software line and the first geometry line; anything else is somebody's words."""
+    software = geometry = False
+    for i, line in enumerate(part.strip() for part in re.split(r"[\r\n;]+", head)):
+        if not line:
+            continue
+        if not software and SOFTWARE.fullmatch(line):
+            software = True
+            yield Part("header/software", ElementKind.TEXT, True, line)
+        elif not geometry and all(GEOMETRY.fullmatch(token) for token in _tokens(line)):
+            geometry = True
+            yield Part("header/geometry", ElementKind.NUMBER, True, " ".join(_tokens(line)))
+        else:
+            known = bool(SOFTWARE.fullmatch(line)) or all(GEOMETRY.fullmatch(token) for token in _tokens(line))
+            yield Part(f"header/line[{i}]", ElementKind.TEXT, known, line)
+
+
+def _tokens(line: str) -> list[str]:
+    return re.findall(r"\[[^\]]*\]|\S+", line)
+
+
+def _pairs(pairs: list[str]) -> Iterator[tuple[str, Part]]:
+    seen: dict[str, int] = {}
+    for pair in pairs:
+        key, _, value = (part.strip() for part in pair.partition("="))
+        shown = key if key in NUMBERS or key in WORDS else ("CustomField" if key.startswith("CustomField.") else "key")
+        seen[shown] = seen.get(shown, 0) + 1
+        path = shown if seen[shown] == 1 else f"{shown}#{seen[shown]}"
+        known = shown == key
+        kind = ElementKind.NUMBER if key in NUMBERS else ElementKind.TEXT
+        yield key, Part(path, kind, known, value if known else f"{key} = {value}" if value else pair.strip())
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < 1e4 else None

@@ -1,0 +1,195 @@
+"""The way of one slide: open, inventory, plan, write, verify, pyramid. The command line and the worker call this."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from coverslip import certificate as cert
+from coverslip.certificate_page import to_html
+from coverslip.errors import InputError, OutputExists, StorageFailed, UnknownStructure
+from coverslip.fingerprint import Fingerprint, fingerprint
+from coverslip.formats import AnySlide, open_slide
+from coverslip.formats.tiff_slide import TiffSlide
+from coverslip.keys import digest
+from coverslip.policy import Keep, Plan, Policy
+from coverslip.progress import Progress, Stage, silent
+from coverslip.slide import SlideFacts
+from coverslip.verify import Claim, Report, Secret, verify
+from coverslip.write.converted import write_converted
+from coverslip.write.tiff import write_tiff
+
+SUFFIXES = {"aperio": ".svs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A slide that passed: its files stand under their final names."""
+
+    clean: Path
+    certificate: Path
+    certificate_html: Path
+    scans: Path
+    """SHA-256 of every stored tile, 32 bytes each, level by level."""
+    sha256: str
+    size_bytes: int
+    facts: SlideFacts
+    route: str
+    removed: int
+    kept: int
+    replaced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A slide somebody has to look at: its structure is not understood, or its clean copy did not pass."""
+
+    code: str
+    reasons: tuple[str, ...]
+    """Places and our own words, never values."""
+    certificate: Path | None = None
+    """The failed certificate, when the slide got as far as the verifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that cannot be processed."""
+
+    code: str
+    where: str
+    detail: str
+
+
+Outcome = Cleaned | Quarantined | Rejected
+
+
+def deidentify(
+    source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent
+) -> Outcome:
+    """Write the clean slide, its certificate and its tile hashes into `out_dir`; nothing appears that did not pass.
+
+    `name` is the stem of the output files; without one it is a pseudonym made from the content with `key`.
+    Raises StorageFailed, OutputExists and Cancelled; a file at fault becomes a `Rejected` or `Quarantined`.
+    """
+    try:
+        progress(Stage.OPEN, 0.0)
+        with closing(open_slide(source)) as slide:
+            return _deidentify(slide, out_dir, policy, key, name, progress)
+    except UnknownStructure as error:
+        return Quarantined(error.code, (str(error),))
+    except InputError as error:
+        return Rejected(error.code, error.where, error.detail)
+
+
+def plan_slide(slide: AnySlide, policy: Policy) -> Plan:
+    """What would happen to every element of an open slide; changes nothing."""
+    return policy.plan(slide.inventory())
+
+
+def _deidentify(
+    slide: AnySlide, out_dir: Path, policy: Policy, key: bytes, name: str | None, progress: Progress
+) -> Outcome:
+    with ThreadPoolExecutor(1, "fingerprint") as hasher, _workspace(out_dir) as work:
+        known = hasher.submit(fingerprint, slide.path)
+        progress(Stage.PLAN, 0.0)
+        plan = plan_slide(slide, policy)
+        draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
+        write_clean(slide, plan, draft, progress=progress)
+        report = verify(_claim(slide, plan, draft), progress)
+        return _deliver(slide, plan, report, draft, out_dir, key, name, known)
+
+
+def write_clean(slide: AnySlide, plan: Plan, target: Path, *, progress: Progress = silent) -> None:
+    """Write the clean slide by its route."""
+    if isinstance(slide, TiffSlide):
+        write_tiff(slide, plan, target, progress=progress)
+    else:
+        write_converted(slide, target, progress=progress)
+
+
+def _claim(slide: AnySlide, plan: Plan, clean: Path) -> Claim:
+    """What the verifier is told: which values must be gone, and which words are there on purpose."""
+    gone = [d.element for d in plan if not isinstance(d.action, Keep) and d.element.untrusted_value]
+    kept = (d.element.untrusted_text for d in plan if isinstance(d.action, Keep))
+    secrets = tuple(Secret(element.path, element.untrusted_value) for element in gone)
+    return Claim(clean, slide.path, slide.route, secrets, frozenset(word for word in kept if word))
+
+
+def _deliver(
+    slide: AnySlide, plan: Plan, report: Report, draft: Path, out_dir: Path, key: bytes, name: str | None,
+    known: Future[Fingerprint],
+) -> Outcome:  # fmt: skip
+    content = known.result()
+    stem = name or f"slide-{digest(key, content.sha256, purpose='name')[:16]}"
+    final = f"{stem}{draft.suffix}"
+    source = cert.Source(digest(key, content.sha256, purpose="source"), content.size_bytes, slide.facts, slide.route)
+    page = cert.certificate(source, plan, report, name=final, key=key)
+    if not report.passed:
+        findings = _publish(draft.parent, out_dir, {f"{stem}.findings.json": cert.to_json(page)})
+        reasons = tuple(f"{found.where}: {found.detail}" for found in report.findings)
+        return Quarantined("verification-failed", reasons, findings[0])
+    os.rename(draft, draft.with_name(final))
+    clean, certificate, html, scans = _publish(
+        draft.parent,
+        out_dir,
+        {
+            final: None,
+            f"{stem}.certificate.json": cert.to_json(page),
+            f"{stem}.certificate.html": to_html(page).encode(),
+            f"{stem}.scans.sha256": report.scans.digests,
+        },
+    )
+    counts = plan.counts()
+    return Cleaned(
+        clean, certificate, html, scans, report.clean_sha256, report.clean_bytes, slide.facts, slide.route.value,
+        counts["removed"], counts["kept"], counts["replaced"],
+    )  # fmt: skip
+
+
+@contextmanager
+def _workspace(out_dir: Path) -> Iterator[Path]:
+    """A hidden folder beside the results, gone afterwards whatever happens."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".coverslip-", dir=out_dir))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
+    """Give verified files their final names: written, flushed, renamed, the folder flushed. Nothing is overwritten.
+
+    Raises OutputExists before anything is renamed, StorageFailed when the disk refuses.
+    """
+    if any((out_dir / name).exists() for name in files):
+        raise OutputExists()
+    try:
+        for name, data in files.items():
+            if data is not None:
+                _write_flushed(work / name, data)
+        for name in reversed(files):
+            os.rename(work / name, out_dir / name)
+        _flush(out_dir, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise StorageFailed("the results could not be given their final names") from error
+    return [out_dir / name for name in files]
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    _flush(path, os.O_RDONLY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import openslide
 
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole, Inventory
@@ -18,6 +19,8 @@ from coverslip.tiff.structure import Directory, Field, looks_like_tiff, open_tif
 
 MAX_PROPERTIES: Final = 100_000
 MAX_VALUE: Final = 1 << 20
+MAX_NUMBERS: Final = 16
+SBYTE, SRATIONAL = 6, 10
 
 ROLES: Final = {
     "label": ImageRole.LABEL,
@@ -135,14 +138,14 @@ def _tiff_fields(path: Path) -> Iterator[Element]:
                 yield _field(directory, found)
     for start, stop in tiff.orphans:
         path_ = ElementPath(f"file/orphan[{start}]")
-        yield Element(path_, ElementKind.BYTES, False, tiff.data[start : min(stop, start + MAX_VALUE)])
+        yield Element(path_, ElementKind.BYTES, False, tiff.data[start : min(stop, start + MAX_VALUE)].strip(b"\0"))
     tiff.close()
 
 
 def _field(directory: Directory, found: Field) -> Element:
     path = ElementPath(f"{directory.path}/{t.name_of(found.code)}")
     known = found.code in t.NAMES
-    if found.type in (t.ASCII, t.BYTE, t.UNDEFINED, 6):
+    if found.type in (t.ASCII, t.BYTE, t.UNDEFINED, SBYTE):
         raw = found.raw[:MAX_VALUE].rstrip(b"\0")
         printable = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in raw[:4096])
         text = found.type == t.ASCII or printable
@@ -151,7 +154,16 @@ def _field(directory: Directory, found: Field) -> Element:
 
 
 def _printed(directory: Directory, found: Field) -> bytes:
-    """The first few numbers of a numeric field, as text; rationals and floats as their bytes."""
-    if found.type in t.INTEGER_FORMATS:
-        return " ".join(str(number) for number in directory.numbers(found.code)[:16].tolist()).encode()
-    return found.raw[:128]
+    """The first few numbers of a numeric field, as text."""
+    raw = found.raw[: t.TYPE_SIZES[found.type] * MAX_NUMBERS]
+    if found.type in (t.RATIONAL, SRATIONAL):
+        pairs = _array(raw, directory.order + ("u4" if found.type == t.RATIONAL else "i4"))
+        numbers = [above / below if below else 0.0 for above, below in zip(pairs[::2], pairs[1::2], strict=True)]
+    else:
+        numbers = _array(raw, directory.order + t.INTEGER_FORMATS.get(found.type, f"f{t.TYPE_SIZES[found.type]}"))
+    return " ".join(f"{number:.10g}" if isinstance(number, float) else str(number) for number in numbers).encode()
+
+
+def _array(raw: bytes, form: str) -> list[int | float]:
+    numbers: list[int | float] = np.frombuffer(raw, form).tolist()
+    return numbers

@@ -230,7 +230,7 @@ def answer(error: CoverslipError) -> Response:
     status = status_of(error.code)
     detail = _sentence(error)
     headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
-    return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
+    return Response(body_of(error.code, status, detail), status, headers, PROBLEM_TYPE)
 
 
 Page = Callable[[Request, int, str, str], Response]

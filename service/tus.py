@@ -14,7 +14,7 @@ from service.errors import ContentTypeWrong, Malformed, TooLarge, TusVersionUnkn
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
-"""No concatenation: it rewrites 10 GB, and was the way out of the folder elsewhere. No deferred length: no quota then."""
+"""No concatenation: it rewrites 10 GB, and led out of the folder elsewhere. No deferred length: no quota then."""
 CHUNK_TYPE = "application/offset+octet-stream"
 METADATA_LIMIT = 4096
 """Characters of Upload-Metadata; a file name fits many times."""

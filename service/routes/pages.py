@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
@@ -40,7 +40,20 @@ async def slides(
 ) -> Response:
     """The list, filtered by state, paged by cursor."""
     page = await ask(list_slides, service, caller, state, cursor, PAGE)
-    return render(request, service, "slides.html", caller, page=page, chosen=state or [], cursor=cursor)
+    here, newest = _address(state, cursor), _address(state, None)
+    older = _address(state, page.cursor)
+    return render(
+        request,
+        service,
+        "slides.html",
+        caller,
+        page=page,
+        chosen=state or [],
+        cursor=cursor,
+        here=here,
+        newest=newest,
+        older=older,
+    )
 
 
 @router.get("/slides.json")
@@ -169,6 +182,12 @@ def deep_zoom(slide: SlideOut) -> dict[str, object]:
         "TileSize": slide.tile_size,
         "Size": {"Width": slide.width, "Height": slide.height},
     }
+
+
+def _address(states: list[State] | None, cursor: str | None) -> str:
+    """The list's own address with these choices."""
+    pairs = [("state", str(state)) for state in states or []] + ([("cursor", cursor)] if cursor else [])
+    return f"/slides?{urlencode(pairs)}" if pairs else "/slides"
 
 
 def _events(service: Service, caller: Principal | None, slide: Any) -> list[EventOut]:  # noqa: ANN401

@@ -1,0 +1,70 @@
+// What every page shares: local times, live updates, keys. Pages work without it.
+
+const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+function localTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.textContent = zone.format(new Date(time.dateTime));
+  }
+}
+
+// Live parts ask again when the server says that something changed; after a lost connection they ask at once.
+function listen() {
+  const offline = document.getElementById("offline");
+  const source = new EventSource("/live");
+  let lost = false;
+  const changed = () => {
+    document.body.dispatchEvent(new CustomEvent("coverslip:changed"));
+  };
+  source.addEventListener("open", () => {
+    offline.hidden = true;
+    if (lost) changed();
+    lost = false;
+  });
+  source.addEventListener("error", () => {
+    lost = true;
+    offline.hidden = false;
+  });
+  source.addEventListener("changed", changed);
+  window.addEventListener("pagehide", () => source.close());
+}
+
+function move(step) {
+  const rows = [...document.querySelectorAll(".slides .row .sid")];
+  const now = rows.indexOf(document.activeElement);
+  const next = rows[now < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, now + step))];
+  next?.focus();
+}
+
+function askReason(key) {
+  const button = document.querySelector(`[data-reason="${key}"]`);
+  if (!button) return;
+  document.getElementById("against").open = true;
+  document.getElementById("reason").focus();
+}
+
+function typing(target) {
+  return target.closest?.("input:not([type=radio]):not([type=file]), textarea, select, [contenteditable], #viewer");
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const key = event.key;
+  if (key === "?") document.getElementById("keys").showModal();
+  else if (key === "j") move(1);
+  else if (key === "k") move(-1);
+  else if (document.querySelector(`[data-reason="${CSS.escape(key)}"]`)) askReason(key);
+  else if (/^[a-z]$/.test(key)) document.querySelector(`[data-key="${key}"]`)?.click();
+  else return;
+  event.preventDefault();
+});
+
+// A slide that was being processed got its picture: only a new page brings the viewer.
+document.body.addEventListener("htmx:after:swap", () => {
+  localTimes(document);
+  const side = document.getElementById("side");
+  if (side?.dataset.viewable && !document.getElementById("viewer")) location.reload();
+});
+
+localTimes(document);
+if (document.querySelector("[hx-trigger*='coverslip:changed'], #tray")) listen();

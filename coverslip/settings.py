@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1 << 20
 GIB = 1 << 30
+MAX_SOCKET_NAME = 100
+"""Bytes; the kernel takes 107."""
 
 
 class Settings(BaseSettings):
@@ -17,60 +22,87 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COVERSLIP_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    data_dir: Path = Field(Path("data"), description="Where everything lies: PHI zone, review, released, database.")
-    database_url: str = Field("", description="SQLite or PostgreSQL; empty means SQLite in `data_dir`.")
-    broker_url: str = Field(
-        "", description="Redis or Valkey, version 6.2 or newer; empty means our own Valkey on a socket in `data_dir`."
+    data_dir: Path = Field(
+        default=Path("data"), description="Where everything lies: PHI zone, review, released, database."
     )
-    policy: str = Field("strict", description="The policy slides are de-identified by: a built-in name or a file.")
-    collection: str = Field("default", description="The collection uploads belong to.")
+    database_url: str = Field(default="", description="SQLite or PostgreSQL; empty means SQLite in `data_dir`.")
+    broker_url: str = Field(
+        default="",
+        description="Redis or Valkey, version 6.2 or newer; empty means our own Valkey on a socket in `data_dir`.",
+    )
+    policy: str = Field(
+        default="strict", description="The policy slides are de-identified by: a built-in name or a file."
+    )
+    collection: str = Field(default="default", description="The collection uploads belong to.")
 
-    host: str = Field("127.0.0.1", description="Address the service listens on; others than loopback need API keys.")
-    port: int = Field(8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
-    public_base_url: str = Field("", description="The address people see, behind a proxy; empty means host and port.")
+    host: str = Field(
+        default="127.0.0.1", description="Address the service listens on; others than loopback need API keys."
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    public_base_url: str = Field(
+        default="", description="The address people see, behind a proxy; empty means host and port."
+    )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Signs sessions; empty means one made and kept in the PHI zone."
+        default=SecretStr(""), description="Signs sessions; empty means one made and kept in the PHI zone."
     )
     vault_key_file: Path | None = Field(
-        None, description="32 bytes that seal file names; none means one made and kept in the PHI zone."
+        default=None, description="32 bytes that seal file names; none means one made and kept in the PHI zone."
     )
     pseudonym_key_file: Path | None = Field(
-        None, description="32 bytes that key pseudonyms and digests; none means one made and kept in the PHI zone."
+        default=None,
+        description="32 bytes that key pseudonyms and digests; none means one made and kept in the PHI zone.",
     )
-    demo: bool = Field(False, description="On loopback only: make a key and sign the browser in.")
+    demo: bool = Field(default=False, description="On loopback only: make a key and sign the browser in.")
 
-    max_upload_bytes: int = Field(20 * GIB, gt=0, description="The largest file taken.")
-    max_open_uploads: int = Field(64, gt=0, description="Uploads one owner may have under way.")
-    upload_expiry: timedelta = Field(timedelta(days=2), description="An upload without news this long is dropped.")
+    max_upload_bytes: int = Field(default=20 * GIB, gt=0, description="The largest file taken.")
+    max_open_uploads: int = Field(default=64, gt=0, description="Uploads one owner may have under way.")
+    upload_expiry: timedelta = Field(
+        default=timedelta(days=2), description="An upload without news this long is dropped."
+    )
     disk_reserve_ratio: float = Field(
-        0.05, ge=0, lt=1, description="Part of the disk that stays free: uploads are refused before it is touched."
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Part of the disk that stays free: uploads are refused before it is touched.",
     )
 
-    lease: timedelta = Field(timedelta(seconds=60), description="How long a claim holds without a heartbeat.")
-    heartbeat: timedelta = Field(timedelta(seconds=15), description="How often a claim is renewed.")
-    sweep_every: timedelta = Field(timedelta(seconds=5), description="How often lost hints are looked for.")
-    rehint_after: timedelta = Field(timedelta(seconds=30), description="When a hint counts as lost.")
-    retry_delay: timedelta = Field(timedelta(seconds=5), description="Wait before a second attempt; doubled after.")
-    max_attempts: int = Field(3, ge=1, description="Attempts at one slide before it is set aside.")
-    hint_backlog: int = Field(100, ge=1, description="While this many hints wait in the broker, none is repeated.")
-    watchdog_every: timedelta = Field(timedelta(seconds=15), description="How often the worker is asked for a sign.")
-    watchdog_stall: timedelta = Field(
-        timedelta(seconds=60), description="Work waits and none is claimed this long: the worker hangs."
+    lease: timedelta = Field(default=timedelta(seconds=60), description="How long a claim holds without a heartbeat.")
+    heartbeat: timedelta = Field(default=timedelta(seconds=15), description="How often a claim is renewed.")
+    sweep_every: timedelta = Field(default=timedelta(seconds=2), description="How often lost hints are looked for.")
+    rehint_after: timedelta = Field(default=timedelta(seconds=30), description="When a hint counts as lost.")
+    retry_delay: timedelta = Field(
+        default=timedelta(seconds=5), description="Wait before a second attempt; doubled after."
     )
-    concurrency: int = Field(1, ge=1, description="Slides one worker takes at a time.")
-    task_events: bool = Field(True, description="Send task events (ids only), as flower needs.")
+    max_attempts: int = Field(default=3, ge=1, description="Attempts at one slide before it is set aside.")
+    hint_backlog: int = Field(
+        default=100, ge=1, description="While this many hints wait in the broker, none is repeated."
+    )
+    watchdog_every: timedelta = Field(
+        default=timedelta(seconds=15), description="How often the worker is asked for a sign."
+    )
+    watchdog_stall: timedelta = Field(
+        default=timedelta(seconds=60), description="Work waits and none is claimed this long: the worker hangs."
+    )
+    concurrency: int = Field(default=1, ge=1, description="Slides one worker takes at a time.")
+    shutdown_grace: timedelta = Field(
+        default=timedelta(seconds=60),
+        description="How long a worker told to stop may finish its slide; then it is given back.",
+    )
+    task_events: bool = Field(default=True, description="Send task events (ids only), as flower needs.")
 
     strict_confinement: bool = Field(
-        False, description="Refuse to work unless rlimits, no_new_privs and seccomp hold the parsing child."
+        default=False, description="Refuse to work unless rlimits, no_new_privs and seccomp hold the parsing child."
     )
-    child_memory: int = Field(4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
-    child_cpu: timedelta = Field(timedelta(hours=2), description="CPU time of the child that parses.")
-    child_wall: timedelta = Field(timedelta(hours=2), description="Wall time of the child that parses.")
+    child_memory: int = Field(default=4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
+    child_cpu: timedelta = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")
+    child_wall: timedelta = Field(default=timedelta(hours=2), description="Wall time of the child that parses.")
     child_output_ratio: float = Field(
-        10.0, gt=0, description="Output of one slide, as a multiple of its size, beyond which the child is stopped."
+        default=10.0,
+        gt=0,
+        description="Output of one slide, as a multiple of its size, beyond which the child is stopped.",
     )
 
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @property
     def database(self) -> str:
@@ -79,8 +111,12 @@ class Settings(BaseSettings):
 
     @property
     def broker_socket(self) -> Path:
-        """The embedded broker's socket."""
-        return self.data_dir.resolve() / "broker" / "valkey.sock"
+        """The embedded broker's socket; below the temporary folder when `data_dir` is too deep for a socket's name."""
+        socket = self.data_dir.resolve() / "broker" / "valkey.sock"
+        if len(str(socket).encode()) <= MAX_SOCKET_NAME:
+            return socket
+        digest = hashlib.sha256(str(socket).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"coverslip-{os.getuid()}-{digest}" / "valkey.sock"
 
     @property
     def broker(self) -> str:

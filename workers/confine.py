@@ -100,6 +100,10 @@ class Zygote:
         self.layers = hearing.layers
         return _judge(hearing.outcome, self.spent.status)
 
+    def start(self) -> None:
+        """Import everything now, so that the first slide need not wait; raises `ConfinementFailed`."""
+        self._started()
+
     def stop(self) -> None:
         """End the process and whatever it forked."""
         if self._door is not None:

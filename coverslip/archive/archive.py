@@ -6,6 +6,8 @@ record's transaction. `reconcile` finishes what a crash interrupted: the record 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from coverslip.archive.catalog import Catalog
@@ -14,7 +16,7 @@ from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideR
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.vault import Vault, load_or_create_key
-from coverslip.errors import LeaseLost, NotFound
+from coverslip.errors import LeaseLost, NotFound, StateConflict
 from coverslip.settings import Settings
 
 
@@ -60,10 +62,10 @@ class Archive:
             self.storage.remove_artefact(claim.sid, claim.artefact)
             raise
 
-    def set_aside(self, claim: Claim, verdict: SetAside | Refused) -> None:
+    def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
         """Record that a slide goes no further and close its original away; raises `LeaseLost`."""
         self.catalog.finish(claim, verdict)
-        self.storage.quarantine(claim.uid)
+        self.storage.quarantine(claim.uid, report)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
         """The folder with a slide's clean files; None while there is none."""
@@ -77,6 +79,22 @@ class Archive:
         Looking at the review zone is enough: a folder leaves the released zone before its record says so.
         """
         return sum(self._finish_release(sid) for sid in self.storage.slides_in(Zone.REVIEW))
+
+    def expire_uploads(self, now: datetime) -> int:
+        """End uploads whose time is over and delete what arrived of them; returns how many."""
+        overdue = self.catalog.expired_uploads(now)
+        for upload in overdue:
+            with suppress(StateConflict):  # it was finished or ended a moment ago
+                self.catalog.terminate_upload(upload.uid)
+                self.storage.drop_incoming(upload.uid)
+        return len(overdue)
+
+    def discard_drafts(self) -> int:
+        """Delete drafts of attempts that nobody works on any more; returns how many."""
+        dead = [path for sid, artefact, path in self.storage.drafts() if not self.catalog.is_running(sid, artefact)]
+        for path in dead:
+            self.storage.discard(path)
+        return len(dead)
 
     def _finish_release(self, sid: str) -> bool:
         try:

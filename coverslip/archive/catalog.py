@@ -242,6 +242,11 @@ class Catalog:
         with self._db.read() as session:
             return jobs.of_slide(session, sid)
 
+    def is_running(self, sid: str, artefact: str) -> bool:
+        """Whether an attempt of that name holds a claim."""
+        with self._db.read() as session:
+            return jobs.is_running(session, sid, artefact)
+
     def bury(self) -> int:
         """Settle jobs whose worker died at every attempt; returns how many."""
         with self._db.write() as session:
@@ -273,6 +278,11 @@ class Catalog:
         """Forget a worker that said goodbye."""
         with self._db.write() as session:
             duty.worker_gone(session, name)
+
+    def is_stalled(self, worker: str, room: int, patience: timedelta) -> bool:
+        """Whether work has waited for `patience` although this worker runs fewer than `room` jobs: it hangs."""
+        with self._db.read() as session:
+            return duty.is_stalled(session, self._now(), worker, room, patience)
 
     def take_duty(self, name: str, holder: str, hold: timedelta) -> bool:
         """Take or keep a duty that one process at a time performs; False while somebody else has it."""

@@ -43,6 +43,13 @@ def take(session: Session, now: datetime, name: str, holder: str, hold: timedelt
     return True
 
 
+def is_stalled(session: Session, now: datetime, worker: str, room: int, patience: timedelta) -> bool:
+    """Whether work has waited for `patience` although `worker` runs fewer than `room` jobs."""
+    overdue = select(func.count()).where(JobRow.state == JobState.QUEUED, JobRow.run_after < now - patience)
+    busy = select(func.count()).where(JobRow.state == JobState.RUNNING, JobRow.worker == worker, JobRow.lease > now)
+    return bool(session.scalar(overdue)) and (session.scalar(busy) or 0) < room
+
+
 def queue_stats(session: Session, now: datetime) -> QueueStats:
     """Depth, age, running work, workers, failures by code and throughput."""
     waiting = select(func.count(), func.min(JobRow.created)).where(JobRow.state == JobState.QUEUED)

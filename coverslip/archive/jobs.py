@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from coverslip.archive import events, slides
 from coverslip.archive.models import JobRow, SlideRow
-from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict
+from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict, artefact_name
 from coverslip.archive.states import JobState, State
 from coverslip.errors import (
     Cancelled,
@@ -207,6 +207,12 @@ def record(row: JobRow) -> Job:
         created=row.created,
         finished=row.finished,
     )
+
+
+def is_running(session: Session, sid: str, artefact: str) -> bool:
+    """Whether an attempt of that name holds a claim."""
+    running = select(JobRow.id, JobRow.token).where(JobRow.sid == sid, JobRow.state == JobState.RUNNING)
+    return any(artefact_name(job, token) == artefact for job, token in session.execute(running).tuples())
 
 
 def _is_due(row: JobRow, now: datetime) -> bool:

@@ -175,7 +175,12 @@ class Claim:
     @property
     def artefact(self) -> str:
         """A directory name no other attempt, job or zombie can have."""
-        return f"{self.job[:13]}-{self.token}"
+        return artefact_name(self.job, self.token)
+
+
+def artefact_name(job: str, token: int) -> str:
+    """The directory name of one attempt at one job."""
+    return f"{job[:13]}-{token}"
 
 
 @dataclass(frozen=True, slots=True)

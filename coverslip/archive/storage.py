@@ -63,8 +63,10 @@ class Storage:
                 return path
         raise NotFound("There is no original.", where="phi zone")
 
-    def quarantine(self, uid: str) -> None:
-        """Move an original to the closed zone; does nothing when it is there already."""
+    def quarantine(self, uid: str, report: Path | None = None) -> None:
+        """Move an original, and the report why, to the closed zone; does nothing when it is there already."""
+        if report is not None and report.is_file():
+            self._move(report, self.zone(Zone.QUARANTINE) / f"{_checked(uid)}.json")
         self._move(self.zone(Zone.INCOMING) / _checked(uid), self.zone(Zone.QUARANTINE) / uid)
 
     def drop_incoming(self, uid: str) -> None:
@@ -76,13 +78,25 @@ class Storage:
         """Where a clean slide's files lie in a zone, whether or not they do."""
         return self.zone(zone) / _checked(sid) / _checked(artefact)
 
-    def scratch(self, sid: str, artefact: str) -> Path:
-        """A new empty folder for one attempt; leftovers of the same name are removed first."""
-        path = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}"
+    @contextmanager
+    def scratch(self, sid: str, artefact: str) -> Iterator[Path]:
+        """A new empty folder for one attempt, gone afterwards; what earlier attempts left behind goes first."""
+        draft = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}"
         with our_errors():
-            _remove(path)
-            path.mkdir(mode=PRIVATE)
-        return path
+            for leftover in self.zone(Zone.TMP).glob(f"{sid}.*"):
+                _remove(leftover)
+            draft.mkdir(mode=PRIVATE)
+        try:
+            yield draft
+        finally:
+            with our_errors():
+                _remove(draft)
+
+    def drafts(self) -> tuple[tuple[str, str, Path], ...]:
+        """(slide, artefact, folder) of every draft, also of attempts that died."""
+        with our_errors():
+            found = [(entry.name.partition("."), Path(entry.path)) for entry in os.scandir(self.zone(Zone.TMP))]
+        return tuple((name[0], name[2], path) for name, path in found)
 
     def publish(self, draft: Path, sid: str, artefact: str) -> Path:
         """Give a finished draft folder its name in the review zone: files durable first, name second.
@@ -121,7 +135,7 @@ class Storage:
             _remove(self.artefact(Zone.REVIEW, sid, artefact))
 
     def discard(self, draft: Path) -> None:
-        """Delete a draft folder."""
+        """Delete a draft folder nobody works in any more."""
         with our_errors():
             _remove(draft)
 

@@ -1,0 +1,90 @@
+"""Finds what got lost and sends it again; any process may sweep, one at a time does.
+
+Messages may vanish (a broker emptied, a worker killed between taking and acknowledging): the job rows do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.jobs import JobKind
+from coverslip.settings import Settings
+from workers import logs
+from workers.app import QUEUES
+
+HINTS_AT_ONCE = 100
+DUTY = "sweep"
+BATCHES_HELD = 5
+"""The duty is kept for this many rounds, so that a killed sweeper is replaced soon."""
+
+log = logs.get("workers.sweeper")
+
+
+class BrokerAway(Exception):
+    """The broker did not take a message; the row stays, so nothing is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The two things a sweeper wants of a broker."""
+
+    send: Callable[[JobKind, str], None]
+    waiting: Callable[[], int]
+
+
+def celery_broker(app: Celery) -> Broker:
+    """Hints over Celery; both callables raise `BrokerAway`."""
+
+    def send(kind: JobKind, job: str) -> None:
+        try:
+            app.send_task(kind.task, kwargs={"job": job}, queue=QUEUES[kind], task_id=job, retry=False)
+        except (OperationalError, OSError) as error:
+            raise BrokerAway from error
+
+    def waiting() -> int:
+        try:
+            with app.connection_for_write() as connection, connection.channel() as channel:
+                return sum(channel._size(name) for name in QUEUES.values())
+        except (OperationalError, OSError, *app.connection_for_write().connection_errors) as error:
+            raise BrokerAway from error
+
+    return Broker(send, waiting)
+
+
+def sweep(archive: Archive, broker: Broker, settings: Settings, holder: str) -> int:
+    """One round, if it is our duty; returns how many hints were sent."""
+    if not archive.catalog.take_duty(DUTY, holder, settings.sweep_every * BATCHES_HELD):
+        return 0
+    buried = archive.catalog.bury()
+    if buried:
+        log.warning("worker died at every attempt", count=buried)
+    try:
+        return _hint(archive, broker, settings)
+    except BrokerAway:
+        log.warning("broker away")
+        return 0
+
+
+def tidy(archive: Archive) -> None:
+    """What need not be done often: interrupted releases, expired uploads, drafts of attempts that died."""
+    done = archive.reconcile() + archive.expire_uploads(datetime.now(UTC)) + archive.discard_drafts()
+    if done:
+        log.info("tidied", count=done)
+
+
+def _hint(archive: Archive, broker: Broker, settings: Settings) -> int:
+    # While the broker still holds many hints none of them is lost: repeating them would only make it grow.
+    again = broker.waiting() < settings.hint_backlog
+    due = archive.catalog.hints_due(HINTS_AT_ONCE, again=again)
+    for job, kind in due:
+        broker.send(JobKind(kind), job)
+        archive.catalog.hinted((job,))
+    if due:
+        log.info("hinted", count=len(due))
+    return len(due)

@@ -1,0 +1,49 @@
+"""The tasks: unpack, call one function. What they need is made once per pool process, after the fork."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.jobs import JobKind
+from coverslip.settings import Settings
+from workers import libc, process
+from workers.app import app
+from workers.confine import Zygote
+from workers.process import Station
+
+
+@app.task(name=JobKind.DEIDENTIFY.task, bind=True)
+def deidentify(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
+    """De-identify, verify and tile one slide."""
+    process.process(job, station(self.request.hostname))
+
+
+@cache
+def station(name: str) -> Station:
+    """What this pool process works with."""
+    settings = Settings()
+    archive = Archive.open(settings, with_vault=False)
+    return Station(name, archive, settings, zygote(), process.WORK)
+
+
+@cache
+def zygote() -> Zygote:
+    """The process this pool process forks confined children from."""
+    return Zygote(process.WORK.partition(":")[0], strict=Settings().strict_confinement)
+
+
+@worker_process_init.connect
+def begin(**_: object) -> None:
+    """Do not outlive the worker, and have imports done before the first slide comes."""
+    libc.die_with_parent()
+    zygote().start()
+
+
+@worker_process_shutdown.connect
+def end(**_: object) -> None:
+    """Take the process we forked from with us."""
+    zygote().stop()

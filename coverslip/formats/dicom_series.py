@@ -76,7 +76,7 @@ def attributes(instances: tuple[Path, ...]) -> tuple[Element, ...]:
 
 
 def _dicom_files(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.iterdir() if file.is_file())
+    found = sorted(file for file in folder.iterdir() if file.is_file() and not file.is_symlink())
     if len(found) > MAX_FILES:
         raise LimitExceeded(f"more than {MAX_FILES} files in one folder", where="folder")
     return [file for file in found if _is_dicom(file)]

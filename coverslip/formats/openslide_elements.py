@@ -12,7 +12,8 @@ import openslide
 
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole, Inventory
 from coverslip.errors import InputError, LimitExceeded
-from coverslip.formats import companions, dicom_series
+from coverslip.formats import companions, dicom_series, mirax_records
+from coverslip.formats.readable import plain_key
 from coverslip.slide import SlideFacts
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import Directory, Field, looks_like_tiff, open_tiff
@@ -31,8 +32,6 @@ ROLES: Final = {
 
 _OPENSLIDE_WORDS: Final = ("openslide.", "tiff.", "dicom.")
 """Namespaces whose keys are a fixed vocabulary rather than whatever stands in the file."""
-_PLAIN_KEY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]() /-]{0,95}", re.ASCII)
-_LONG_NUMBER: Final = re.compile(r"\d{5}")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _STRUCTURAL: Final = frozenset(
     {254, 255, 256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 296, 317, 322, 323, 338, 339, 347, 512, 530, 531}
@@ -65,7 +64,7 @@ def _levels(facts: SlideFacts) -> Iterator[Element]:
 def _associated(slide: openslide.OpenSlide) -> Iterator[Element]:
     for number, name in enumerate(slide.associated_images):
         role = ROLES.get(name, ImageRole.UNKNOWN)
-        word = name if role is not ImageRole.UNKNOWN or _plain(name) else f"image[{number}]"
+        word = name if role is not ImageRole.UNKNOWN or plain_key(name) else f"image[{number}]"
         path = ElementPath(f"associated/{word}")
         yield Element(path, ElementKind.IMAGE, role is not ImageRole.UNKNOWN, role=role)
 
@@ -76,7 +75,7 @@ def _properties(slide: openslide.OpenSlide) -> Iterator[Element]:
         raise LimitExceeded(f"more than {MAX_PROPERTIES} properties", where="properties")
     for number, (key, value) in enumerate(properties.items()):
         kind = ElementKind.NUMBER if _NUMBER.fullmatch(value) else ElementKind.TEXT
-        if _plain(key):
+        if plain_key(key):
             raw, path, known = (
                 value,
                 f"properties/{key}",
@@ -85,11 +84,6 @@ def _properties(slide: openslide.OpenSlide) -> Iterator[Element]:
         else:
             raw, path, known = f"{key}={value}", f"properties/key[{number}]", False
         yield Element(ElementPath(path), kind, known, raw.encode("utf-8", "surrogateescape")[:MAX_VALUE])
-
-
-def _plain(key: str) -> bool:
-    """Whether a key looks like a word of a vocabulary; others may be identifiers themselves and are not repeated."""
-    return bool(_PLAIN_KEY.fullmatch(key)) and not _LONG_NUMBER.search(key)
 
 
 def _profile(slide: openslide.OpenSlide) -> Iterator[Element]:
@@ -121,8 +115,10 @@ def _structure(entry: Path, vendor: str) -> Iterator[Element]:
     elif looks_like_tiff(head):
         yield from _tiff_fields(entry)
     elif vendor in ("mirax", "hamamatsu"):
-        yield from companions.text_of(entry, "file")
+        yield from companions.words_of(entry, "file")
     yield from companions.elements(companions.companions(entry, vendor))
+    if vendor == "mirax":
+        yield from mirax_records.records(entry.with_suffix(""))
 
 
 def _tiff_fields(path: Path) -> Iterator[Element]:

@@ -23,6 +23,8 @@ const viewer = OpenSeadragon({
   gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
   imageLoaderLimit: 8,
   timeout: 30000,
+  tileRetryMax: 2,
+  tileRetryDelay: 1500,
 });
 window.coverslipViewer = viewer; // for the console and for tests
 

@@ -1,0 +1,246 @@
+// The upload tray: one line per file, resumed by what the file is, finished by its SHA-256.
+
+import { Sha256, hex } from "./sha256.js";
+
+const desk = document.getElementById("desk");
+const tray = document.getElementById("tray");
+const template = document.getElementById("item");
+const endpoint = desk.dataset.endpoint;
+const most = Number(desk.dataset.max);
+const AT_ONCE = 2;
+
+const FINISH = { "Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream" };
+const STATES = {
+  received: "received", queued: "queued", processing: "processing", in_review: "in review", released: "released",
+  quarantined: "quarantined", rejected: "rejected", failed: "failed", withdrawn: "withdrawn",
+};
+const ENDS = new Set(["in_review", "released", "quarantined", "rejected", "failed", "withdrawn"]);
+
+function size(bytes) {
+  let value = bytes;
+  for (const unit of ["B", "kB", "MB", "GB", "TB"]) {
+    if (value < 1000 || unit === "TB") return `${value >= 100 || unit === "B" ? value.toFixed(0) : value.toFixed(1)} ${unit}`;
+    value /= 1000;
+  }
+}
+
+function left(seconds) {
+  if (!Number.isFinite(seconds)) return "";
+  if (seconds >= 120) return `${Math.round(seconds / 60)} min left`;
+  return `${Math.max(1, Math.round(seconds))} s left`;
+}
+
+// The browser remembers unfinished uploads by a digest: names of files may be names of people and are not stored.
+function fingerprint(file) {
+  const what = `${endpoint}|${file.name}|${file.size}|${file.lastModified}`;
+  return Promise.resolve(`coverslip-${hex(new Sha256().update(new TextEncoder().encode(what)).digest())}`);
+}
+
+const nameless = {
+  store: tus.defaultOptions.urlStorage,
+  findAllUploads() { return this.store.findAllUploads(); },
+  findUploadsByFingerprint(print) { return this.store.findUploadsByFingerprint(print); },
+  removeUpload(key) { return this.store.removeUpload(key); },
+  addUpload(print, upload) { return this.store.addUpload(print, { ...upload, metadata: {} }); },
+};
+
+function digestOf(file) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker("/static/hash-worker.js", { type: "module" });
+    const end = (act) => { worker.terminate(); act(); };
+    worker.addEventListener("message", ({ data }) => end(() => (data.digest ? resolve(data.digest) : reject(new Error("unreadable")))));
+    worker.addEventListener("error", () => end(() => reject(new Error("unreadable"))));
+    worker.postMessage(file);
+  });
+}
+
+class Item {
+  constructor(file, policy) {
+    this.file = file;
+    this.policy = policy;
+    this.node = template.content.firstElementChild.cloneNode(true);
+    this.part = (name) => this.node.querySelector(name);
+    this.part(".name").textContent = file.name;
+    this.part(".name").title = file.name;
+    this.part(".amount").textContent = size(file.size);
+    this.part(".pause").addEventListener("click", () => this.toggle());
+    this.part(".remove").addEventListener("click", () => this.remove());
+    tray.append(this.node);
+    this.state = "waiting";
+    this.say("waiting for its turn");
+  }
+
+  say(words) { this.part(".say").textContent = words; }
+
+  async start() {
+    this.state = "sending";
+    this.digest = this.digest ?? digestOf(this.file).catch(() => null);
+    this.upload = new tus.Upload(this.file, {
+      endpoint,
+      fingerprint,
+      urlStorage: nameless,
+      removeFingerprintOnSuccess: true,
+      retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
+      metadata: { filename: this.file.name, ...(this.policy ? { policy: this.policy } : {}) },
+      onProgress: (sent) => this.progress(sent),
+      onShouldRetry: (error) => { this.say("connection lost, trying again"); return retriable(error); },
+      onError: (error) => this.failed(error),
+      onSuccess: () => this.sent(),
+    });
+    const before = await this.upload.findPreviousUploads();
+    if (before.length) this.upload.resumeFromPreviousUpload(before[0]);
+    if (this.state === "sending") this.upload.start();
+  }
+
+  progress(sent) {
+    const now = performance.now();
+    this.marks = [...(this.marks ?? []).filter(([at]) => now - at < 5000), [now, sent]];
+    const [at, from] = this.marks[0];
+    const speed = now > at ? ((sent - from) * 1000) / (now - at) : 0;
+    this.part("progress").value = sent / this.file.size;
+    this.part(".amount").textContent = `${size(sent)} of ${size(this.file.size)}`;
+    this.say(speed ? `sending, ${size(speed)}/s, ${left((this.file.size - sent) / speed)}` : "sending");
+  }
+
+  async sent() {
+    this.part(".pause").hidden = true;
+    this.say("comparing what arrived with what was sent");
+    const digest = await this.digest;
+    if (!digest) return this.failed(new Error("unreadable"));
+    const answer = await fetch(this.upload.url, {
+      method: "PATCH",
+      headers: { ...FINISH, "Upload-Offset": this.file.size, "Repr-Digest": `sha-256=:${btoa(String.fromCharCode(...digest))}:` },
+    }).catch(() => null);
+    if (!answer?.ok) return this.failed({ originalResponse: null, answer });
+    this.sid = answer.headers.get("Coverslip-Slide");
+    this.state = "processing";
+    this.part("progress").hidden = true;
+    this.part(".remove").hidden = true;
+    this.part(".amount").textContent = size(this.file.size);
+    next();
+    await this.follow();
+  }
+
+  async follow() {
+    if (!this.sid || this.state === "done") return;
+    const answer = await fetch(`/api/v1/slides/${this.sid}`).catch(() => null);
+    if (!answer?.ok) return;
+    const slide = await answer.json();
+    const say = this.part(".say");
+    const state = document.createElement("span");
+    state.className = `state state-${slide.state}`;
+    state.textContent = STATES[slide.state];
+    const link = document.createElement("a");
+    link.href = slide.links.page;
+    link.textContent = slide.sid;
+    const more = slide.problem ? ` ${slide.problem.code}` : slide.stage ? ` ${slide.stage} ${Math.round(slide.done * 100)} %` : "";
+    say.replaceChildren(state, `${more} · `, link);
+    this.node.classList.toggle("bad", Boolean(slide.problem));
+    if (ENDS.has(slide.state)) this.state = "done";
+    total();
+  }
+
+  async failed(error) {
+    this.state = "failed";
+    this.node.classList.add("bad");
+    this.part(".pause").hidden = false;
+    this.part(".pause").textContent = "Try again";
+    this.say(await reason(error));
+    next();
+  }
+
+  toggle() {
+    this.node.classList.remove("bad");
+    if (this.state === "sending") {
+      this.upload.abort();
+      this.state = "paused";
+      this.part(".pause").textContent = "Go on";
+      this.say("paused");
+    } else {
+      this.part(".pause").textContent = "Pause";
+      this.state = "waiting";
+      this.marks = [];
+      this.say("waiting for its turn");
+    }
+    next();
+  }
+
+  async remove() {
+    if (this.upload) await this.upload.abort(true).catch(() => null);
+    this.state = "removed";
+    this.node.remove();
+    next();
+  }
+}
+
+function retriable(error) {
+  const status = error.originalResponse?.getStatus() ?? 0;
+  return status === 0 || status === 408 || status === 409 || status === 423 || status >= 500;
+}
+
+async function reason(error) {
+  const text = error.originalResponse?.getBody() ?? (await error.answer?.text().catch(() => ""));
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return error.message === "unreadable" ? "The file cannot be read. Was it moved or changed?" : "The server cannot be reached. What arrived is kept.";
+  }
+}
+
+const items = [];
+
+function total() {
+  const done = items.filter((item) => item.sid).length;
+  const here = items.filter((item) => item.state !== "removed").length;
+  document.getElementById("tray-sum").textContent = here ? `${done} of ${here} received` : "";
+}
+
+function next() {
+  const busy = items.filter((item) => item.state === "sending").length;
+  for (const item of items.filter((item) => item.state === "waiting").slice(0, Math.max(0, AT_ONCE - busy))) item.start();
+  total();
+}
+
+function take(files) {
+  const policy = document.querySelector("input[name=policy]:checked")?.value ?? "";
+  for (const file of files) {
+    const item = new Item(file, policy);
+    items.push(item);
+    if (file.size > most) {
+      item.failed(new Error("large"));
+      item.say(`Larger than ${size(most)}, which is the most this server takes.`);
+      item.part(".pause").hidden = true;
+    } else if (file.size === 0) {
+      item.failed(new Error("empty"));
+      item.say("The file is empty.");
+      item.part(".pause").hidden = true;
+    }
+  }
+  next();
+}
+
+const drop = document.getElementById("drop");
+const input = document.getElementById("files");
+input.addEventListener("change", () => {
+  take(input.files);
+  input.value = "";
+});
+for (const kind of ["dragenter", "dragover"]) {
+  drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+}
+for (const kind of ["dragleave", "drop"]) {
+  drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.remove("over"); });
+}
+drop.addEventListener("drop", (event) => take(event.dataTransfer.files));
+
+document.getElementById("unfinished")?.addEventListener("click", async (event) => {
+  const uid = event.target.dataset?.remove;
+  if (!uid) return;
+  const answer = await fetch(`${endpoint}/${uid}`, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } });
+  if (answer.ok || answer.status === 410) event.target.closest("li").remove();
+});
+
+document.body.addEventListener("coverslip:changed", () => items.forEach((item) => item.follow()));
+window.addEventListener("beforeunload", (event) => {
+  if (items.some((item) => item.state === "sending")) event.preventDefault();
+});

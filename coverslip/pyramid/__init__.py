@@ -1,0 +1,7 @@
+"""The deep-zoom pyramid: an index into the clean slide, plus only the tiles the slide cannot give."""
+
+from coverslip.pyramid.build import BuildSummary, build
+from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.read import Pyramid
+
+__all__ = ["BuildSummary", "DeepZoom", "Pyramid", "build"]

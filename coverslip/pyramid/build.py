@@ -1,0 +1,217 @@
+"""Build the deep-zoom index of a clean slide, and the tiles the slide cannot give."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from coverslip.geometry import Size
+from coverslip.progress import Progress, Stage, silent
+from coverslip.pyramid.chain import Apex, Chain, Made
+from coverslip.pyramid.edges import blank_tiles, edge_cells
+from coverslip.pyramid.feed import Feed, FullFeed, HalfFeed, tile_decoder
+from coverslip.pyramid.pixels import Encoding, Pixels
+from coverslip.pyramid.repeats import Repeats
+from coverslip.pyramid.source import Source, pread, scene_of
+from coverslip.pyramid.store import TileStore, storage_errors, written_whole
+from coverslip.tiff import tags as t
+from coverslip.tiff.structure import open_tiff
+
+DEFAULT_QUALITY: Final = 80
+"""IJG quality of derived tiles when the source is not JPEG."""
+_LOWEST_QUALITY: Final = 50
+"""Below this, blocks show in overviews, however hard the source was compressed."""
+_HIGHEST_QUALITY: Final = 80
+"""Above this, bytes grow and nobody sees it at half size."""
+_WINDOW_PER_WORKER: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSummary:
+    """What a build made; numbers only."""
+
+    size: Size
+    tile: int
+    dz_levels: int
+    stored_levels: int
+    """Deep-zoom levels the slide holds itself."""
+    stored_tiles: int
+    """Tiles served from the slide's own bytes."""
+    derived_tiles: int
+    distinct_tiles: int
+    """Derived tiles that were stored; the others equal one of these."""
+    quality: int
+    """IJG quality of derived tiles."""
+    slide_bytes: int
+    pyramid_bytes: int
+    version: str
+    """Content version, 32 hex digits."""
+
+
+Work = Callable[[], tuple[list[Made], Pixels | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one thread does at a time."""
+
+    work: Work
+    cost: int
+    """In tiles, for progress."""
+    apex: Apex | None = None
+    column: int = 0
+    row: int = 0
+
+
+def build(
+    clean: Path,
+    target: Path,
+    *,
+    quality: int | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+    slide_digest: bytes | None = None,
+) -> BuildSummary:
+    """Write the index of `clean` to `target`, which appears when it is complete.
+
+    `quality` is that of derived tiles (IJG, 1–100), by default near the source's. `slide_digest` is the slide's SHA-256
+    for callers who have it already; it is computed otherwise. The same slide gives the same bytes, whatever `workers`.
+
+    Raises UnsupportedSlide, DamagedSlide or LimitExceeded when the slide is at fault, OutputExists, StorageFailed, and
+    whatever `progress` raises to stop the work.
+    """
+    threads = workers or os.cpu_count() or 1
+    tiff = open_tiff(clean)
+    try:
+        source = scene_of(tiff)
+    finally:
+        tiff.close()
+    fd = os.open(clean, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with written_whole(target) as file, ThreadPoolExecutor(threads, "pyramid") as pool:
+            store = TileStore.start(file, source)
+            digest = pool.submit(lambda: slide_digest or _digest_of(clean))
+            encoding = _encoding(source, quality)
+            for stand_in in blank_tiles(source, encoding):
+                store.stand_in(*stand_in)
+            edges = [Unit(cells, len(cells.cells)) for cells in edge_cells(fd, source, encoding)]
+            chains = [Chain(feed, last, source.zoom, encoding) for feed, last in _feeds(fd, clean, source)]
+            try:
+                _work_off(pool, threads, edges, chains, store, progress)
+                with storage_errors():
+                    head = store.finish(os.fstat(fd).st_size, digest.result())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    finally:
+        os.close(fd)
+    return _summary(store, head.version, head.file_bytes, head.slide_bytes, encoding.quality)
+
+
+def _digest_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _encoding(source: Source, quality: int | None) -> Encoding:
+    """Like the source's, within bounds. RGB JPEG has no chroma to subsample, so its derived tiles keep full chroma."""
+    form = source.base.jpeg
+    if form is None:
+        return Encoding(quality or DEFAULT_QUALITY, "420")
+    nearest = max(_LOWEST_QUALITY, min(_HIGHEST_QUALITY, form.quality))
+    return Encoding(quality or nearest, "444" if form.rgb else form.subsampling)
+
+
+def _feeds(fd: int, clean: Path, source: Source) -> Iterator[tuple[Feed, int]]:
+    """Where each chain begins, and its last reduction: the one before the next level the slide holds."""
+    zoom = source.zoom
+    starts = sorted(source.ready)
+    repeats = Repeats(lambda offset, length: pread(fd, length, offset, "pyramid"))
+    if 0 not in source.ready:
+        yield _full_feed(fd, clean, source), (starts[0] if starts else zoom.levels) - 1
+    for start, following in zip(starts, [*starts[1:], zoom.levels], strict=True):
+        level = source.ready[start]
+        assert level.jpeg is not None
+        if following - start > 1:
+            yield HalfFeed(fd, level, level.jpeg, zoom, start, repeats), following - 1
+
+
+def _full_feed(fd: int, clean: Path, source: Source) -> FullFeed:
+    samples = source.base.directory.number(t.SAMPLES_PER_PIXEL, 1)
+    decoder = tile_decoder(clean, source.base)
+    return FullFeed(fd, source.base, source.zoom, decoder, 1 if samples == 1 else 3)
+
+
+def _chain_units(chain: Chain) -> Iterator[Unit]:
+    apex = Apex(chain)
+    for column, row in chain.blocks():
+        yield Unit(partial(chain.make, column, row), 4**chain.depth, apex, column, row)
+
+
+def _units(edges: list[Unit], chains: list[Chain]) -> Iterator[Unit]:
+    yield from edges
+    for chain in chains:
+        yield from _chain_units(chain)
+
+
+def _cost(edges: list[Unit], chains: list[Chain]) -> int:
+    blocks: Iterator[int] = (
+        4**chain.depth * chain.zoom.grid(chain.feed.reduction + chain.depth).area for chain in chains
+    )
+    return max(1, sum(unit.cost for unit in edges) + sum(blocks))
+
+
+def _work_off(
+    pool: ThreadPoolExecutor,
+    threads: int,
+    edges: list[Unit],
+    chains: list[Chain],
+    store: TileStore,
+    progress: Progress,
+) -> None:
+    """Run all units, a bounded number ahead, and take their results in order: so the bytes never depend on timing."""
+    units, total, done = _units(edges, chains), _cost(edges, chains), 0
+    waiting: deque[tuple[Unit, Future[tuple[list[Made], Pixels | None]]]] = deque()
+    while True:
+        for unit in islice(units, threads * _WINDOW_PER_WORKER - len(waiting)):
+            waiting.append((unit, pool.submit(unit.work)))
+        if not waiting:
+            break
+        unit, future = waiting.popleft()
+        made, top = future.result()
+        _take(store, unit, made, top)
+        done += unit.cost
+        progress(Stage.PYRAMID, min(1.0, done / total))
+
+
+def _take(store: TileStore, unit: Unit, made: list[Made], top: Pixels | None) -> None:
+    with storage_errors():
+        for tile in made:
+            store.put(tile)
+        if top is not None and unit.apex is not None:
+            for tile in unit.apex.add(unit.column, unit.row, top):
+                store.put(tile)
+
+
+def _summary(store: TileStore, version: str, pyramid_bytes: int, slide_bytes: int, quality: int) -> BuildSummary:
+    return BuildSummary(
+        size=store.zoom.size,
+        tile=store.zoom.tile,
+        dz_levels=store.zoom.levels,
+        stored_levels=int(store.levels["stored"].sum()),
+        stored_tiles=len(store.entries) - store.tiles,
+        derived_tiles=store.tiles,
+        distinct_tiles=store.distinct,
+        quality=quality,
+        slide_bytes=slide_bytes,
+        pyramid_bytes=pyramid_bytes,
+        version=version,
+    )

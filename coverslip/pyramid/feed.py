@@ -1,0 +1,243 @@
+"""Where a chain of derived levels gets its first pixels: half-scale decodes of stored JPEG tiles, or full decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.errors import DamagedSlide, UnsupportedSlide
+from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.jpeg import JpegForm
+from coverslip.pyramid.pixels import Pixels, blank, cut_out, decode, halve
+from coverslip.pyramid.repeats import Repeats
+from coverslip.pyramid.source import StoredLevel, cut_of, read_tiles
+
+Key = tuple[int, ...]
+"""Names the stored bytes a tile was made of: equal keys, equal pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """One tile's pixels and, when they came from whole stored tiles, the key of those."""
+
+    pixels: Pixels
+    key: Key | None
+
+
+class Block(Protocol):
+    """A square of tiles whose stored bytes have been read."""
+
+    def tile(self, column: int, row: int) -> Fed:
+        """Pixels of one served tile, at its DeepZoom extent."""
+        ...
+
+
+class Feed(Protocol):
+    """Gives a chain its lowest level."""
+
+    @property
+    def reduction(self) -> int:
+        """Of the tiles it gives."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Samples per pixel."""
+        ...
+
+    def block(self, columns: range, rows: range) -> Block:
+        """Read what these tiles need."""
+        ...
+
+
+@dataclass(frozen=True)
+class HalfFeed:
+    """Tiles of the level below a stored one, each from four stored tiles decoded at half scale."""
+
+    fd: int
+    level: StoredLevel
+    form: JpegForm
+    zoom: DeepZoom
+    above: int
+    """The stored level's reduction."""
+    repeats: Repeats = field(repr=False)
+
+    @property
+    def reduction(self) -> int:
+        """One below the stored level's."""
+        return self.above + 1
+
+    @property
+    def channels(self) -> int:
+        """Samples per pixel."""
+        return self.form.components
+
+    def block(self, columns: range, rows: range) -> HalfBlock:
+        """Read the stored tiles, a row at a time."""
+        across = _doubled(columns, self.level.grid.width)
+        stored = {row: read_tiles(self.fd, self.level, row, across) for row in _doubled(rows, self.level.grid.height)}
+        return HalfBlock(self, stored, across.start)
+
+
+def _doubled(span: range, limit: int) -> range:
+    """The stored columns or rows under these derived ones; never empty, since DeepZoom may ask for one more pixel."""
+    return range(min(2 * span.start, limit - 1), min(2 * span.stop, limit))
+
+
+@dataclass(frozen=True)
+class HalfBlock:
+    """Stored tiles in memory, decoded as they are asked for."""
+
+    feed: HalfFeed
+    stored: dict[int, list[memoryview]] = field(repr=False)
+    first_column: int
+
+    def tile(self, column: int, row: int) -> Fed:
+        """Four half-size decodes side by side."""
+        zoom, above, half = self.feed.zoom, self.feed.above, self.feed.zoom.tile // 2
+        extent, grid = zoom.extent(above + 1, column, row), zoom.grid(above)
+        pixels = np.empty((extent.height, extent.width, self.feed.channels), np.uint8)
+        key: list[int] = []
+        for number in range(4):
+            down, across = divmod(number, 2)
+            at = (2 * column + across, 2 * row + down)
+            if at[0] < grid.width and at[1] < grid.height:
+                part, name = self._half(*at)
+                height, width = part.shape[:2]
+                pixels[down * half : down * half + height, across * half : across * half + width] = part
+                key.append(name)
+        return Fed(pixels, tuple(key) if -1 not in key and len(key) == 4 else None)
+
+    def _half(self, column: int, row: int) -> tuple[Pixels, int]:
+        """Half-size pixels of a stored tile and its name; -1 for one that was cut."""
+        level, side = self.feed.level, self.feed.zoom.tile
+        if (column + 1) * side > level.size.width or (row + 1) * side > level.size.height:
+            return halve(self._edge(column, row)), -1
+        raw = self.stored[row][column - self.first_column]
+        offset = level.at(column, row)[0]
+        name, known = self.feed.repeats.name(raw, offset)
+        if known is not None:
+            return known, name
+        return self.feed.repeats.keep(name, raw, offset, self._decode(raw, factor=2)), name
+
+    def _edge(self, column: int, row: int) -> Pixels:
+        """Full-size pixels of a tile at the right or bottom edge, without TIFF's padding, at its DeepZoom extent."""
+        cut = cut_of(self.feed.level, self.feed.zoom, self.feed.above, column, row)
+        raw = self.stored[cut.row][cut.column - self.first_column]
+        return cut_out(self._decode(raw, factor=1), cut)
+
+    def _decode(self, raw: memoryview, factor: int) -> Pixels:
+        side, form = self.feed.zoom.tile, self.feed.form
+        if not raw:
+            return blank(side // factor, side // factor, form.components)
+        jpeg = b"".join((form.blob, raw[form.skip :]))
+        return decode(jpeg, side, form.components, self.feed.level.where, factor=factor)
+
+
+_BROWSER_DEPTH: Final = 8
+_WHITE_IS_ZERO: Final = 0
+_PALETTE: Final = 3
+
+Decoder = Callable[[bytes, int], Pixels]
+"""From a stored tile's bytes and its number to pixels, uint8, grey or RGB."""
+
+
+def tile_decoder(path: Path, level: StoredLevel) -> Decoder:
+    """A decoder for whatever codec tifffile knows.
+
+    Raises UnsupportedSlide when the pixels are not grey or RGB of 8 or 16 bits.
+    """
+    import tifffile  # costs 100 ms, and JPEG slides never need it
+
+    with tifffile.TiffFile(path) as file:
+        page = next(page for page in _pages(file.pages) if page.offset == level.directory.at)
+        if page.bitspersample not in (8, 16) or page.photometric == _PALETTE or page.planarconfig == 2:
+            raise UnsupportedSlide("pixels are not chunky grey or RGB of 8 or 16 bits", where=level.where)
+        tables, unpack = page.jpegtables, page.decode
+    inverted = page.photometric == _WHITE_IS_ZERO
+
+    def decoded(raw: bytes, number: int) -> Pixels:
+        try:
+            segment = unpack(raw, number, jpegtables=tables, _fullsize=True)[0]
+        except (ValueError, RuntimeError, KeyError, OSError) as error:
+            raise DamagedSlide("a tile cannot be decoded", where=level.where) from error
+        return _eight_bit(segment[0], page.bitspersample, inverted)
+
+    return decoded
+
+
+def _pages(pages: Iterable[Any]) -> Iterator[Any]:
+    for page in pages:
+        page = page.aspage()
+        yield page
+        yield from _pages(page.pages or ())
+
+
+def _eight_bit(pixels: npt.NDArray[np.generic], bits: int, inverted: bool) -> Pixels:
+    pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
+    if bits > _BROWSER_DEPTH:
+        pixels = np.right_shift(pixels, bits - _BROWSER_DEPTH)
+    flat: Pixels = np.ascontiguousarray(pixels, np.uint8)
+    return ~flat if inverted else flat
+
+
+@dataclass(frozen=True)
+class FullFeed:
+    """Tiles of the base level itself, cut out of stored tiles of any size and codec."""
+
+    fd: int
+    level: StoredLevel
+    zoom: DeepZoom
+    decoder: Decoder
+    channels: int
+    reduction: int = 0
+
+    def block(self, columns: range, rows: range) -> FullBlock:
+        """Nothing is read before it is asked for."""
+        return FullBlock(self, {})
+
+
+@dataclass(frozen=True)
+class FullBlock:
+    """Decoded stored tiles of a square, each decoded once."""
+
+    feed: FullFeed
+    decoded: dict[tuple[int, int], Pixels] = field(repr=False)
+
+    def tile(self, column: int, row: int) -> Fed:
+        """The tile, put together from the stored tiles it touches."""
+        side, stored = self.feed.zoom.tile, self.feed.level.tile
+        extent = self.feed.zoom.extent(0, column, row)
+        left, top = column * side, row * side
+        pixels = np.empty((extent.height, extent.width, self.feed.channels), np.uint8)
+        for y in range(top // stored.height, -(-(top + extent.height) // stored.height)):
+            for x in range(left // stored.width, -(-(left + extent.width) // stored.width)):
+                _paste(pixels, self._stored(x, y), x * stored.width - left, y * stored.height - top)
+        return Fed(pixels, None)
+
+    def _stored(self, column: int, row: int) -> Pixels:
+        if (column, row) not in self.decoded:
+            level = self.feed.level
+            raw = read_tiles(self.feed.fd, level, row, range(column, column + 1))[0]
+            pixels = (
+                self.feed.decoder(bytes(raw), row * level.grid.width + column)
+                if raw
+                else blank(level.tile.height, level.tile.width, self.feed.channels)
+            )
+            if pixels.shape != (level.tile.height, level.tile.width, self.feed.channels):
+                raise DamagedSlide("a tile's own size is not the tile size", where=level.where)
+            self.decoded[column, row] = pixels
+        return self.decoded[column, row]
+
+
+def _paste(onto: Pixels, part: Pixels, x: int, y: int) -> None:
+    """Copy `part` so that its corner falls on (x, y), which may lie outside."""
+    height, width = onto.shape[:2]
+    top, left = max(0, y), max(0, x)
+    bottom, right = min(height, y + part.shape[0]), min(width, x + part.shape[1])
+    onto[top:bottom, left:right] = part[top - y : bottom - y, left - x : right - x]

@@ -1,0 +1,188 @@
+"""The index file `slide.pyramid`: where each deep-zoom tile lies. `docs/pyramid-format.md` describes every byte.
+
+header      256 bytes, with its own checksum
+derived     tiles the slide cannot give, complete JPEG files end to end
+index       level records, header blobs, one 16-byte entry per tile; covered by a SHA-256 in the header
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.errors import PyramidInvalid
+from coverslip.geometry import Size
+from coverslip.pyramid.deepzoom import DeepZoom
+
+MAGIC: Final = b"CVSLPYR\n"
+FORMAT: Final = 1
+HEADER_BYTES: Final = 256
+MAX_INDEX_BYTES: Final = 1 << 30
+MAX_BLOBS: Final = 4096
+
+PART_SLIDE: Final = 0
+"""Bytes of the clean slide."""
+PART_DERIVED: Final = 1
+"""Bytes of the index file itself."""
+
+ENTRY: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("blob", "<u2"), ("part", "u1"), ("spare", "u1")])
+LEVEL: Final = np.dtype(
+    [("plane", "<u2"), ("dz_level", "<u2"), ("width", "<u4"), ("height", "<u4"), ("columns", "<u4"), ("rows", "<u4"),
+     ("stored", "<u4"), ("first", "<u8")]
+)  # fmt: skip
+ENTRY_FORM: Final = struct.Struct("<QIHBB")
+
+_HEADER: Final = struct.Struct("<8sHHIIIHHIQQQQ32s32s32s16s")
+_CHECKSUM: Final = struct.Struct("<I")
+
+Entries = npt.NDArray[np.void]
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the first 256 bytes say: enough to know which second range to read."""
+
+    tile: int
+    size: Size
+    planes: int
+    blobs: int
+    slide_bytes: int
+    slide_digest: bytes
+    """SHA-256 of the clean slide this index belongs to."""
+    index_at: int
+    index_bytes: int
+    index_digest: bytes
+    derived_digest: bytes
+    """SHA-256 over the SHA-256 of every derived tile in file order."""
+
+    @property
+    def file_bytes(self) -> int:
+        """Length of the index file: the index is its last part."""
+        return self.index_at + self.index_bytes
+
+    @property
+    def version(self) -> str:
+        """Content version: changes when any served byte can have changed. 32 hex digits."""
+        return _version(self.slide_digest, self.index_digest, self.derived_digest).hex()
+
+    def pack(self) -> bytes:
+        """The 256 bytes."""
+        body = _HEADER.pack(
+            MAGIC, FORMAT, HEADER_BYTES, self.tile, self.size.width, self.size.height, self.planes,
+            DeepZoom(self.size, self.tile).levels, self.blobs, self.slide_bytes, self.index_at, self.index_bytes,
+            self.file_bytes, self.slide_digest, self.index_digest, self.derived_digest, bytes.fromhex(self.version),
+        )  # fmt: skip
+        body = body.ljust(HEADER_BYTES - _CHECKSUM.size, b"\0")
+        return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+def _version(slide: bytes, index: bytes, derived: bytes) -> bytes:
+    return hashlib.sha256(slide + index + derived).digest()[:16]
+
+
+def parse_head(untrusted: Buffer) -> Head:
+    """Read the first 256 bytes. Raises PyramidInvalid when they are not a header this version reads."""
+    raw = bytes(untrusted[:HEADER_BYTES])
+    if len(raw) < HEADER_BYTES or raw[:8] != MAGIC:
+        raise PyramidInvalid("this is not a pyramid index", where="header")
+    body, (checksum,) = raw[: -_CHECKSUM.size], _CHECKSUM.unpack_from(raw, HEADER_BYTES - _CHECKSUM.size)
+    if zlib.crc32(body) != checksum:
+        raise PyramidInvalid("the header does not match its checksum", where="header")
+    (_, form, length, tile, width, height, planes, levels, blobs, slide_bytes, index_at, index_bytes,
+     file_bytes, slide, index, derived, version) = _HEADER.unpack_from(raw)  # fmt: skip
+    if form != FORMAT or length != HEADER_BYTES:
+        raise PyramidInvalid("the format version is not one we read: build the pyramid again", where="header")
+    head = Head(tile, Size(width, height), planes, blobs, slide_bytes, slide, index_at, index_bytes, index, derived)
+    if not (tile and width and height and planes and blobs <= MAX_BLOBS):
+        raise PyramidInvalid("the header has an impossible size", where="header")
+    if index_at < HEADER_BYTES or index_bytes > MAX_INDEX_BYTES or file_bytes != head.file_bytes:
+        raise PyramidInvalid("the header's lengths contradict each other", where="header")
+    if levels != DeepZoom(head.size, tile).levels or version.hex() != head.version:
+        raise PyramidInvalid("the header contradicts itself", where="header")
+    return head
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A parsed and checked index."""
+
+    head: Head
+    levels: Entries = field(repr=False)
+    """Level records, plane by plane, dz_level rising."""
+    blobs: tuple[bytes, ...] = field(repr=False)
+    """What goes in front of a stored tile's bytes; number 0 is empty."""
+    entries: Buffer = field(repr=False)
+    """All 16-byte entries; `ENTRY` as numpy reads them, `ENTRY_FORM` as struct does."""
+
+
+def pack_index(levels: Entries, blobs: tuple[bytes, ...], entries: Entries) -> bytes:
+    """The index part: level records, blob lengths, blobs padded to 16, entries."""
+    front = levels.tobytes() + b"".join(len(blob).to_bytes(4, "little") for blob in blobs) + b"".join(blobs)
+    return front + bytes(-len(front) % ENTRY.itemsize) + entries.tobytes()
+
+
+def parse_index(head: Head, untrusted: Buffer) -> Index:
+    """Open the index part. Raises PyramidInvalid when it does not fit its checksum, its header or its slide."""
+    view = memoryview(untrusted)
+    if len(view) != head.index_bytes or hashlib.sha256(view).digest() != head.index_digest:
+        raise PyramidInvalid("the index does not match its checksum", where="index")
+    count = head.planes * DeepZoom(head.size, head.tile).levels
+    if count * LEVEL.itemsize + head.blobs * 4 > len(view):
+        raise PyramidInvalid("the index ends early", where="index/levels")
+    levels = np.frombuffer(view, LEVEL, count)
+    blobs, at = _blobs(view, count * LEVEL.itemsize, head.blobs)
+    entries = view[at + -at % ENTRY.itemsize :]
+    _check_levels(head, levels, len(entries))
+    _check_entries(head, np.frombuffer(entries, ENTRY))
+    return Index(head, levels, blobs, entries)
+
+
+def _blobs(view: memoryview, at: int, count: int) -> tuple[tuple[bytes, ...], int]:
+    lengths = np.frombuffer(view, "<u4", count, at).tolist()
+    at += 4 * count
+    if at + sum(lengths) > len(view):
+        raise PyramidInvalid("the index ends early", where="index/blobs")
+    found = []
+    for length in lengths:
+        found.append(bytes(view[at : at + length]))
+        at += length
+    return tuple(found), at
+
+
+def _check_levels(head: Head, levels: Entries, entry_bytes: int) -> None:
+    """The geometry is a function of size and tile, so the records must say exactly that."""
+    if not np.array_equal(levels, level_records(head.size, head.tile, head.planes, levels["stored"])):
+        raise PyramidInvalid("the level records contradict the geometry", where="index/levels")
+    last = levels[-1]
+    if entry_bytes != (int(last["first"]) + int(last["columns"]) * int(last["rows"])) * ENTRY.itemsize:
+        raise PyramidInvalid("there are not as many entries as tiles", where="index/entries")
+
+
+def _check_entries(head: Head, entries: Entries) -> None:
+    limits = np.array([head.slide_bytes, head.index_at], np.uint64)
+    if int(entries["part"].max()) >= len(limits) or int(entries["blob"].max()) >= head.blobs:
+        raise PyramidInvalid("an entry names a part or blob that is not there", where="index/entries")
+    ends = entries["offset"] + entries["length"]
+    if bool(np.any(ends < entries["offset"])) or bool(np.any(ends > limits[entries["part"]])):
+        raise PyramidInvalid("an entry lies outside its part", where="index/entries")
+
+
+def level_records(size: Size, tile: int, planes: int, stored: npt.ArrayLike) -> Entries:
+    """The level records of a geometry; `stored` says per record whether the slide itself holds the level."""
+    zoom = DeepZoom(size, tile)
+    records = np.zeros(planes * zoom.levels, LEVEL)
+    first = 0
+    for at in range(len(records)):
+        plane, dz_level = divmod(at, zoom.levels)
+        extent, grid = zoom.reduced(zoom.largest - dz_level), zoom.grid(zoom.largest - dz_level)
+        records[at] = (plane, dz_level, extent.width, extent.height, grid.width, grid.height, 0, first)
+        first += grid.area
+    records["stored"] = stored
+    return records

@@ -1,0 +1,168 @@
+"""Tiles out of a clean slide and its index: one lookup, one `pread`, one header in front."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from coverslip.errors import PyramidInvalid, StorageFailed, TileNotFound
+from coverslip.geometry import Size
+from coverslip.pyramid import index as form
+from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.index import Index, parse_head, parse_index
+
+ReadRange = Callable[[int, int], bytes]
+"""`read(length, offset)`: bytes of one part, fewer when it ends early."""
+
+_ENTRY_BYTES: Final = form.ENTRY.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A level's record as plain numbers."""
+
+    columns: int
+    rows: int
+    first: int
+
+
+class Pyramid:
+    """The deep-zoom tiles of one clean slide. Safe to share between threads; open it after forking, not before."""
+
+    def __init__(self, index: Index, slide: ReadRange, derived: ReadRange, close: Callable[[], None]) -> None:
+        """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
+        self._zoom = DeepZoom(index.head.size, index.head.tile)
+        self._parts = (slide, derived)
+        self._blobs = index.blobs
+        self._entries = index.entries
+        self._rows = [_Row(int(r["columns"]), int(r["rows"]), int(r["first"])) for r in index.levels]
+        self._close = close
+        self.version: Final = index.head.version
+        """Content version: 32 hex digits that change when any tile can have changed."""
+
+    @classmethod
+    def open(cls, clean: Path, index: Path) -> Pyramid:
+        """Open a clean slide with its index.
+
+        Raises PyramidInvalid when they do not belong together or the index is damaged, StorageFailed when one cannot be
+        opened. The slide's own bytes are not read: `check` does that.
+        """
+        opened: list[int] = []
+        try:
+            for path in (clean, index):
+                opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            slide, derived = opened
+            parsed = _parse(derived)
+            if os.fstat(slide).st_size != parsed.head.slide_bytes:
+                raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
+        except OSError as error:
+            _close_all(opened)
+            raise StorageFailed("the slide or its index cannot be opened", where="pyramid") from error
+        except PyramidInvalid:
+            _close_all(opened)
+            raise
+        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened))
+
+    @property
+    def size(self) -> Size:
+        """Pixels of the largest level."""
+        return self._zoom.size
+
+    @property
+    def tile_size(self) -> int:
+        """Side of a tile in pixels."""
+        return self._zoom.tile
+
+    @property
+    def dz_levels(self) -> int:
+        """How many levels DeepZoom counts; the largest is `dz_levels - 1`."""
+        return self._zoom.levels
+
+    @property
+    def grid(self) -> DeepZoom:
+        """Addresses and extents of all tiles."""
+        return self._zoom
+
+    def tile(self, dz_level: int, column: int, row: int) -> bytes:
+        """A complete JPEG file. Raises TileNotFound outside the grid, PyramidInvalid when the file ends early."""
+        offset, length, blob, part = self._entry(dz_level, column, row)
+        found = self._parts[part](length, offset)
+        if len(found) != length:
+            raise PyramidInvalid("a tile ends early", where=f"tile {dz_level}/{column}/{row}")
+        return self._blobs[blob] + found if blob else found
+
+    def etag(self, dz_level: int, column: int, row: int) -> str:
+        """A strong validator, quoted. Raises TileNotFound outside the grid."""
+        self._number(dz_level, column, row)
+        return f'"{self.version}-{dz_level}-{column}-{row}"'
+
+    def stored(self, dz_level: int, column: int, row: int) -> bool:
+        """Whether the tile is the slide's own bytes rather than derived. Raises TileNotFound outside the grid."""
+        return self._entry(dz_level, column, row)[3] == form.PART_SLIDE
+
+    def descriptor(self) -> str:
+        """The `.dzi` document."""
+        return self._zoom.xml()
+
+    def descriptor_json(self) -> str:
+        """The same as JSON."""
+        return self._zoom.json()
+
+    def close(self) -> None:
+        """Release both files; twice does no harm."""
+        self._close()
+
+    def __enter__(self) -> Pyramid:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _number(self, dz_level: int, column: int, row: int) -> int:
+        if 0 <= dz_level < len(self._rows):
+            level = self._rows[dz_level]
+            if 0 <= column < level.columns and 0 <= row < level.rows:
+                return level.first + row * level.columns + column
+        raise TileNotFound
+
+    def _entry(self, dz_level: int, column: int, row: int) -> tuple[int, int, int, int]:
+        at = self._number(dz_level, column, row) * _ENTRY_BYTES
+        offset, length, blob, part, _ = form.ENTRY_FORM.unpack_from(self._entries, at)
+        return offset, length, blob, part
+
+
+def _parse(fd: int) -> Index:
+    """Check the index and keep it mapped: its pages are the kernel's, so a thousand open slides cost little memory."""
+    length = os.fstat(fd).st_size
+    head = parse_head(os.pread(fd, form.HEADER_BYTES, 0))
+    if length != head.file_bytes:
+        raise PyramidInvalid("the file has another length than its header says", where="header")
+    start = head.index_at - head.index_at % mmap.ALLOCATIONGRANULARITY
+    mapped = mmap.mmap(fd, length - start, prot=mmap.PROT_READ, offset=start)
+    index = parse_index(head, memoryview(mapped)[head.index_at - start :])
+    mapped.madvise(mmap.MADV_DONTNEED)
+    return index
+
+
+def _reader(fd: int) -> ReadRange:
+    def read(length: int, offset: int) -> bytes:
+        try:
+            return os.pread(fd, length, offset)
+        except OSError as error:
+            raise StorageFailed("reading a tile failed", where="pyramid") from error
+
+    return read
+
+
+def _close_all(opened: list[int]) -> None:
+    while opened:
+        os.close(opened.pop())

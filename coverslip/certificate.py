@@ -1,4 +1,4 @@
-"""The certificate of one slide: what came in, what went out, every element with its action and rule, what was checked.
+"""The certificate of one slide: what came in and went out, every element with its rule, what was checked.
 
 It carries places, rules and keyed digests, never a value that was removed, no time and no machine: the same slide, policy
 and key give the same bytes, so two people can compare certificates instead of trusting each other.
@@ -65,10 +65,10 @@ def certificate(source: Source, plan: Plan, report: Report, *, name: str, key: b
 
 
 SAYS: Final = (
-    "The clean slide was written new from the kept elements listed here. Removed values were searched for in every byte "
-    "that is not a copied scan, as text, UTF-16, base64, hex and inside compressed data; values too short or too ordinary "
-    "to search for are proved by the absence of their place. Pixels were not searched for text. Nobody calls this slide "
-    "anonymous: tissue itself, dates of publication and rare diagnoses can still point to a person."
+    "The clean slide was written new from the kept elements listed here. Removed values were searched for in every "
+    "byte that is not a copied scan, as text, UTF-16, base64, hex and inside compressed data; values too short or too "
+    "ordinary to search for are proved by the absence of their place. Pixels were not searched for text. Nobody calls "
+    "this slide anonymous: the tissue itself, the day of publication or a rare diagnosis can still point to a person."
 )
 
 

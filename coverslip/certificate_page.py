@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#5b6470;--line:#d9dee4;--paper:#fff;--good:#1a6b3c;--bad:#a3261d}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa4af;--line:#343b43;--paper:#15181c;--good:#6fcf97;--bad:#ff8a80}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;max-width:960px;padding:32px 16px}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e6e9ed;--soft:#9aa4af;--line:#343b43;--paper:#15181c;--good:#6fcf97;--bad:#ff8a80}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);
+margin:0 auto;max-width:960px;padding:32px 16px}
 h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:32px 0 8px}p{margin:4px 0 12px}
 .soft{color:var(--soft)}.passed{color:var(--good);font-weight:600}.failed{color:var(--bad);font-weight:600}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;vertical-align:top;padding:4px 12px 4px 0;border-bottom:1px solid var(--line)}
-th{font-weight:600;color:var(--soft)}td.path{overflow-wrap:anywhere}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
+th{font-weight:600;color:var(--soft)}
+td{overflow-wrap:anywhere}
+code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
 .wide{overflow-x:auto}details{margin:8px 0}summary{cursor:pointer;padding:4px 0}
 @media print{details{display:block}details>*{display:block}body{max-width:none}}
 """
@@ -31,11 +36,15 @@ def to_html(content: dict[str, Any]) -> str:
     )
 
 
+def _verdict(passed: bool, good: str = "passed", bad: str = "failed") -> str:
+    return f"<span class='{'passed' if passed else 'failed'}'>{good if passed else bad}</span>"
+
+
 def _summary(content: dict[str, Any]) -> str:
     result, counts, policy = content["result"], content["counts"], content["policy"]
     return (
         f"<h1>Certificate of de-identification</h1><p class='soft'>{escape(content['clean']['name'])}</p>"
-        f"<p><span class='{result}'>{'All checks passed' if result == 'passed' else 'Not released: checks failed'}</span>"
+        f"<p>{_verdict(result == 'passed', 'All checks passed', 'Not released: checks failed')}"
         f" · {counts['removed']} elements removed, {counts['replaced']} replaced, {counts['kept']} kept"
         f" · route: {escape(content['route'])}</p>"
         f"<p>Policy <b>{escape(policy['name'])}</b> version {policy['version']}: {escape(policy['description'])}"
@@ -45,41 +54,44 @@ def _summary(content: dict[str, Any]) -> str:
 
 def _clean(content: dict[str, Any]) -> str:
     source, clean, ledger = content["source"], content["clean"], content["verification"]["ledger"]
-    mpp = " × ".join(f"{value:.4f}" for value in source["mpp"]) + " µm per pixel" if source["mpp"] else "not stated"
-    levels = ", ".join(f"{width} × {height}" for width, height in source["levels"])
+    after = content["verification"]["utility"]["after"]
     return "<h2>What came in, what went out</h2>" + _table(
         ("", "source", "clean slide"),
         [
             ("identity", f"keyed digest {_code(source['digest'])}", f"SHA-256 {_code(clean['sha256'])}"),
-            (
-                "bytes",
-                f"{source['bytes']:,}",
-                f"{clean['bytes']:,}, of which {ledger['unowned']} belong to no structure",
-            ),
-            (
-                "vendor",
-                escape(source["vendor"]),
-                escape(content["verification"]["utility"]["after"]["vendor"] or "none"),
-            ),
-            ("levels", levels, "the same"),
-            ("resolution", mpp, "the same"),
-            ("magnification", f"{source['magnification'] or 'not stated'}", "the same"),
+            ("bytes", f"{source['bytes']:,}", f"{clean['bytes']:,}; without an owner: {ledger['unowned']}"),
+            ("vendor", escape(source["vendor"]), escape(after["vendor"] or "none")),
+            ("levels", _sizes(source["levels"]), _sizes(after["levels"])),
+            ("resolution", _resolution(source["mpp"]), _resolution(after["mpp"])),
+            ("magnification", _magnification(source["magnification"]), _magnification(after["magnification"])),
         ],
     )
 
 
+def _sizes(levels: list[list[int]]) -> str:
+    return ", ".join(f"{width} × {height}" for width, height in levels)
+
+
+def _resolution(mpp: list[float] | None) -> str:
+    return " × ".join(f"{value:.6g}" for value in mpp) + " µm per pixel" if mpp else "not stated"
+
+
+def _magnification(power: float | None) -> str:
+    return f"{power:g}×" if power else "not stated"
+
+
 def _checks(content: dict[str, Any]) -> str:
     rows = [
-        (
-            escape(check["name"]),
-            f"<span class='{'passed' if check['passed'] else 'failed'}'>{'passed' if check['passed'] else 'failed'}</span>",
-            escape(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in check["measured"].items())),
-        )
+        (escape(check["name"]), _verdict(check["passed"]), escape(_measured(check["measured"])))
         for check in content["verification"]["checks"]
     ]
     scans = content["verification"]["scans"]
     root = f"<p>Merkle root over every stored tile: {_code(scans['merkle_root'])}</p>"
     return "<h2>What was checked</h2>" + _table(("check", "result", "measured"), rows) + root
+
+
+def _measured(numbers: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in numbers.items())
 
 
 def _findings(content: dict[str, Any]) -> str:
@@ -120,10 +132,10 @@ def _how_to_check(content: dict[str, Any]) -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Cells are HTML already: whoever makes them escapes."""
     top = "".join(f"<th scope='col'>{cell}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td class='path'>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 

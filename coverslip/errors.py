@@ -25,8 +25,8 @@
         ├── LeaseLost              lease-lost             somebody else holds a newer token
         └── NotPermitted           not-permitted
 
-A message names the *place* (`ifd[0]/ImageDescription/Title`), never what stood there: errors travel into logs, metrics and
-answers, and values may be identifiers. Only `code` and `where` cross a process boundary.
+A message names the *place* (`ifd[0]/ImageDescription/Title`), never what stood there: errors travel into logs, metrics
+and answers, and values may be identifiers. Only `code` and `where` cross a process boundary.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def _deliver(
         findings = _publish(draft.parent, out_dir, {f"{stem}.findings.json": cert.to_json(page)})
         reasons = tuple(f"{found.where}: {found.detail}" for found in report.findings)
         return Quarantined("verification-failed", reasons, findings[0])
-    os.rename(draft, draft.with_name(final))
+    draft.rename(draft.with_name(final))
     clean, certificate, html, scans = _publish(
         draft.parent,
         out_dir,
@@ -175,7 +175,7 @@ def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[
             if data is not None:
                 _write_flushed(work / name, data)
         for name in reversed(files):
-            os.rename(work / name, out_dir / name)
+            (work / name).rename(out_dir / name)
         _flush(out_dir, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise StorageFailed("the results could not be given their final names") from error

@@ -1,0 +1,74 @@
+# Six verbs: demo, smoke, test, check, bench, docs. Each sets up what it needs; nothing has to be installed beforehand
+# but Python 3.11 or newer, make, and Node 20 or newer (without Node a wheel brings one).
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-virtualenv
+WORKERS ?= 2
+
+.PHONY: help demo smoke test check bench docs lock clean
+
+help:
+	@echo "make demo    a real slide uploaded, de-identified, verified, tiled and shown in your browser"
+	@echo "make smoke   the same unattended, checked"
+	@echo "make test    everything CI runs: checks and the whole suite"
+	@echo "make check   formatting, types, layers"
+	@echo "make bench   ratios against peers, in one run"
+	@echo "make docs    the documents that are made from the code"
+
+demo: .venv/.app service/static/vendor/.ready
+	$(RUN) -m samples.demo
+
+smoke: .venv/.app service/static/vendor/.ready
+	$(RUN) -m samples.demo --smoke
+
+test: .venv/.dev service/static/vendor/.ready
+	sh scripts/test-needs.sh
+	$(MAKE) --no-print-directory check
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.bench service/static/vendor/.ready
+	$(RUN) -m benchmarks
+
+docs: .venv/.dev
+	$(RUN) -m docs.make
+
+lock: .venv/.dev
+	$(PIP) uv
+	PATH="$(abspath $(BIN)):$$PATH" sh scripts/lock.sh
+
+clean:
+	rm -rf .venv node_modules service/static/vendor var dist
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coverslip needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+
+.venv/.app: requirements/app.lock pyproject.toml | .venv/pyvenv.cfg
+	$(PIP) --require-hashes -r requirements/app.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/.dev: requirements/dev.lock .venv/.app
+	$(PIP) --require-hashes -r requirements/dev.lock
+	touch $@
+
+.venv/.bench: requirements/bench.lock .venv/.dev
+	$(PIP) --require-hashes -r requirements/bench.lock
+	touch $@
+
+node_modules/.ready: package-lock.json requirements/node.lock | .venv/.app
+	command -v npm >/dev/null || $(PIP) --require-hashes -r requirements/node.lock
+	PATH="$$PATH:$(abspath $(BIN))" npm ci --no-fund --no-audit --ignore-scripts
+	touch $@
+
+service/static/vendor/.ready: node_modules/.ready service/vendor.py
+	$(RUN) -m service.vendor
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m coverslip`."""
+
+from coverslip.cli import main
+
+main()

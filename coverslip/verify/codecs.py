@@ -82,7 +82,7 @@ def judge_plain(page: Page, tile: bytes) -> Judged:
         end = _plain_end(page, tile)
     except DamagedSlide:
         return Judged(("damaged-tile",), tile, page.codec)
-    return Judged(("bytes-after-end",) if end < len(tile) else (), tile, page.codec)
+    return Judged(("bytes-after-end",) if end < len(tile) else (), tile[:end], page.codec)
 
 
 def _plain_end(page: Page, tile: bytes) -> int:

@@ -78,7 +78,7 @@ def walk_header(data: bytes, where: str) -> Jpeg:
 
 
 def foreign(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Segments that carry more than a decoder needs: everything but tables, frames, scans, a plain Adobe or JFIF marker."""
+    """Segments that carry more than a decoder needs: all but tables, frames, scans, plain Adobe and JFIF."""
     for segment in segments:
         if segment.marker not in STRUCTURAL and not _is_plain_app(segment):
             yield segment

@@ -35,13 +35,21 @@ def check_ledger(file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> tuple[Ledger
     reached = np.maximum.accumulate(ends)
     before = np.concatenate(([0], reached[:-1]))
     findings = _overlaps(starts, before)
-    gaps = _gaps(file, starts, before, int(reached[-1]))
+    gaps = _holes(file, starts, before, int(reached[-1]))
     unowned = [gap for gap in gaps if not _is_padding(file, gap)]
     findings += _unowned(unowned)
     owned = {name: int(claims.sizes[claims.kinds == number].sum()) for number, name in enumerate(names)}
     lost = sum(size for _, size in unowned)
     owned["padding"] = sum(size for _, size in gaps) - lost
     return Ledger(file.size, owned, lost), findings
+
+
+def gaps(file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> list[tuple[int, int]]:
+    """Start and length of every stretch no structure owns, alignment included."""
+    _, claims = _claims(tiff, pages)
+    order = np.argsort(claims.starts, kind="stable")
+    reached = np.maximum.accumulate((claims.starts + claims.sizes)[order])
+    return _holes(file, claims.starts[order], np.concatenate(([0], reached[:-1])), int(reached[-1]))
 
 
 def _claims(tiff: Tiff, pages: Sequence[Page]) -> tuple[list[str], _Claims]:
@@ -70,7 +78,7 @@ def _overlaps(starts: NDArray[np.int64], before: NDArray[np.int64]) -> list[Find
     return [Finding("ledger", "overlap", f"byte {at}", "two structures claim the same bytes") for at in places.tolist()]
 
 
-def _gaps(file: Bytes, starts: NDArray[np.int64], before: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
+def _holes(file: Bytes, starts: NDArray[np.int64], before: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
     holes = np.flatnonzero(starts > before)
     gaps = [(int(before[hole]), int(starts[hole] - before[hole])) for hole in holes]
     return [*gaps, (end, file.size - end)] if file.size > end else gaps
@@ -84,4 +92,7 @@ def _is_padding(file: Bytes, gap: tuple[int, int]) -> bool:
 
 def _unowned(gaps: list[tuple[int, int]]) -> list[Finding]:
     detail = "bytes that belong to no structure"
-    return [Finding("ledger", "unowned-bytes", f"byte {start}", f"{size} {detail}") for start, size in gaps[:MAX_FINDINGS_PER_CODE]]
+    return [
+        Finding("ledger", "unowned-bytes", f"byte {start}", f"{size} {detail}")
+        for start, size in gaps[:MAX_FINDINGS_PER_CODE]
+    ]

@@ -10,7 +10,7 @@ from coverslip.errors import DamagedSlide, StorageFailed
 
 
 class Bytes:
-    """A file as numbered bytes. Raises `StorageFailed` when the machine fails, `DamagedSlide` when the file ends early."""
+    """A file as numbered bytes. Raises `StorageFailed` when the machine fails, `DamagedSlide` when the file ends."""
 
     def __init__(self, path: Path) -> None:
         """Open for reading; the descriptor is closed by `close` or the `with` block."""
@@ -24,7 +24,9 @@ class Bytes:
         """Return itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the file."""
         self.close()
 

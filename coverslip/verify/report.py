@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coverslip.geometry import Mpp, Size
 
@@ -98,6 +98,10 @@ class ScanSummary:
     level_roots: tuple[str, ...]
     digests: bytes = field(repr=False)
     """SHA-256 of every stored tile, 32 bytes each, level by level in tile order."""
+
+    def decoded(self, compared: int, agreeing: int) -> ScanSummary:
+        """The same tiles, compared by decoding a sample of regions."""
+        return replace(self, method="decoded", compared=compared, identical=agreeing)
 
 
 @dataclass(frozen=True, slots=True)

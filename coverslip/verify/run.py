@@ -1,18 +1,48 @@
-"""The checks in order: walk, ledger, structure, scans, leaks, labels, utility."""
+"""The checks in order: ledger, structure, scans, leaks, labels, utility."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from coverslip.progress import Progress, silent
+from coverslip.errors import DamagedSlide, InputError
+from coverslip.progress import Progress, Stage, silent
 from coverslip.slide import Route
+from coverslip.verify import alone
+from coverslip.verify.associated import private_pictures, shown_pictures
 from coverslip.verify.claim import Claim
+from coverslip.verify.decoded import Sampled, check_decoded
+from coverslip.verify.labels import check_labels
+from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
 from coverslip.verify.ledger import check_ledger
-from coverslip.verify.pages import pictures
+from coverslip.verify.pages import Page, pictures
 from coverslip.verify.reading import Bytes
-from coverslip.verify.report import CheckResult, LeakSummary, Report, ScanSummary, SlideReading, UtilitySummary
-from coverslip.verify.tiff_walk import walk
+from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
+from coverslip.verify.scans import Levels, check_scans, level_pages
+from coverslip.verify.structure import check_structure
+from coverslip.verify.tiff_walk import Tiff, walk
+from coverslip.verify.utility import Walked, check_utility
+
+HASH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A TIFF under judgement: the clean slide, or the source where it is one."""
+
+    file: Bytes
+    tiff: Tiff
+    pages: tuple[Page, ...]
+    levels: tuple[Page, ...]
+    path: Path
+
+    @property
+    def walked(self) -> Walked:
+        return Walked(self.path, self.file, self.tiff, self.levels)
 
 
 def verify(claim: Claim, progress: Progress = silent) -> Report:
@@ -21,17 +51,164 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
     Raises `InputError` when a file cannot be walked at all, `StorageFailed` when it cannot be read, and whatever
     `progress` raises; everything else is a finding.
     """
-    with Bytes(claim.clean) as file:
-        tiff = walk(file)
-        ledger, findings = check_ledger(file, tiff, pictures(file, tiff))
-        checks = [CheckResult("ledger", not findings, {"total": ledger.total, "unowned": ledger.unowned})]
-        digest = hashlib.sha256(claim.clean.read_bytes()).hexdigest()
-        scans = ScanSummary("none", 0, 0, 0, "", (), b"")
-        reading = SlideReading("", None, None, "", "", (), (), (), "", "")
-        return Report(str(claim.route), tuple(findings), tuple(checks), ledger, LeakSummary((), 0), scans,
-                      UtilitySummary(None, reading), digest, file.size)  # fmt: skip
+    progress(Stage.VERIFY, 0.0)
+    with ExitStack() as stack:
+        clean = _open(claim.clean, stack)
+        source = _open_source(claim, stack)
+        hunt = Hunt(claim.secrets, claim.kept_words)
+        return _judge(claim, clean, source, hunt, progress)
 
 
 def verify_alone(clean: Path, source: Path | None = None, progress: Progress = silent) -> Report:
-    """Judge a slide of which no plan is known; with the source at hand, its own words are what must be gone."""
-    return verify(Claim(clean, source, Route.SAME_CONTAINER), progress)
+    """Judge a slide of which no plan is known; with the source at hand, its own words are what must be gone.
+
+    Raises what `verify` raises.
+    """
+    with ExitStack() as stack:
+        found = _open(clean, stack)
+        kept = alone.kept_words(found.file, found.tiff)
+        origin = _open_source(Claim(clean, source, Route.CONVERTED), stack) if source else None
+        route = _route(found, origin) if source else Route.SAME_CONTAINER
+        secrets = alone.secrets_of(origin.path, origin.file, origin.tiff, origin.pages) if origin else ()
+    return verify(Claim(clean, source, route, secrets, kept), progress)
+
+
+def _open(path: Path, stack: ExitStack) -> _Side:
+    file = stack.enter_context(Bytes(path))
+    tiff = walk(file)
+    pages = pictures(file, tiff)
+    if not pages:
+        raise DamagedSlide("holds no picture", where="ifd[0]")
+    return _Side(file, tiff, pages, level_pages(pages), path)
+
+
+def _open_source(claim: Claim, stack: ExitStack) -> _Side | None:
+    """The source as a TIFF; None when it is absent or, on the converted route, something the verifier cannot walk."""
+    if claim.source is None or claim.source.is_dir():
+        return None
+    try:
+        return _open(claim.source, stack)
+    except InputError:
+        if claim.route is Route.SAME_CONTAINER:
+            raise
+        return None
+
+
+def _route(clean: _Side, source: _Side | None) -> Route:
+    """Same container when the source's first level stands in the clean slide with the same tiles, else converted."""
+    if source is None or not source.levels or not clean.levels:
+        return Route.CONVERTED
+    before, after = source.levels[0], clean.levels[0]
+    same = (before.size, before.tile, before.codec) == (after.size, after.tile, after.codec)
+    return Route.SAME_CONTAINER if same else Route.CONVERTED
+
+
+def _judge(claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progress: Progress) -> Report:
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+        digest = pool.submit(_sha256, clean.file)
+        ledger, ledger_findings = check_ledger(clean.file, clean.tiff, clean.pages)
+        structure_findings = check_structure(clean.file, clean.tiff, clean.pages, claim.route)
+        scans, scan_findings, sampled = _scans(claim, clean, source, hunt, progress)
+        leak_findings = _leaks(hunt, clean)
+        likeness, label_findings = _labels(claim, clean, source)
+        utility, utility_findings = check_utility(
+            clean.walked, source.walked if source else None, claim.source, claim.route
+        )
+        progress(Stage.VERIFY, 1.0)
+        checks = (
+            _result("ledger", ledger_findings, {"total": ledger.total, "unowned": ledger.unowned}),
+            _result("structure", structure_findings, {"directories": len(clean.tiff.ifds)}),
+            _result("scans", scan_findings, _scan_numbers(scans, sampled)),
+            _result("leaks", leak_findings, _leak_numbers(hunt)),
+            _result("labels", label_findings, {"best_likeness": likeness}),
+            _result("utility", utility_findings, {"levels": len(utility.after.levels)}),
+        )
+        findings = [
+            *ledger_findings,
+            *structure_findings,
+            *scan_findings,
+            *leak_findings,
+            *label_findings,
+            *utility_findings,
+        ]
+        return _report(claim, findings, checks, (ledger, hunt, scans, utility), (digest, clean.file.size))
+
+
+def _report(
+    claim: Claim,
+    findings: Sequence[Finding],
+    checks: tuple[CheckResult, ...],
+    results: tuple[Ledger, Hunt, ScanSummary, UtilitySummary],
+    clean: tuple[Future[str], int],
+) -> Report:
+    ledger, hunt, scans, utility = results
+    return Report(
+        route=claim.route.value,
+        findings=tuple(findings),
+        checks=checks,
+        ledger=ledger,
+        leaks=hunt.summary(),
+        scans=scans,
+        utility=utility,
+        clean_sha256=clean[0].result(),
+        clean_bytes=clean[1],
+    )
+
+
+def _sha256(file: Bytes) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, file.size, HASH_BYTES):
+        digest.update(file.read(start, min(HASH_BYTES, file.size - start), "file"))
+    return digest.hexdigest()
+
+
+def _scans(
+    claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progress: Progress
+) -> tuple[ScanSummary, list[Finding], Sampled | None]:
+    def step(done: float) -> None:
+        progress(Stage.VERIFY, 0.9 * done)
+
+    same = claim.route is Route.SAME_CONTAINER
+    before = Levels(source.file, source.levels) if source and same else None
+    result = check_scans(Levels(clean.file, clean.levels), before, hunt.search_scan if claim.secrets else None, step)
+    search_headers(hunt, result.headers)
+    if same or claim.source is None:
+        return result.summary, result.findings, None
+    sampled, findings = check_decoded(claim.clean, claim.source, lambda done: None)
+    return result.summary.decoded(sampled.compared, sampled.agreeing), result.findings + findings, sampled
+
+
+def _leaks(hunt: Hunt, clean: _Side) -> list[Finding]:
+    others = [page for page in clean.pages if page not in clean.levels]
+    complete = search_outside_levels(hunt, clean.file, clean.tiff, clean.levels, others)
+    findings = hunt.findings()
+    if not complete:
+        findings.append(Finding("leaks", "too-much-packed", "file", "holds more packed data than can be searched"))
+    return findings
+
+
+def _labels(claim: Claim, clean: _Side, source: _Side | None) -> tuple[float, list[Finding]]:
+    try:
+        shown = shown_pictures(claim.clean, clean.pages)
+    except DamagedSlide as error:
+        return 0.0, [Finding("labels", "undecodable-picture", error.where, error.detail)]
+    if claim.source is None or not shown:
+        return 0.0, []
+    return check_labels(private_pictures(claim.source, source.pages if source else ()), shown)
+
+
+def _result(name: str, findings: Sequence[Finding], measured: dict[str, Number]) -> CheckResult:
+    return CheckResult(name, not findings, {**measured, "findings": len(findings)})
+
+
+def _scan_numbers(scans: ScanSummary, sampled: Sampled | None) -> dict[str, Number]:
+    numbers: dict[str, Number] = {"tiles": scans.tiles, "compared": scans.compared, "identical": scans.identical}
+    if sampled is not None:
+        numbers |= {"worst_psnr_db": sampled.worst_psnr, "worst_mean_difference": sampled.worst_difference}
+    return numbers
+
+
+def _leak_numbers(hunt: Hunt) -> dict[str, Number]:
+    leaks = hunt.summary()
+    forms = sum(len(forms) for forms in hunt.forms)
+    return {"searched": leaks.searched, "by_structure": leaks.by_structure, "forms": forms, "hits": leaks.hits}

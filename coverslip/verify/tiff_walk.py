@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,11 @@ class Tiff:
     ifds: tuple[Ifd, ...]
 
     @property
+    def byteorder(self) -> Literal["little", "big"]:
+        """The order as Python spells it."""
+        return "little" if self.order == "<" else "big"
+
+    @property
     def header_size(self) -> int:
         """Bytes before anything a pointer leads to."""
         return 16 if self.big else 8
@@ -86,8 +92,8 @@ class Tiff:
 def walk(file: Bytes) -> Tiff:
     """Walk all directories.
 
-    Raises `UnsupportedSlide` without a TIFF header, `DamagedSlide` for loops and pointers out of the file, `LimitExceeded`
-    for more than 512 directories or entries.
+    Raises `UnsupportedSlide` without a TIFF header, `DamagedSlide` for loops and pointers out of the file,
+    `LimitExceeded` for more than 512 directories or entries.
     """
     order, big, first = _header(file)
     ifds = list(_chain(file, order, big, first))
@@ -187,5 +193,7 @@ def _children(file: Bytes, order: str, ifd: Ifd) -> list[tuple[int, str, IfdKind
             raise LimitExceeded("too many directories", where=f"{ifd.path}/{field.tag}")
         offsets = numbers(file, order, ifd, field).tolist()
         several = kind is IfdKind.SUBIFD
-        found += [(at, f"{ifd.path}/{kind}[{n}]" if several else f"{ifd.path}/{kind}", kind) for n, at in enumerate(offsets)]
+        found += [
+            (at, f"{ifd.path}/{kind}[{n}]" if several else f"{ifd.path}/{kind}", kind) for n, at in enumerate(offsets)
+        ]
     return found

@@ -1,0 +1,111 @@
+"""Without a plan: what the source itself says, read by the verifier's own walk, is what must be gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from coverslip.errors import InputError
+from coverslip.verify import grammar, j2k_walk, jpeg_walk
+from coverslip.verify.claim import Secret
+from coverslip.verify.ledger import gaps
+from coverslip.verify.pages import Page
+from coverslip.verify.reading import Bytes
+from coverslip.verify.structure import ALLOWED, DESCRIPTION, ICC_PROFILE, JPEG_TABLES
+from coverslip.verify.tiff_walk import Ifd, Tiff, raw
+
+MAX_VALUE = 1 << 16
+MAX_TILES = 4096
+"""Tiles per page whose headers are read for words; a scanner that comments tiles comments the first."""
+TEXT_LIKE = frozenset({1, 2, 6, 7})
+ICC_TEXTS = frozenset({b"desc", b"cprt", b"dmnd", b"dmdd"})
+
+
+def secrets_of(path: Path, file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> tuple[Secret, ...]:
+    """Text-like values, Aperio pairs that are no numbers, marker payloads, orphan bytes, the file's name."""
+    found = [Secret("file/name", path.stem.encode("utf-8", "replace"))]
+    for ifd in tiff.ifds:
+        found += _values(file, ifd)
+    for page in pages:
+        found += _markers(file, page)
+    found += [
+        Secret(f"file/orphan[{start}]", file.read(start, min(size, MAX_VALUE), "orphan"))
+        for start, size in gaps(file, tiff, pages)
+        if size >= 6
+    ]
+    return tuple(found)
+
+
+def kept_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
+    """Words of the clean slide that the verifier's own grammar allows: finding them again proves nothing."""
+    words: set[str] = set()
+    for ifd in tiff.ifds:
+        field = ifd.field(DESCRIPTION)
+        if field is not None and field.size <= MAX_VALUE:
+            text = raw(file, ifd, field).rstrip(b"\0").decode("latin-1")
+            if not any(grammar.objections(text)):
+                words.add(text)
+    return frozenset(words)
+
+
+def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
+    for field in ifd.fields:
+        if field.type not in TEXT_LIKE or field.tag in (JPEG_TABLES, ICC_PROFILE) or field.size > 16 << 20:
+            continue
+        value = raw(file, ifd, field)[:MAX_VALUE]
+        path = f"{ifd.path}/{field.tag}"
+        if field.tag == DESCRIPTION and b"|" in value:
+            yield from _pairs(value, path)
+        elif field.tag not in ALLOWED or field.tag == DESCRIPTION:
+            yield Secret(path, value)
+
+
+def _pairs(value: bytes, path: str) -> Iterator[Secret]:
+    """Pairs that the verifier's grammar would not let pass; the header only where it holds more than geometry."""
+    head, *pairs = value.rstrip(b"\0").decode("latin-1").split("|")
+    for number, line in enumerate(re.split(r"[\r\n;]+", head)):
+        if any(grammar.objections(line.strip())) and not grammar.is_geometry(line):
+            yield Secret(f"{path}/header[{number}]", line.strip().encode())
+    for number, pair in enumerate(pairs):
+        key, _, content = pair.partition("=")
+        if not grammar.is_allowed(key.strip(), content.strip()):
+            yield Secret(f"{path}/pair[{number}]", content.strip().encode())
+
+
+def _markers(file: Bytes, page: Page) -> Iterator[Secret]:
+    if page.jpeg_tables:
+        yield from _jpeg(page.jpeg_tables, f"{page.path}/{JPEG_TABLES}")
+    if not (page.is_jpeg or page.is_j2k):
+        return
+    seen: set[bytes] = set()
+    stored = [(at, size) for at, size in zip(page.offsets.tolist(), page.counts.tolist(), strict=True) if size]
+    for at, size in stored[:MAX_TILES]:
+        data = file.read(at, min(size, 16 << 20), page.path)
+        for secret in (_jpeg if page.is_jpeg else _j2k)(data, f"{page.path}/{page.piece}s"):
+            if secret.untrusted_value not in seen:
+                seen.add(secret.untrusted_value)
+                yield secret
+
+
+def _jpeg(data: bytes, where: str) -> Iterator[Secret]:
+    try:
+        walked = jpeg_walk.walk_jpeg(data, where)
+    except InputError:
+        return
+    for segment in jpeg_walk.foreign(walked.segments):
+        yield Secret(f"{where}/marker {segment.marker:02X}", segment.payload)
+    if walked.end < len(data):
+        yield Secret(f"{where}/tail", data[walked.end : walked.end + MAX_VALUE])
+
+
+def _j2k(data: bytes, where: str) -> Iterator[Secret]:
+    try:
+        walked = j2k_walk.walk_j2k(data, where)
+    except InputError:
+        return
+    for segment in walked.all_segments:
+        if segment.marker not in j2k_walk.STRUCTURAL:
+            yield Secret(f"{where}/marker {segment.marker:04X}", segment.payload)
+    if walked.end < len(data):
+        yield Secret(f"{where}/tail", data[walked.end : walked.end + MAX_VALUE])

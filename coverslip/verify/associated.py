@@ -1,0 +1,99 @@
+"""Pictures beside the levels, decoded: the source's private ones and whatever the clean slide shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+from openslide.lowlevel import OpenSlideError
+from PIL import Image
+
+from coverslip.errors import DamagedSlide
+from coverslip.verify import other_reader
+from coverslip.verify.labels import Picture, small
+from coverslip.verify.limits import MAX_PICTURE_PIXELS
+from coverslip.verify.pages import Page
+from coverslip.verify.tiff_walk import IfdKind
+
+PRIVATE_NAMES = ("label", "macro", "overview")
+_UNDECODABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ZeroDivisionError,
+    RuntimeError,
+    OSError,
+    MemoryError,
+    NotImplementedError,
+    tifffile.TiffFileError,
+    imagecodecs.DelayedImportError,
+)
+"""What tifffile and the codecs raise on hostile pictures; none of their texts is passed on."""
+
+
+def private_pictures(source: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
+    """Label and overview of the source as OpenSlide names them, and every page that is neither level nor thumbnail."""
+    named = list(_openslide_pictures(source))
+    unnamed = [page for number, page in enumerate(pages) if _is_private(number, page)]
+    return tuple(named + [picture for page in unnamed for picture in _decoded(source, page)])
+
+
+def shown_pictures(clean: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
+    """Every picture of the clean slide that is no level; raises `DamagedSlide` for one that cannot be decoded."""
+    found = []
+    for page in pages:
+        if page.tiled and page.ifd.kind is IfdKind.PAGE:
+            continue
+        decoded = list(_decoded(clean, page))
+        if not decoded:
+            raise DamagedSlide("a picture beside the levels cannot be decoded", where=page.path)
+        found += decoded
+    return tuple(found)
+
+
+def _is_private(number: int, page: Page) -> bool:
+    """Everything untiled but a second page of subfile type 0, Aperio's thumbnail (label is type 1, overview type 9)."""
+    if page.tiled or page.ifd.kind is not IfdKind.PAGE:
+        return False
+    return not (number == 1 and page.subfile == 0)
+
+
+def _openslide_pictures(source: Path) -> Iterator[Picture]:
+    slide = other_reader.opened(source)
+    if slide is None:
+        return
+    with slide:
+        for name in PRIVATE_NAMES:
+            try:
+                picture = slide.associated_images.get(name)
+            except OpenSlideError:
+                continue
+            if picture is not None:
+                yield small(f"associated/{name}", picture)
+
+
+def _decoded(path: Path, page: Page) -> Iterator[Picture]:
+    """The page as tifffile decodes it; nothing when it cannot."""
+    if page.size.area > MAX_PICTURE_PIXELS or page.samples > 4:
+        return
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            found = next((one for one in tiff.pages if one.offset == page.ifd.offset), None)
+            pixels = found.asarray() if found is not None else None
+    except _UNDECODABLE:
+        return
+    picture = _as_picture(pixels)
+    if picture is not None:
+        yield small(page.path, picture)
+
+
+def _as_picture(pixels: object) -> Image.Image | None:
+    array = np.asarray(pixels)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        return None
+    return Image.fromarray(array)

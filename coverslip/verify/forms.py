@@ -1,0 +1,122 @@
+"""The forms a removed value could hide in: its parts, and every way those could be written as bytes."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
+
+MIN_LENGTH = 6
+"""Shorter values stand in other words by accident; their place being gone is their proof."""
+MAX_PIECE = 512
+MAX_PIECES = 512
+MAX_TEXT = 1 << 16
+WINDOW = 32
+"""Binary values are searched by samples of this many bytes."""
+VOCABULARY = frozenset(
+    (
+        "aperio", "image", "library", "leica", "biosystems", "hamamatsu", "philips", "scanner", "scanscope", "software",
+        "version", "openslide", "coverslip", "generic", "pyramid", "pyramidal", "macro", "label", "thumbnail", "overview",
+        "level", "jpeg", "jpeg2000", "j2k/yuv16", "jpeg/rgb", "jpeg/ycc", "deflate", "false", "unknown", "default",
+        "normal", "brightfield", "display", "profile", "sample", "object", "standard", "series", "slide", "scanned",
+        "number", "gamma", "offset", "quality",
+    )
+)  # fmt: skip
+"""Words so ordinary that finding one proves nothing."""
+_NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
+_PIECES = re.compile(r"[\r\n\t\0;|<>\"^]+")
+_TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
+_PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
+_WIDE = re.compile(rb"(?:[\x20-\x7e]\0){6,}|(?:\0[\x20-\x7e]){6,}")
+
+
+class Ordinary:
+    """Judges which texts prove nothing when found: short, plain numbers, vocabulary, or part of what was kept."""
+
+    def __init__(self, kept_words: Iterable[str]) -> None:
+        """Remember what the policy kept or wrote."""
+        self._kept = "\n".join(sorted(kept_words)).lower()
+
+    def __call__(self, text: str) -> bool:
+        """True when this text is not worth a search."""
+        folded = text.strip().lower()
+        if len(folded) < MIN_LENGTH or len(set(folded.replace(".", "").replace(":", ""))) < 3:
+            return True
+        if folded in self._kept:
+            return True
+        return all(word in VOCABULARY or _NUMBER.fullmatch(word) for word in folded.split())
+
+
+def texts(value: bytes) -> Iterator[str]:
+    """How a value reads: as UTF-8 or Latin-1, as UTF-16 where it looks like it, and its printable runs."""
+    value = value[:MAX_TEXT]
+    try:
+        yield value.decode("utf-8")
+    except UnicodeDecodeError:
+        yield from (run.decode("latin-1") for run in _PRINTABLE.findall(value)[:64])
+    for run in _WIDE.findall(value)[:64]:
+        yield run.replace(b"\0", b"").decode("latin-1")
+    if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        yield value.decode("utf-16", "ignore")
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The text, its lines and listed parts, values of pairs, base names of paths, and words that hold a digit."""
+    whole = text.strip("\0 \r\n\t")
+    yield whole
+    for part in _PIECES.split(whole)[:MAX_PIECES]:
+        yield part.strip()
+        yield part.partition("=")[2].strip()
+        yield re.split(r"[/\\]", part.strip())[-1].strip()
+    for token in _TOKENS.split(whole)[:MAX_PIECES]:
+        if any(character.isdigit() for character in token):
+            yield token.strip(".:-_")
+
+
+def wanted(value: bytes, ordinary: Ordinary) -> set[str]:
+    """Texts of this value that are worth a search."""
+    found = {piece[:MAX_PIECE] for text in texts(value) for piece in pieces(text)}
+    return {piece for piece in found if not ordinary(piece)}
+
+
+def patterns(text: str) -> set[bytes]:
+    """Every way this text could be written, folded to lower case: encodings, base64, hex, escapes."""
+    plain = {text, text.lower(), text.upper()}
+    encoded = {variant.encode(codec) for variant in plain for codec in _codecs(variant)}
+    encoded |= set(_base64(text.encode("utf-8"))) | set(_base64(text.encode("utf-16-le")))
+    encoded |= {text.encode(codec).hex().encode() for codec in ("utf-8", "utf-16-le")}
+    encoded |= {form.encode("utf-8") for form in _escapes(text)}
+    return {form.lower() for form in encoded if len(form) >= MIN_LENGTH}
+
+
+def _codecs(text: str) -> Iterator[str]:
+    yield from ("utf-8", "utf-16-le", "utf-16-be")
+    if all(ord(character) < 256 for character in text):
+        yield "latin-1"
+
+
+def _base64(data: bytes) -> Iterator[bytes]:
+    """The characters of a base64 text that depend on this value alone, at each of three alignments."""
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + data)
+        first = -(-shift * 8 // 6)
+        last = (shift + len(data)) * 8 // 6
+        yield text[first:last]
+        yield text[first:last].replace(b"+", b"-").replace(b"/", b"_")
+
+
+def _escapes(text: str) -> Iterator[str]:
+    yield text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    yield quote(text)
+    yield quote(text, safe="")
+    yield "".join(f"&#{ord(character)};" for character in text)
+    yield "".join(f"&#x{ord(character):x};" for character in text)
+    yield "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+def windows(value: bytes) -> set[bytes]:
+    """Samples of a binary value, as they stand: enough of them that a copy cannot be missed."""
+    places = {at * max(1, (len(value) - WINDOW) // 15) for at in range(16)}
+    samples = {value[at : at + WINDOW] for at in places if len(value) >= WINDOW}
+    return {sample.lower() for sample in samples if len(set(sample)) >= 8 and len(sample) == WINDOW}

@@ -1,0 +1,173 @@
+"""No removed value and no known identifier stands anywhere in the clean file, in whatever form."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coverslip.verify.claim import Secret
+from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows
+from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
+from coverslip.verify.pages import Page
+from coverslip.verify.reading import Bytes
+from coverslip.verify.report import Finding, LeakProof, LeakSummary
+from coverslip.verify.search import Searcher
+from coverslip.verify.tiff_walk import ARRAY_TAGS, Tiff, raw
+from coverslip.verify.unpack import Unpacked
+
+PIECE = 8 << 20
+SHORTEST_IN_SCAN = 8
+"""In entropy-coded data shorter patterns turn up by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes to search, with the place they stand at."""
+
+    where: str
+    start: int
+    data: bytes
+
+
+class Hunt:
+    """All secrets compiled into one searcher, and what it found so far."""
+
+    def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str]) -> None:
+        """Decide for each secret how it can be proved gone."""
+        ordinary = Ordinary(kept_words)
+        self.secrets = secrets
+        self.forms = [_forms(secret.untrusted_value, ordinary) for secret in secrets]
+        self._owners: list[list[int]] = []
+        self._searcher = Searcher(self._numbered())
+        self.hits: Counter[tuple[int, str]] = Counter()
+        self.searched = 0
+
+    def _numbered(self) -> dict[bytes, int]:
+        numbers: dict[bytes, int] = {}
+        for secret, forms in enumerate(self.forms):
+            for form in forms:
+                if form not in numbers:
+                    numbers[form] = len(self._owners)
+                    self._owners.append([])
+                self._owners[numbers[form]].append(secret)
+        return numbers
+
+    def search(self, data: bytes, where: str, shortest: int = MIN_LENGTH) -> None:
+        """Search bytes that stand at one place."""
+        self.searched += len(data)
+        for _, owner in self._searcher.find(data, shortest):
+            self._hit(owner, where)
+
+    def search_scan(self, data: bytes) -> None:
+        """Search a tile that is not proved to be the source's."""
+        self.search(data, "tiles", SHORTEST_IN_SCAN)
+
+    def search_file(self, file: Bytes, start: int, size: int, places: _Places) -> None:
+        """Search a stretch of the file and name the structure around each hit."""
+        for at in range(start, start + size, PIECE):
+            data = file.read(at, min(PIECE + 4096, start + size - at), "search")
+            self.searched += min(PIECE, len(data))
+            for position, owner in self._searcher.find(data):
+                self._hit(owner, places.at(at + position))
+
+    def _hit(self, owner: int, where: str) -> None:
+        for secret in self._owners[owner]:
+            self.hits[secret, where] += 1
+
+    def summary(self) -> LeakSummary:
+        """How each secret is known to be gone."""
+        hits: Counter[int] = Counter()
+        for (secret, _), count in self.hits.items():
+            hits[secret] += count
+        proofs = tuple(
+            LeakProof(secret.path, "searched" if forms else "structure", len(forms), hits[number])
+            for number, (secret, forms) in enumerate(zip(self.secrets, self.forms, strict=True))
+        )
+        return LeakSummary(proofs, self.searched)
+
+    def findings(self) -> list[Finding]:
+        """One finding per secret and place."""
+        found = [
+            Finding("leaks", "secret-found", where, f"a removed value of {self.secrets[secret].path} stands here")
+            for secret, where in self.hits
+        ]
+        return found[: 10 * MAX_FINDINGS_PER_CODE]
+
+
+def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
+    texts = wanted(value, ordinary)
+    forms = {form for text in texts for form in patterns(text)}
+    binary = not _is_text(value)
+    return frozenset(forms | (windows(value) if binary else set()))
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return value.decode("utf-8").isprintable() or not any(byte < 9 for byte in value)
+    except UnicodeDecodeError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Which structure stands at a byte."""
+
+    starts: list[int]
+    names: list[str]
+
+    def at(self, position: int) -> str:
+        """The structure that begins last before this byte."""
+        return self.names[max(0, bisect_right(self.starts, position) - 1)]
+
+
+def search_outside_levels(hunt: Hunt, file: Bytes, tiff: Tiff, levels: Sequence[Page], others: Sequence[Page]) -> bool:
+    """Search all bytes that are no stored tile, and what they unpack to; False when there was too much to unpack."""
+    places = _places(tiff, others)
+    for start, size in _outside(file, levels):
+        hunt.search_file(file, start, size, places)
+    unpacked = Unpacked()
+    for region in _values(file, tiff, others):
+        for layer in unpacked.layers(region.data):
+            hunt.search(layer, f"{region.where} (unpacked)")
+    return not unpacked.exhausted
+
+
+def search_headers(hunt: Hunt, headers: Iterable[tuple[str, bytes]]) -> None:
+    """Search each distinct header of the tiles."""
+    for where, header in headers:
+        hunt.search(header, where)
+
+
+def _places(tiff: Tiff, others: Sequence[Page]) -> _Places:
+    rows = [(0, "header")]
+    for ifd in tiff.ifds:
+        rows.append((ifd.offset, ifd.path))
+        rows += [(field.offset, f"{ifd.path}/{field.tag}") for field in ifd.fields]
+    rows += [(int(at), f"{page.path}/{page.piece}s") for page in others for at in page.offsets]
+    rows.sort()
+    return _Places([row[0] for row in rows], [row[1] for row in rows])
+
+
+def _outside(file: Bytes, levels: Sequence[Page]) -> Iterator[tuple[int, int]]:
+    """Stretches between the stored tiles; a single byte of alignment is the ledger's business."""
+    offsets = np.concatenate([page.offsets[page.counts > 0] for page in levels] or [np.zeros(0, np.int64)])
+    counts = np.concatenate([page.counts[page.counts > 0] for page in levels] or [np.zeros(0, np.int64)])
+    order = np.argsort(offsets, kind="stable")
+    ends = np.concatenate(([0], np.maximum.accumulate((offsets + counts)[order])))
+    starts = np.concatenate((offsets[order], [file.size]))
+    for gap in np.flatnonzero(starts - ends > 1):
+        yield int(ends[gap]), int(starts[gap] - ends[gap])
+
+
+def _values(file: Bytes, tiff: Tiff, others: Sequence[Page]) -> Iterator[Region]:
+    for ifd in tiff.ifds:
+        for field in ifd.fields:
+            if field.tag not in ARRAY_TAGS and not field.inline:
+                yield Region(f"{ifd.path}/{field.tag}", field.offset, raw(file, ifd, field))
+    for page in others:
+        for number, (at, size) in enumerate(zip(page.offsets.tolist(), page.counts.tolist(), strict=True)):
+            yield Region(f"{page.path}/{page.piece}[{number}]", at, file.read(at, min(size, PIECE), page.path))

@@ -1,0 +1,117 @@
+"""What bytes hold when unpacked: deflate, gzip, bzip2, xz, LZW, base64, hex and escapes, a few layers deep."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import html
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import imagecodecs
+
+MAX_DEPTH = 3
+MAX_STREAM = 8 << 20
+MAX_TOTAL = 48 << 20
+MAX_STARTS = 4096
+STEP = 64
+"""Packed bytes fed at once, so that what came out before an error is still searched."""
+_STREAMS = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|BZh[1-9]|\xfd7zXZ\0")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}(?:\s{1,2}[A-Za-z0-9+/_-]{4,})*={0,2}")
+_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){12,}")
+
+
+class Unpacked:
+    """Unpacks without end in sight but with a budget."""
+
+    def __init__(self) -> None:
+        """Begin with the whole budget."""
+        self.spent = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """True when there was more to unpack than the budget allowed."""
+        return self.spent >= MAX_TOTAL
+
+    def layers(self, data: bytes, depth: int = 0) -> Iterator[bytes]:
+        """Everything found inside `data`, and inside that."""
+        if depth >= MAX_DEPTH:
+            return
+        for found in self._inside(data):
+            if self.exhausted:
+                return
+            self.spent += len(found)
+            yield found
+            yield from self.layers(found, depth + 1)
+
+    def _inside(self, data: bytes) -> Iterator[bytes]:
+        yield from _streams(data)
+        yield from _from_the_start(data)
+        for match in _BASE64.finditer(data):
+            yield _unbase64(match[0])
+        for match in _HEX.finditer(data):
+            yield binascii.unhexlify(match[0])
+        if b"&#" in data or b"&amp;" in data:
+            yield html.unescape(data.decode("latin-1")).encode("utf-8", "replace")
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _streams(data: bytes) -> Iterator[bytes]:
+    for count, match in enumerate(_STREAMS.finditer(data)):
+        if count >= MAX_STARTS:
+            return
+        out = _drain(_decompressor(match[0]), data, match.start())
+        if len(out) >= STEP // 16:
+            yield out
+
+
+def _decompressor(magic: bytes) -> Callable[[], _Decompressor]:
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2Decompressor
+    if magic.startswith(b"\xfd7zXZ"):
+        return lambda: lzma.LZMADecompressor(memlimit=64 << 20)
+    return lambda: zlib.decompressobj(47)
+
+
+def _from_the_start(data: bytes) -> Iterator[bytes]:
+    """Codecs without a magic number are tried where a value begins."""
+    if not 8 <= len(data) <= MAX_STREAM:
+        return
+    yield _drain(lambda: zlib.decompressobj(-15), data, 0)
+    if data[0] == 0x80:  # an LZW stream begins with a clear code
+        yield _unlzw(data)
+
+
+def _drain(make: Callable[[], _Decompressor], data: bytes, start: int) -> bytes:
+    """Whatever comes out before an error or the bound."""
+    machine, out, size = make(), [], 0
+    for at in range(start, len(data), STEP):
+        try:
+            piece = machine.decompress(data[at : at + STEP])
+        except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError):
+            break
+        out.append(piece)
+        size += len(piece)
+        if size > MAX_STREAM or getattr(machine, "eof", False):
+            break
+    return b"".join(out)
+
+
+def _unlzw(data: bytes) -> bytes:
+    try:
+        return bytes(imagecodecs.lzw_decode(data))[:MAX_STREAM]
+    except (RuntimeError, ValueError):
+        return b""
+
+
+def _unbase64(text: bytes) -> bytes:
+    packed = b"".join(text.split()).rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+    packed = packed[: len(packed) - (len(packed) % 4 == 1)]
+    return base64.b64decode(packed + b"=" * (-len(packed) % 4))

@@ -1,0 +1,72 @@
+"""Broken slides as data: a name, how to make it from a tiny sound slide, and which error codes are right.
+
+`ok` among the codes means that a tolerant reading is right too: the damage touches nothing a clean slide is made of.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from coverslip.geometry import Size
+from samples import aperio, generic
+from samples.surgery import Patient
+
+Change = Callable[[Patient], Patient]
+
+OK = "ok"
+DAMAGED, UNSUPPORTED, LIMIT, UNKNOWN = "damaged-slide", "unsupported-slide", "limit-exceeded", "unknown-structure"
+REFUSED = (DAMAGED, UNSUPPORTED)
+ANY = (DAMAGED, UNSUPPORTED, LIMIT, UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One broken slide."""
+
+    name: str
+    codes: tuple[str, ...]
+    """Error codes of `coverslip.errors` that are right, and perhaps `ok`."""
+    base: str
+    """Which sound slide it is made of."""
+    change: Change | bytes
+    """What is done to it, or the whole content."""
+
+    def build(self, folder: Path) -> Path:
+        """Write the broken slide into `folder`."""
+        path = folder / f"{self.name}.{'svs' if self.base == 'svs' else 'tiff'}"
+        if isinstance(self.change, bytes):
+            path.write_bytes(self.change)
+        else:
+            path.write_bytes(self.change(Patient(sound(self.base))).data)
+        return path
+
+
+@cache
+def sound(base: str) -> bytes:
+    """A tiny sound slide: `svs` (classic Aperio), `big` (BigTIFF Aperio), `tiff` (generic), `deflate`, `j2k`, `raw`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound"
+        size = Size(150, 100)
+        if base in ("svs", "big", "j2k"):
+            codec = "j2k-rgb" if base == "j2k" else "jpeg"
+            aperio.write(
+                path, size, codec=codec, tile=64, downsamples=(1, 2), bigtiff=base == "big", identifiers=False,
+                tissue_share=1,
+            )  # fmt: skip
+        else:
+            codec = {"tiff": "jpeg-ycbcr", "deflate": "deflate", "raw": "none"}[base]
+            generic.write(path, size, codec=codec, tile=64, downsamples=(1, 2), identifiers=False, tissue_share=1)
+        return path.read_bytes()
+
+
+def cases() -> Iterator[Case]:
+    """Every broken slide."""
+    # The tables import this module's words, so they are looked up when they are asked for.
+    from samples import broken_layout, broken_pixels, broken_structure
+
+    for table in (broken_structure, broken_layout, broken_pixels):
+        yield from table.cases()

@@ -95,5 +95,5 @@ class Shelf:
             return known.pyramid  # a released slide's files move, its open descriptors do not mind
         try:
             return Pyramid.open(folder / slide.clean_name, folder / "slide.pyramid")
-        except (StorageFailed, FileNotFoundError):
+        except StorageFailed:
             return None  # released a moment ago: the record moves first, the folder follows

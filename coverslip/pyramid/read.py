@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,9 @@ class Pyramid:
         except PyramidInvalid:
             _close_all(opened)
             raise
-        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened))
+        found = cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened))
+        weakref.finalize(found, _close_all, opened)  # a cache may drop it while a thread still reads
+        return found
 
     @property
     def size(self) -> Size:

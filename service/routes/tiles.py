@@ -24,6 +24,7 @@ from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
 from service.shelf import Opened, Shelf
+from service.thumbnails import thumbnail
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -143,7 +144,7 @@ async def _thumbnail(scope: Scope, opened: Opened) -> tuple[int, Headers, bytes]
     etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
     if _matches(_header(scope["headers"], b"if-none-match"), etag):
         return 304, [(b"etag", etag), *_caching(opened)], b""
-    body = await run_in_threadpool(opened.pyramid.thumbnail, width)
+    body = await run_in_threadpool(thumbnail, opened.pyramid, width)
     return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
 
 

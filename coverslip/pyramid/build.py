@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -137,7 +137,7 @@ def _feeds(fd: int, clean: Path, source: Source) -> Iterator[tuple[Feed, int]]:
     repeats = Repeats(lambda offset, length: pread(fd, length, offset, "pyramid"))
     if 0 not in source.ready:
         yield _full_feed(fd, clean, source), (starts[0] if starts else zoom.levels) - 1
-    for start, following in zip(starts, [*starts[1:], zoom.levels], strict=True):
+    for start, following in pairwise([*starts, zoom.levels]):
         level = source.ready[start]
         assert level.jpeg is not None
         if following - start > 1:

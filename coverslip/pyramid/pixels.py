@@ -42,7 +42,9 @@ def decode(jpeg: bytes, side: int, channels: int, where: str, *, factor: int = 1
     expected = -(-side // factor)
     buffer = _scratch(side * side * channels)
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(jpeg, _MODES[channels], min_factor=factor, buffer=buffer)
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            jpeg, _MODES[channels], min_height=expected, min_width=expected, min_factor=factor, buffer=buffer
+        )
     except ValueError as error:
         raise DamagedSlide("a tile is not a JPEG we can decode", where=where) from error
     if pixels.shape != (expected, expected, channels):

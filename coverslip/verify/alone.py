@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from coverslip.errors import InputError
-from coverslip.verify import grammar, j2k_walk, jpeg_walk
+from coverslip.verify import grammar, j2k_walk, jpeg_walk, other_reader
 from coverslip.verify.claim import Secret
 from coverslip.verify.ledger import gaps
 from coverslip.verify.pages import Page
@@ -37,6 +37,30 @@ def secrets_of(path: Path, file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> tu
     return tuple(found)
 
 
+def properties_of(source: Path) -> tuple[Secret, ...]:
+    """What OpenSlide reads in a source the verifier has no walker for: every property but OpenSlide's own numbers."""
+    found = [Secret("file/name", source.stem.encode("utf-8", "replace"))]
+    slide = other_reader.opened(source)
+    if slide is not None:
+        with slide:
+            own = [name for name in slide.properties if not name.startswith("openslide.")]
+            found += [
+                Secret(f"properties[{number}]", slide.properties[name].encode("utf-8", "replace")[:MAX_VALUE])
+                for number, name in enumerate(sorted(own))
+            ]
+    return tuple(found)
+
+
+def scale_words(source: Path) -> frozenset[str]:
+    """Resolution, magnification and background as OpenSlide prints them: numbers every clean slide says again."""
+    slide = other_reader.opened(source)
+    if slide is None:
+        return frozenset()
+    with slide:
+        names = ("mpp-x", "mpp-y", "objective-power", "background-color")
+        return frozenset(slide.properties.get(f"openslide.{name}", "") for name in names) - {""}
+
+
 def kept_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
     """Words of the clean slide that the verifier's own grammar allows: finding them again proves nothing."""
     words: set[str] = set()
@@ -55,7 +79,7 @@ def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
             continue
         value = raw(file, ifd, field)[:MAX_VALUE]
         path = f"{ifd.path}/{field.tag}"
-        if field.tag == DESCRIPTION and b"|" in value:
+        if field.tag == DESCRIPTION and value.startswith(b"Aperio"):
             yield from _pairs(value, path)
         elif field.tag not in ALLOWED or field.tag == DESCRIPTION:
             yield Secret(path, value)

@@ -14,15 +14,13 @@ MAX_PIECES = 512
 MAX_TEXT = 1 << 16
 WINDOW = 32
 """Binary values are searched by samples of this many bytes."""
-VOCABULARY = frozenset(
-    (
-        "aperio", "image", "library", "leica", "biosystems", "hamamatsu", "philips", "scanner", "scanscope", "software",
-        "version", "openslide", "coverslip", "generic", "pyramid", "pyramidal", "macro", "label", "thumbnail", "overview",
-        "level", "jpeg", "jpeg2000", "j2k/yuv16", "jpeg/rgb", "jpeg/ycc", "deflate", "false", "unknown", "default",
-        "normal", "brightfield", "display", "profile", "sample", "object", "standard", "series", "slide", "scanned",
-        "number", "gamma", "offset", "quality",
-    )
-)  # fmt: skip
+VOCABULARY = frozenset((
+    "aperio", "image", "library", "leica", "biosystems", "hamamatsu", "philips", "scanner", "scanscope", "software",
+    "version", "openslide", "coverslip", "generic", "pyramid", "pyramidal", "macro", "label", "thumbnail", "overview",
+    "level", "jpeg", "jpeg2000", "j2k/yuv16", "jpeg/rgb", "jpeg/ycc", "deflate", "false", "unknown", "default",
+    "normal", "brightfield", "display", "profile", "sample", "object", "standard", "series", "slide", "scanned",
+    "number", "gamma", "offset", "quality",
+))  # fmt: skip
 """Words so ordinary that finding one proves nothing."""
 _NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
 _PIECES = re.compile(r"[\r\n\t\0;|<>\"^]+")

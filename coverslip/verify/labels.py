@@ -16,9 +16,9 @@ Grey = NDArray[np.float32]
 FULL = 64
 """Pictures are compared at this many pixels on their longer side: tissue, labels and glass are told apart by it."""
 SMALLEST = 20
-STEP = 1.18
+STEP = 1.1
 """Ratio between tried scales; a match survives half a step."""
-THRESHOLD = 0.82
+THRESHOLD = 0.72
 MIN_CONTRAST = 6.0
 """Grey levels of standard deviation below which a picture shows nothing to compare."""
 MIN_COVER = 0.6

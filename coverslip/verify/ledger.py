@@ -60,17 +60,18 @@ def _claims(tiff: Tiff, pages: Sequence[Page]) -> tuple[list[str], _Claims]:
         outside = [field for field in ifd.fields if not field.inline]
         small += [(field.offset, field.size, 2 if field.tag in ARRAY_TAGS else 3) for field in outside]
     rows = [np.array(small, dtype=np.int64)]
-    rows += [_tile_rows(page) for page in pages]
+    tiles = [_tile_rows(page) for page in pages]
+    if tiles:
+        rows.append(np.unique(np.concatenate(tiles), axis=0))
     table = np.concatenate(rows)
     return names, _Claims(table[:, 0], table[:, 1], table[:, 2])
 
 
 def _tile_rows(page: Page) -> NDArray[np.int64]:
-    """Tiles stored once and named twice are one owner; empty tiles own nothing."""
+    """Empty tiles own nothing; tiles stored once and named twice become one owner in `_claims`."""
     stored = page.counts > 0
-    pairs = np.unique(np.stack([page.offsets[stored], page.counts[stored]], axis=1), axis=0)
-    kind = np.full((len(pairs), 1), 4 if page.tiled else 5, dtype=np.int64)
-    return np.concatenate([pairs, kind], axis=1)
+    kind = np.full(int(stored.sum()), 4 if page.tiled else 5, dtype=np.int64)
+    return np.stack([page.offsets[stored], page.counts[stored], kind], axis=1)
 
 
 def _overlaps(starts: NDArray[np.int64], before: NDArray[np.int64]) -> list[Finding]:

@@ -14,7 +14,7 @@ from coverslip.progress import Progress, Stage, silent
 from coverslip.slide import Route
 from coverslip.verify import alone
 from coverslip.verify.associated import private_pictures, shown_pictures
-from coverslip.verify.claim import Claim
+from coverslip.verify.claim import Claim, Secret
 from coverslip.verify.decoded import Sampled, check_decoded
 from coverslip.verify.labels import check_labels
 from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
@@ -55,7 +55,8 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
     with ExitStack() as stack:
         clean = _open(claim.clean, stack)
         source = _open_source(claim, stack)
-        hunt = Hunt(claim.secrets, claim.kept_words)
+        said_again = alone.scale_words(claim.source) if claim.source else frozenset()
+        hunt = Hunt(claim.secrets, claim.kept_words | said_again)
         return _judge(claim, clean, source, hunt, progress)
 
 
@@ -69,7 +70,10 @@ def verify_alone(clean: Path, source: Path | None = None, progress: Progress = s
         kept = alone.kept_words(found.file, found.tiff)
         origin = _open_source(Claim(clean, source, Route.CONVERTED), stack) if source else None
         route = _route(found, origin) if source else Route.SAME_CONTAINER
-        secrets = alone.secrets_of(origin.path, origin.file, origin.tiff, origin.pages) if origin else ()
+        secrets: tuple[Secret, ...] = ()
+        if source is not None:
+            walked = (origin.path, origin.file, origin.tiff, origin.pages) if origin else None
+            secrets = alone.secrets_of(*walked) if walked else alone.properties_of(source)
     return verify(Claim(clean, source, route, secrets, kept), progress)
 
 

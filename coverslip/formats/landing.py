@@ -2,8 +2,8 @@
 
 Where the downsample is no whole number (DICOM, Leica, Trestle), most positions of a level fall between two level-0
 pixels and OpenSlide answers with an image resampled by that fraction: 34 dB against the stored pixels at a quarter of
-a pixel. Positions that land within a sixteenth come back as they are stored, so a read begins at one of those a little
-before and is cut.
+a pixel. Where the fraction is below a sixty-fourth the answer is the stored pixels to within two grey values, so a read
+begins at such a position a little before the wanted one and is cut.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 REACH: Final = 256
 """How many level pixels before the wanted one a read may begin."""
-TOLERANCE: Final = 1 / 16
-"""Level pixels; closer than this OpenSlide (through pixman) hands out stored pixels unchanged."""
+TOLERANCE: Final = 1 / 64
+"""Level pixels; cairo blends neighbours by this share at most, two grey values at the sharpest edges."""
 
 
 def error(at: npt.NDArray[np.int64], downsample: float) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +30,9 @@ from coverslip.write.cuts import TILE, blocks
 from coverslip.write.jpeg_tiles import encode, take_apart
 
 QUALITY: Final = 90
+MAX_WORKERS: Final = 4
+MAX_AHEAD: Final = 8 << 20
+"""Pixels in the making at once, at seven bytes each."""
 MAX_PLAIN_COLOURS: Final = 256
 """How many different one-coloured tiles are remembered so that each is stored once."""
 
@@ -128,18 +131,17 @@ class _Writer:
         return page(self._slide.facts, number, TILE, offsets, counts, self.tables)
 
     def _encoded(self, number: int, level: Level, grid: Size) -> Iterator[tuple[Region, list[_Tile]]]:
-        """Blocks in order with their tiles; one more block than workers is under way, so memory stays flat."""
-        workers = min(4, len(os.sched_getaffinity(0)))
+        """Blocks in order with their tiles; few enough are under way at once for memory to stay flat."""
+        workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)))
         waiting: deque[tuple[Region, Future[list[_Tile]]]] = deque()
         with ThreadPoolExecutor(workers) as pool:
             try:
                 for region in blocks(level):
-                    waiting.append((region, pool.submit(self._block, number, region, grid)))
-                    if len(waiting) > workers:
+                    while waiting and (len(waiting) > workers or _area(waiting) + region.size.area > MAX_AHEAD):
                         done, future = waiting.popleft()
                         yield done, future.result()
-                while waiting:
-                    done, future = waiting.popleft()
+                    waiting.append((region, pool.submit(self._block, number, region, grid)))
+                for done, future in waiting:
                     yield done, future.result()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -172,6 +174,10 @@ class _Writer:
         if tile.colour is not None and len(self._plain) < MAX_PLAIN_COLOURS:
             self._plain[tile.colour] = place
         return place
+
+
+def _area(waiting: Iterable[tuple[Region, object]]) -> int:
+    return sum(region.size.area for region, _ in waiting)
 
 
 def _cut(pixels: Pixels, at: Point) -> Pixels:

@@ -15,7 +15,7 @@ BLOCK: Final = 1024
 """Side of an ordinary block."""
 MAX_WIDE: Final = 8192
 """Width of a block where the source stores wide strips (NDPI): they are decoded whole whatever part is wanted."""
-MAX_STRETCH: Final = 2304
+MAX_STRETCH: Final = 2816
 """How far a block may stretch so that the next begins where reads land on stored pixels (`formats/landing.py`)."""
 
 

@@ -14,6 +14,7 @@ const STATES = {
   received: "received", queued: "queued", processing: "processing", in_review: "in review", released: "released",
   quarantined: "quarantined", rejected: "rejected", failed: "failed", withdrawn: "withdrawn",
 };
+const STAGES = { open: "reading", plan: "planning", write: "writing", verify: "verifying", pyramid: "tiling" };
 const ENDS = new Set(["in_review", "released", "quarantined", "rejected", "failed", "withdrawn"]);
 
 function size(bytes) {
@@ -114,7 +115,7 @@ class Item {
     if (!answer?.ok) return this.failed({ originalResponse: null, answer });
     this.sid = answer.headers.get("Coverslip-Slide");
     this.state = "processing";
-    this.part("progress").hidden = true;
+    this.part("progress").value = 0;
     this.part(".remove").hidden = true;
     this.part(".amount").textContent = size(this.file.size);
     next();
@@ -133,8 +134,10 @@ class Item {
     const link = document.createElement("a");
     link.href = slide.links.page;
     link.textContent = slide.sid;
-    const more = slide.problem ? ` ${slide.problem.code}` : slide.stage ? ` ${slide.stage} ${Math.round(slide.done * 100)} %` : "";
-    say.replaceChildren(state, `${more} · `, link);
+    this.part("progress").value = slide.done ?? 0;
+    this.node.classList.toggle("arrived", !slide.stage);
+    const more = slide.problem ? `${slide.problem.code} ` : slide.stage ? `${STAGES[slide.stage] ?? slide.stage} ` : "";
+    say.replaceChildren(state, more, link);
     this.node.classList.toggle("bad", Boolean(slide.problem));
     if (ENDS.has(slide.state)) this.state = "done";
     total();

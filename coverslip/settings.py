@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1 << 20
 GIB = 1 << 30
 MAX_SOCKET_NAME = 100
 """Bytes; the kernel takes 107."""
+
+
+def _seconds(value: object) -> object:
+    """A bare number in the environment means seconds."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
@@ -56,7 +66,7 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=20 * GIB, gt=0, description="The largest file taken.")
     max_open_uploads: int = Field(default=64, gt=0, description="Uploads one owner may have under way.")
-    upload_expiry: timedelta = Field(
+    upload_expiry: Duration = Field(
         default=timedelta(days=2), description="An upload without news this long is dropped."
     )
     disk_reserve_ratio: float = Field(
@@ -66,25 +76,25 @@ class Settings(BaseSettings):
         description="Part of the disk that stays free: uploads are refused before it is touched.",
     )
 
-    lease: timedelta = Field(default=timedelta(seconds=60), description="How long a claim holds without a heartbeat.")
-    heartbeat: timedelta = Field(default=timedelta(seconds=15), description="How often a claim is renewed.")
-    sweep_every: timedelta = Field(default=timedelta(seconds=2), description="How often lost hints are looked for.")
-    rehint_after: timedelta = Field(default=timedelta(seconds=30), description="When a hint counts as lost.")
-    retry_delay: timedelta = Field(
+    lease: Duration = Field(default=timedelta(seconds=60), description="How long a claim holds without a heartbeat.")
+    heartbeat: Duration = Field(default=timedelta(seconds=15), description="How often a claim is renewed.")
+    sweep_every: Duration = Field(default=timedelta(seconds=2), description="How often lost hints are looked for.")
+    rehint_after: Duration = Field(default=timedelta(seconds=30), description="When a hint counts as lost.")
+    retry_delay: Duration = Field(
         default=timedelta(seconds=5), description="Wait before a second attempt; doubled after."
     )
     max_attempts: int = Field(default=3, ge=1, description="Attempts at one slide before it is set aside.")
     hint_backlog: int = Field(
         default=100, ge=1, description="While this many hints wait in the broker, none is repeated."
     )
-    watchdog_every: timedelta = Field(
+    watchdog_every: Duration = Field(
         default=timedelta(seconds=15), description="How often the worker is asked for a sign."
     )
-    watchdog_stall: timedelta = Field(
+    watchdog_stall: Duration = Field(
         default=timedelta(seconds=60), description="Work waits and none is claimed this long: the worker hangs."
     )
     concurrency: int = Field(default=1, ge=1, description="Slides one worker takes at a time.")
-    shutdown_grace: timedelta = Field(
+    shutdown_grace: Duration = Field(
         default=timedelta(seconds=60),
         description="How long a worker told to stop may finish its slide; then it is given back.",
     )
@@ -94,8 +104,8 @@ class Settings(BaseSettings):
         default=False, description="Refuse to work unless rlimits, no_new_privs and seccomp hold the parsing child."
     )
     child_memory: int = Field(default=4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
-    child_cpu: timedelta = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")
-    child_wall: timedelta = Field(default=timedelta(hours=2), description="Wall time of the child that parses.")
+    child_cpu: Duration = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")
+    child_wall: Duration = Field(default=timedelta(hours=2), description="Wall time of the child that parses.")
     child_output_ratio: float = Field(
         default=10.0,
         gt=0,

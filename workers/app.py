@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
-from kombu import Queue
+from kombu.entity import Queue
 
 from coverslip.archive.jobs import JobKind
 from coverslip.settings import Settings
@@ -24,7 +24,7 @@ def create(settings: Settings) -> Celery:
         **_MESSAGES,
         **_BROKER,
         **_WORKER,
-        task_queues=[Queue(name) for name in QUEUES.values()],
+        task_queues=[Queue(name) for name in QUEUES.values()],  # type: ignore[no-untyped-call]
         task_routes={kind.task: {"queue": name} for kind, name in QUEUES.items()},
         worker_soft_shutdown_timeout=settings.shutdown_grace.total_seconds(),
         worker_send_task_events=settings.task_events,
@@ -73,7 +73,7 @@ _WORKER: dict[str, Any] = {
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,  # take a message only when a process is free
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # a running job holds a lease, not a message
-    "worker_enable_soft_shutdown_on_idle": True,
+    "worker_enable_soft_shutdown_on_idle": False,  # that would wait out the grace with nothing to do
     "task_time_limit": None,  # time is limited on the confined child, by its supervisor
     "task_soft_time_limit": None,
     "worker_max_tasks_per_child": None,  # memory is bounded per confined child instead

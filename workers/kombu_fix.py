@@ -26,8 +26,8 @@ def apply() -> bool:
     if not lowest <= tuple(kombu.VERSION)[:2] < beyond:
         log.warning("kombu of this version is left as it is")
         return False
-    Message.ack_log_error = _ack
-    Message.reject_log_error = _reject
+    Message.ack_log_error = _ack  # type: ignore[method-assign]
+    Message.reject_log_error = _reject  # type: ignore[method-assign]
     return True
 
 

@@ -23,7 +23,8 @@ from workers.messages import Made, Outcome, Task
 WORK = "workers.work:deidentify"
 OUTPUT_FLOOR = 256 * MIB
 """Even a tiny slide may become this large."""
-REPORT = "slide.certificate.json"
+REPORT = "slide.findings.json"
+"""What the pipeline leaves of a slide that did not pass: places and rules, for the curator."""
 
 log = logs.get("workers.process")
 

@@ -16,7 +16,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.jobs import JobKind
 from coverslip.settings import Settings
 from workers import logs
-from workers.app import QUEUES
+from workers.app import QUEUES, create
 
 HINTS_AT_ONCE = 100
 DUTY = "sweep"
@@ -69,6 +69,17 @@ def sweep(archive: Archive, broker: Broker, settings: Settings, holder: str) -> 
     except BrokerAway:
         log.warning("broker away")
         return 0
+
+
+def sweep_once(settings: Settings) -> int:
+    """One round from the command line, as a timer would call it."""
+    archive = Archive.open(settings, with_vault=False)
+    try:
+        sweep(archive, celery_broker(create(settings)), settings, "command line")
+        tidy(archive)
+    finally:
+        archive.close()
+    return 0
 
 
 def tidy(archive: Archive) -> None:

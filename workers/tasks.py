@@ -16,7 +16,7 @@ from workers.confine import Zygote
 from workers.process import Station
 
 
-@app.task(name=JobKind.DEIDENTIFY.task, bind=True)
+@app.task(name=JobKind.DEIDENTIFY.task, bind=True)  # type: ignore[untyped-decorator]
 def deidentify(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
     """De-identify, verify and tile one slide."""
     process.process(job, station(self.request.hostname))
@@ -36,14 +36,14 @@ def zygote() -> Zygote:
     return Zygote(process.WORK.partition(":")[0], strict=Settings().strict_confinement)
 
 
-@worker_process_init.connect
+@worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin(**_: object) -> None:
     """Do not outlive the worker, and have imports done before the first slide comes."""
     libc.die_with_parent()
     zygote().start()
 
 
-@worker_process_shutdown.connect
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def end(**_: object) -> None:
     """Take the process we forked from with us."""
     zygote().stop()

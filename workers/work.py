@@ -37,7 +37,7 @@ def _made(cleaned: Cleaned) -> Made:
         sha256=cleaned.sha256,
         size_bytes=cleaned.size_bytes,
         vendor=facts.vendor,
-        route=facts.container,
+        route=cleaned.route,
         width=facts.size.width,
         height=facts.size.height,
         levels=len(facts.levels),

@@ -205,7 +205,6 @@ class Catalog:
         """Renew the lease and report progress; raises `LeaseLost` or `Cancelled`."""
         with self._db.write() as session:
             jobs.heartbeat(session, self._now(), self._terms, claim, stage, done)
-            duty.worker_seen(session, self._now(), claim.worker, claim.job)
 
     def finish(self, claim: Claim, verdict: Verdict) -> None:
         """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
@@ -269,10 +268,10 @@ class Catalog:
         with self._db.read() as session:
             return duty.queue_stats(session, self._now())
 
-    def worker_seen(self, name: str, job: str | None = None) -> None:
+    def worker_seen(self, name: str) -> None:
         """Note that a worker lives."""
         with self._db.write() as session:
-            duty.worker_seen(session, self._now(), name, job)
+            duty.worker_seen(session, self._now(), name)
 
     def worker_gone(self, name: str) -> None:
         """Forget a worker that said goodbye."""

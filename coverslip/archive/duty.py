@@ -15,13 +15,13 @@ RECENT = timedelta(minutes=5)
 FORGET_WORKERS = timedelta(hours=1)
 
 
-def worker_seen(session: Session, now: datetime, name: str, job: str | None) -> None:
-    """Note that a worker lives and what it works on."""
+def worker_seen(session: Session, now: datetime, name: str) -> None:
+    """Note that a worker lives."""
     row = session.get(WorkerRow, name)
     if row is None:
-        session.add(WorkerRow(name=name, started=now, seen=now, job=job))
+        session.add(WorkerRow(name=name, started=now, seen=now))
     else:
-        row.seen, row.job = now, job
+        row.seen = now
 
 
 def worker_gone(session: Session, name: str) -> None:
@@ -53,7 +53,7 @@ def is_stalled(session: Session, now: datetime, worker: str, room: int, patience
 def queue_stats(session: Session, now: datetime) -> QueueStats:
     """Depth, age, running work, workers, failures by code and throughput."""
     waiting = select(func.count(), func.min(JobRow.created)).where(JobRow.state == JobState.QUEUED)
-    depth, oldest = session.execute(waiting).tuples().one()
+    depth, oldest = session.execute(waiting).one()
     running = session.scalar(select(func.count()).where(JobRow.state == JobState.RUNNING)) or 0
     recent = session.scalar(select(func.count()).where(JobRow.finished > now - RECENT)) or 0
     return QueueStats(
@@ -67,11 +67,13 @@ def queue_stats(session: Session, now: datetime) -> QueueStats:
 
 
 def _workers(session: Session, now: datetime) -> tuple[WorkerSeen, ...]:
+    held = select(JobRow.worker, JobRow.id).where(JobRow.state == JobState.RUNNING).order_by(JobRow.created.desc())
+    jobs = dict(session.execute(held).all())
     query = select(WorkerRow).where(WorkerRow.seen > now - FORGET_WORKERS).order_by(WorkerRow.name)
-    return tuple(WorkerSeen(row.name, row.started, row.seen, row.job) for row in session.scalars(query))
+    return tuple(WorkerSeen(row.name, row.started, row.seen, jobs.get(row.name)) for row in session.scalars(query))
 
 
 def _failures(session: Session) -> dict[str, int]:
     ended = SlideRow.state.in_((State.QUARANTINED, State.REJECTED, State.FAILED))
     query = select(SlideRow.code, func.count()).where(ended, SlideRow.code.is_not(None)).group_by(SlideRow.code)
-    return {code: count for code, count in session.execute(query).tuples() if code is not None}
+    return {code: count for code, count in session.execute(query) if code is not None}

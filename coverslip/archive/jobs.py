@@ -169,7 +169,7 @@ def hints_due(session: Session, now: datetime, terms: Terms, limit: int, *, agai
     abandoned = and_(JobRow.state == JobState.RUNNING, JobRow.lease < now)
     lapsed = and_(abandoned, or_(JobRow.hinted.is_(None), JobRow.hinted < JobRow.lease, stale))
     query = select(JobRow.id, JobRow.kind).where(or_(and_(waiting, stale), lapsed)).order_by(JobRow.created)
-    return tuple(session.execute(query.limit(limit)).tuples())
+    return tuple(session.execute(query.limit(limit)))
 
 
 def hinted(session: Session, now: datetime, job_ids: Collection[str]) -> None:
@@ -212,7 +212,7 @@ def record(row: JobRow) -> Job:
 def is_running(session: Session, sid: str, artefact: str) -> bool:
     """Whether an attempt of that name holds a claim."""
     running = select(JobRow.id, JobRow.token).where(JobRow.sid == sid, JobRow.state == JobState.RUNNING)
-    return any(artefact_name(job, token) == artefact for job, token in session.execute(running).tuples())
+    return any(artefact_name(job, token) == artefact for job, token in session.execute(running))
 
 
 def _is_due(row: JobRow, now: datetime) -> bool:

@@ -146,7 +146,6 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     started: Mapped[datetime]
     seen: Mapped[datetime]
-    job: Mapped[str | None]
 
 
 class LockRow(Base):

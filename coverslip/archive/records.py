@@ -191,6 +191,7 @@ class WorkerSeen:
     started: datetime
     seen: datetime
     job: str | None
+    """What it holds a claim on."""
 
 
 @dataclass(frozen=True, slots=True)

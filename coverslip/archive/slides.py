@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, states
@@ -74,7 +74,7 @@ def page(session: Session, states: Collection[State] | None, cursor: str | None,
         query = query.where(SlideRow.state.in_(tuple(states)))
     if cursor is not None:
         created, sid = _parse_cursor(cursor)
-        query = query.where(tuple_(SlideRow.created, SlideRow.sid) < tuple_(created, sid))
+        query = query.where(or_(SlideRow.created < created, and_(SlideRow.created == created, SlideRow.sid < sid)))
     rows = session.scalars(query).all()
     more = len(rows) > size
     return Page(tuple(record(row) for row in rows[:size]), _cursor(rows[size - 1]) if more else None)
@@ -82,7 +82,7 @@ def page(session: Session, states: Collection[State] | None, cursor: str | None,
 
 def counts(session: Session) -> dict[State, int]:
     """How many slides are in each state; every state is there."""
-    found = session.execute(select(SlideRow.state, func.count()).group_by(SlideRow.state)).tuples()
+    found = session.execute(select(SlideRow.state, func.count()).group_by(SlideRow.state))
     return dict.fromkeys(State, 0) | {State(state): count for state, count in found}
 
 

@@ -18,6 +18,8 @@ from coverslip.archive.vault import Untrusted, Vault
 from coverslip.errors import LeaseLost, NotFound, StateConflict
 
 OPEN, FINISHED, TERMINATED = "open", "finished", "terminated"
+IDLE = frozenset({State.RECEIVED, State.QUARANTINED, State.FAILED})
+"""States in which no job works on a slide and one may start."""
 LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """No pairs that look alike when somebody reads an id aloud."""
 
@@ -116,7 +118,12 @@ def finish(
 
 
 def enqueue(session: Session, now: datetime, slide: SlideRow, kind: str, *, actor: str) -> None:
-    """Queue work on a slide: the job row is the outbox, so a lost message loses nothing."""
+    """Queue work on a slide: the job row is the outbox, so a lost message loses nothing.
+
+    Raises `StateConflict` while another job has the slide.
+    """
+    if slide.state not in IDLE:
+        raise StateConflict(f"A slide that is {slide.state} cannot be queued again.")
     slides.move(session, now, slide, State.QUEUED, actor=actor)
     session.add(
         JobRow(

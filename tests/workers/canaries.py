@@ -155,7 +155,7 @@ def attempt(task: Task, name: str) -> str:
         "execve": lambda: os.execv("/bin/true", ["/bin/true"]),
         "fork": fork,
         "read neighbour": lambda: (task.source.parent / "neighbour").read_bytes(),
-        "list phi": lambda: os.listdir(task.source.parent),
+        "list phi": lambda: list(task.source.parent.iterdir()),
         "read environ": lambda: Path("/proc/1/environ").read_bytes(),
         "read parent environ": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
         "write neighbour": lambda: (task.source.parent / "made").write_bytes(b"x"),

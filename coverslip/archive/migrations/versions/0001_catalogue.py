@@ -66,7 +66,6 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("started", Instant(), nullable=False),
         sa.Column("seen", Instant(), nullable=False),
-        sa.Column("job", sa.String(length=128), nullable=True),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(

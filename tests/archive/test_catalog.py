@@ -1,0 +1,383 @@
+"""What the catalogue promises, on SQLite and on PostgreSQL alike."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from coverslip.archive.catalog import Catalog
+from coverslip.archive.jobs import Terms
+from coverslip.archive.records import Refused, SetAside
+from coverslip.archive.states import JobState, State
+from coverslip.errors import Cancelled, LeaseLost, NotFound, NotPermitted, StateConflict
+
+
+class CatalogContract:
+    """The promises; a subclass says where the catalogue lives."""
+
+    @pytest.fixture
+    def catalog(self, url, open_catalog):
+        return open_catalog(url)
+
+    @pytest.fixture
+    def filler(self, fill, catalog):
+        return fill(catalog)
+
+    def test_an_upload_becomes_a_slide_and_a_job_or_neither(self, catalog, filler):
+        """The job row is the outbox: it exists exactly when the slide does."""
+        uid, generation = filler.upload()
+        sid = catalog.finish_upload(uid, generation, "00" * 32, "strict")
+        assert catalog.slide(sid).state is State.QUEUED
+        (job,) = catalog.jobs(sid)
+        assert catalog.hints_due() == ((job.id, "deidentify"),)
+        with pytest.raises(StateConflict):
+            catalog.finish_upload(uid, generation, "00" * 32, "strict")
+        assert sum(catalog.counts().values()) == 1
+
+    def test_an_incomplete_upload_does_not_finish(self, catalog, clock):
+        """Bytes that are missing keep the slide from coming to be."""
+        upload = catalog.create_upload("owner", 10, clock.now + timedelta(days=1), "x", {})
+        generation = catalog.begin_patch(upload.uid)
+        catalog.advance(upload.uid, generation, 9)
+        with pytest.raises(StateConflict):
+            catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")
+
+    def test_the_newest_request_writes(self, catalog, clock):
+        """An overtaken PATCH can neither move the offset nor finish."""
+        upload = catalog.create_upload("owner", 10, clock.now + timedelta(days=1), "x", {})
+        first = catalog.begin_patch(upload.uid)
+        second = catalog.begin_patch(upload.uid)
+        with pytest.raises(LeaseLost):
+            catalog.advance(upload.uid, first, 5)
+        catalog.advance(upload.uid, second, 5)
+        assert catalog.upload(upload.uid).offset == 5
+
+    @pytest.mark.parametrize("offset", [4, 11])
+    def test_an_offset_never_decreases_nor_passes_the_end(self, catalog, clock, offset):
+        """An acknowledged offset is a promise."""
+        upload = catalog.create_upload("owner", 10, clock.now + timedelta(days=1), "x", {})
+        generation = catalog.begin_patch(upload.uid)
+        catalog.advance(upload.uid, generation, 5)
+        with pytest.raises(StateConflict):
+            catalog.advance(upload.uid, generation, offset)
+
+    def test_uploads_expire_and_end(self, catalog, clock):
+        """After its time an upload takes nothing more; ending it stops the request that writes."""
+        upload = catalog.create_upload("owner", 10, clock.now + timedelta(hours=1), "x", {})
+        generation = catalog.begin_patch(upload.uid)
+        assert catalog.open_uploads("owner") == (catalog.upload(upload.uid),)
+        clock.wait(hours=1)
+        assert [found.uid for found in catalog.expired_uploads(clock.now)] == [upload.uid]
+        with pytest.raises(NotFound):
+            catalog.begin_patch(upload.uid)
+        catalog.terminate_upload(upload.uid)
+        with pytest.raises(StateConflict):
+            catalog.advance(upload.uid, generation, 5)
+        assert catalog.open_uploads("owner") == catalog.expired_uploads(clock.now) == ()
+        with pytest.raises(NotFound):
+            catalog.unseal(upload.uid, "admin")
+
+    def test_the_vault_gives_back_what_was_said_and_records_who_asked(self, catalog, filler):
+        """Names and metadata survive sealed; every reading leaves an event."""
+        uid, generation = filler.upload(filename="Doe, Jane.svs")
+        sid = catalog.finish_upload(uid, generation, "cd" * 32, "strict")
+        said = catalog.unseal(uid, "curator", sid)
+        assert (said.filename, dict(said.metadata), said.sha256) == ("Doe, Jane.svs", {"note": "n"}, "cd" * 32)
+        last = catalog.events(sid)[-1]
+        assert (last.action, last.actor) == ("vault-opened", "curator")
+
+    def test_a_process_without_the_key_cannot_seal_or_open(self, catalog, filler, url, clock):
+        """A worker has no business with names."""
+        uid, _ = filler.upload()
+        bare = Catalog.open(url, clock=clock)
+        with pytest.raises(NotPermitted):
+            bare.unseal(uid, "worker")
+        bare.close()
+
+    def test_one_of_many_claims_wins(self, catalog, filler):
+        """However many workers take the hint, one gets the job."""
+        _, job = filler.slide()
+        with ThreadPoolExecutor(8) as pool:
+            claims = list(pool.map(lambda name: catalog.claim(job, f"worker{name}"), range(8)))
+        won = [claim for claim in claims if claim is not None]
+        assert [(claim.token, claim.attempt) for claim in won] == [(1, 1)]
+
+    def test_a_claim_holds_until_the_lease_ends(self, catalog, filler, clock):
+        """Beats renew it; silence loses it."""
+        sid, job = filler.slide()
+        claim = catalog.claim(job, "a")
+        clock.wait(seconds=59)
+        catalog.heartbeat(claim, "write", 0.5)
+        assert (catalog.slide(sid).stage, catalog.slide(sid).done) == ("write", 0.5)
+        clock.wait(seconds=59)
+        assert catalog.claim(job, "b") is None
+        clock.wait(seconds=2)
+        assert catalog.claim(job, "b").token == 2
+
+    def test_a_zombie_is_refused_everything(self, catalog, filler, clock, produced):
+        """Whoever slept past the lease can no longer beat, finish, fail or give back."""
+        sid, job = filler.slide()
+        zombie = catalog.claim(job, "a")
+        clock.wait(seconds=61)
+        living = catalog.claim(job, "b")
+        assert living.artefact != zombie.artefact
+        catalog.finish(living, produced)
+        for act in (
+            lambda: catalog.heartbeat(zombie),
+            lambda: catalog.finish(zombie, produced),
+            lambda: catalog.fail(zombie, "child-crashed"),
+            lambda: catalog.release(zombie),
+        ):
+            with pytest.raises(LeaseLost):
+                act()
+        assert catalog.slide(sid).artefact == living.artefact
+
+    def test_a_produced_slide_waits_for_review(self, catalog, filler, produced):
+        """Pointer, numbers, state, job and event change together."""
+        sid, job = filler.slide()
+        claim = catalog.claim(job, "a")
+        catalog.finish(claim, produced)
+        slide = catalog.slide(sid)
+        assert (slide.state, slide.artefact, slide.width, slide.mpp.x) == (State.IN_REVIEW, claim.artefact, 2220, 0.499)
+        assert catalog.job(job).state is JobState.DONE
+        assert [event.after for event in catalog.events(sid)] == ["received", "queued", "processing", "in_review"]
+
+    @pytest.mark.parametrize(
+        ("verdict", "state"),
+        [(SetAside("unknown-structure", "ifd[3]"), State.QUARANTINED), (Refused("damaged-slide"), State.REJECTED)],
+    )
+    def test_a_doubt_ends_the_job_with_a_code(self, catalog, filler, verdict, state):
+        """Quarantine and refusal are verdicts, not failures: nothing is tried again."""
+        sid, job = filler.slide()
+        catalog.finish(catalog.claim(job, "a"), verdict)
+        slide = catalog.slide(sid)
+        assert (slide.state, slide.code, slide.where) == (state, verdict.code, verdict.where or None)
+        assert catalog.hints_due() == ()
+        assert catalog.queue_stats().failures == {verdict.code: 1}
+
+    def test_three_bad_attempts_quarantine_the_slide(self, catalog, filler, clock):
+        """A poison slide is tried three times, each later than the last."""
+        sid, job = filler.slide()
+        for attempt in (1, 2, 3):
+            claim = catalog.claim(job, "a")
+            assert claim.attempt == attempt
+            catalog.fail(claim, "child-crashed")
+            assert catalog.claim(job, "a") is None
+            clock.wait(seconds=15)
+        assert (catalog.slide(sid).state, catalog.slide(sid).code) == (State.QUARANTINED, "child-crashed")
+        assert catalog.job(job).state is JobState.FAILED
+
+    def test_our_own_failures_do_not_blame_the_slide(self, catalog, filler, clock):
+        """A full disk three times over leaves the slide `failed`, not quarantined."""
+        sid, job = filler.slide()
+        for _ in range(3):
+            catalog.fail(catalog.claim(job, "a"), "storage-full")
+            clock.wait(seconds=15)
+        assert catalog.slide(sid).state is State.FAILED
+
+    def test_crashes_count_as_attempts(self, catalog, filler, clock):
+        """A worker that dies says nothing, so the attempt was counted beforehand."""
+        sid, job = filler.slide()
+        for _ in range(3):
+            assert catalog.claim(job, "a") is not None
+            clock.wait(seconds=61)
+        assert catalog.bury() == 1
+        assert (catalog.slide(sid).state, catalog.slide(sid).code) == (State.QUARANTINED, "worker-lost")
+        assert catalog.claim(job, "a") is None
+
+    def test_a_claim_buries_what_the_sweeper_did_not(self, catalog, filler, clock):
+        """The fourth claim of a job that died three times is no claim."""
+        sid, job = filler.slide()
+        for _ in range(3):
+            catalog.claim(job, "a")
+            clock.wait(seconds=61)
+        assert catalog.claim(job, "a") is None
+        assert catalog.slide(sid).state is State.QUARANTINED
+
+    def test_giving_back_is_no_attempt(self, catalog, filler):
+        """A worker told to stop leaves the job as if it had not begun, but with a higher token."""
+        sid, job = filler.slide()
+        catalog.release(catalog.claim(job, "a"))
+        assert catalog.slide(sid).state is State.QUEUED
+        claim = catalog.claim(job, "b")
+        assert (claim.token, claim.attempt) == (2, 1)
+
+    def test_cancel_stops_waiting_and_running_work(self, catalog, filler):
+        """At once while it waits, at the next beat while it runs, never when it is over."""
+        waiting_sid, waiting = filler.slide()
+        catalog.cancel(waiting, "ops")
+        assert (catalog.slide(waiting_sid).state, catalog.slide(waiting_sid).code) == (State.FAILED, "cancelled")
+        running_sid, running = filler.slide()
+        claim = catalog.claim(running, "a")
+        catalog.cancel(running, "ops")
+        with pytest.raises(Cancelled):
+            catalog.heartbeat(claim)
+        catalog.fail(claim, "cancelled")
+        assert catalog.slide(running_sid).state is State.FAILED
+        assert catalog.job(running).state is JobState.CANCELLED
+        with pytest.raises(StateConflict):
+            catalog.cancel(running, "ops")
+
+    def test_retry_starts_afresh(self, catalog, filler, clock):
+        """A new job with new attempts, and artefact names no older job had."""
+        sid, job = filler.slide()
+        old = catalog.claim(job, "a")
+        catalog.finish(old, SetAside("unknown-structure"))
+        clock.wait(seconds=1)
+        catalog.retry(sid, "curator")
+        (_, again) = catalog.jobs(sid)
+        claim = catalog.claim(again.id, "a")
+        assert claim.attempt == 1
+        assert claim.artefact != old.artefact
+        assert catalog.slide(sid).code is None
+        with pytest.raises(StateConflict):
+            catalog.retry(sid, "curator")
+
+    def test_hints_are_repeated_when_they_seem_lost(self, catalog, filler, clock):
+        """Not while fresh, not while the broker holds many, again once stale; also for a lapsed lease."""
+        _, job = filler.slide()
+        catalog.hinted([job])
+        assert catalog.hints_due() == ()
+        clock.wait(seconds=31)
+        assert catalog.hints_due(again=False) == ()
+        assert catalog.hints_due() == ((job, "deidentify"),)
+        catalog.hinted([job])
+        catalog.claim(job, "a")
+        assert catalog.hints_due() == ()
+        clock.wait(seconds=61)
+        assert catalog.hints_due() == ((job, "deidentify"),)
+
+    def test_a_failed_attempt_waits_before_it_is_hinted(self, catalog, filler, clock):
+        """The delay before another attempt holds for the hint too."""
+        _, job = filler.slide()
+        catalog.fail(catalog.claim(job, "a"), "child-crashed")
+        assert catalog.hints_due() == ()
+        clock.wait(seconds=5)
+        assert catalog.hints_due() == ((job, "deidentify"),)
+
+    def test_people_make_people_s_moves_only(self, catalog, filler, produced):
+        """A curator releases what is in review; nobody releases by hand what is not."""
+        sid, job = filler.slide()
+        with pytest.raises(StateConflict):
+            catalog.transition(sid, State.RELEASED, "curator")
+        claim = catalog.claim(job, "a")
+        with pytest.raises(StateConflict):
+            catalog.transition(sid, State.IN_REVIEW, "curator")
+        catalog.finish(claim, produced)
+        assert catalog.transition(sid, State.RELEASED, "curator", "fine").state is State.RELEASED
+        assert catalog.events(sid)[-1].reason == "fine"
+        catalog.transition(sid, State.WITHDRAWN, "curator")
+        with pytest.raises(StateConflict):
+            catalog.transition(sid, State.RELEASED, "curator")
+
+    def test_a_refused_move_leaves_no_event(self, catalog, filler):
+        """Act and event are one transaction."""
+        sid, _ = filler.slide()
+        before = catalog.events(sid)
+        with pytest.raises(StateConflict):
+            catalog.transition(sid, State.RELEASED, "curator")
+        assert catalog.events(sid) == before
+
+    def test_pages_go_from_new_to_old_without_gap_or_repeat(self, catalog, filler, clock):
+        """Slides that arrive while somebody pages disturb nothing."""
+        made = []
+        for _ in range(5):
+            made.append(filler.slide()[0])
+            clock.wait(seconds=1)
+        first = catalog.slides(limit=2)
+        filler.slide()
+        second = catalog.slides(cursor=first.cursor, limit=2)
+        third = catalog.slides(cursor=second.cursor, limit=2)
+        seen = [slide.sid for page in (first, second, third) for slide in page.slides]
+        assert seen == made[::-1]
+        assert third.cursor is None
+        assert catalog.slides(states=[State.RELEASED]).slides == ()
+        with pytest.raises(NotFound):
+            catalog.slides(cursor="x' OR 1=1")
+
+    def test_one_process_has_a_duty(self, catalog, clock):
+        """It keeps it while it renews, and loses it when it falls silent."""
+        hold = timedelta(seconds=10)
+        assert catalog.take_duty("sweep", "a", hold)
+        assert not catalog.take_duty("sweep", "b", hold)
+        clock.wait(seconds=9)
+        assert catalog.take_duty("sweep", "a", hold)
+        clock.wait(seconds=10)
+        assert catalog.take_duty("sweep", "b", hold)
+
+    def test_queue_figures_say_how_long_work_waits(self, catalog, filler, clock, produced):
+        """Depth, age, running work, workers and throughput."""
+        filler.slide()
+        clock.wait(seconds=40)
+        _, job = filler.slide()
+        claim = catalog.claim(job, "a")
+        catalog.worker_seen("a")
+        stats = catalog.queue_stats()
+        assert (stats.depth, stats.oldest_age, stats.running) == (1, 40.0, 1)
+        assert [(worker.name, worker.job) for worker in stats.workers] == [("a", job)]
+        catalog.finish(claim, produced)
+        catalog.worker_gone("a")
+        stats = catalog.queue_stats()
+        assert (stats.finished_per_minute, stats.workers) == (0.2, ())
+
+    def test_a_worker_that_idles_beside_waiting_work_is_stalled(self, catalog, filler, clock):
+        """Waiting work alone is no stall: the worker may be busy."""
+        patience = timedelta(seconds=60)
+        filler.slide()
+        _, job = filler.slide()
+        assert not catalog.is_stalled("a", 1, patience)
+        clock.wait(seconds=61)
+        assert catalog.is_stalled("a", 1, patience)
+        catalog.claim(job, "a")
+        assert not catalog.is_stalled("a", 1, patience)
+
+    def test_keys_open_for_their_holder_until_revoked(self, catalog):
+        """The secret is known to its holder alone; revocation holds on the next question."""
+        key_id, secret = catalog.create_key("lab", ["curator", "viewer"], "alice")
+        principal = catalog.principal(secret)
+        assert (principal.key_id, principal.owner, principal.roles) == (key_id, "alice", {"curator", "viewer"})
+        for wrong in ("", "csk_", secret[:-2] + "__", secret + "x", secret.replace(key_id, "0" * 16)):
+            assert catalog.principal(wrong) is None
+        catalog.revoke_key(key_id)
+        assert catalog.principal(secret) is None
+        (key,) = catalog.keys()
+        assert key.revoked is not None
+        with pytest.raises(NotFound):
+            catalog.create_key("lab", ["root"], "alice")
+
+    def test_opening_again_keeps_everything(self, catalog, filler, open_catalog, url):
+        """Migrations run once, also when processes start together."""
+        sid, _ = filler.slide()
+        with ThreadPoolExecutor(4) as pool:
+            others = list(pool.map(lambda _: open_catalog(url), range(4)))
+        assert all(other.slide(sid).sid == sid for other in others)
+
+    def test_max_attempts_is_a_setting(self, open_catalog, url, fill, clock):
+        """Somebody may want one attempt only."""
+        catalog = open_catalog(url, terms=Terms(max_attempts=1))
+        sid, job = fill(catalog).slide()
+        catalog.fail(catalog.claim(job, "a"), "child-timed-out")
+        assert catalog.slide(sid).state is State.QUARANTINED
+
+    @pytest.mark.parametrize("ask", ["slide", "upload", "job"])
+    def test_what_does_not_exist_is_not_found(self, catalog, ask):
+        """One answer for unknown things."""
+        with pytest.raises(NotFound):
+            getattr(catalog, ask)("nothing")
+
+
+class TestSqlite(CatalogContract):
+    """Embedded."""
+
+    @pytest.fixture
+    def url(self, sqlite_url):
+        return sqlite_url
+
+
+@pytest.mark.postgres
+class TestPostgres(CatalogContract):
+    """By URL."""
+
+    @pytest.fixture
+    def url(self, postgres_url):
+        return postgres_url

@@ -1,0 +1,100 @@
+"""Programs we start and answer for: none outlives us, each is asked to leave before it is made to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from workers import libc
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Program:
+    """One program with its own process group."""
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, grace: float) -> None:
+        """`grace`: seconds it may take to leave when asked."""
+        self._command = list(command)
+        self._environment = {**os.environ, **(environment or {}), "PYTHONPATH": str(CHECKOUT)}
+        self._grace = grace
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def status(self) -> int | None:
+        """How it left; None while it runs or before it started."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        """Start it; it is killed when we are."""
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            cwd=os.getcwd(),  # noqa: PTH109  settings may be relative to where we were started
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C in the terminal reaches us alone, and we ask it in order
+            preexec_fn=libc.die_with_parent,  # started from a main thread that forks nothing else meanwhile
+        )
+
+    def ask(self) -> None:
+        """Ask it to leave, without waiting."""
+        if self.pid is not None and self._process is not None:
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to leave, wait, and kill what is left of its group."""
+        if self._process is None:
+            return
+        self.ask()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(self._grace)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill it and its group at once."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Stopping:
+    """Becomes true when somebody asks this process to stop."""
+
+    def __init__(self) -> None:
+        """Listen to SIGTERM and SIGINT; call from the main thread."""
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but not after being asked; whether we were."""
+        end = time.monotonic() + seconds
+        while not self.asked and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.2))
+        return self.asked
+
+    def _ask(self, number: int, frame: object) -> None:
+        self.asked = True

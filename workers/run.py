@@ -1,0 +1,122 @@
+"""A worker and those who look after it: Celery's worker as a child, the sweeper and the watchdog beside it."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from contextlib import ExitStack
+
+from coverslip.archive.archive import Archive
+from coverslip.errors import StorageFailed
+from coverslip.settings import Settings
+from workers import logs
+from workers.app import create
+from workers.programs import Program, Stopping
+from workers.sweeper import celery_broker, sweep, tidy
+from workers.valkey import Valkey
+from workers.watchdog import Watchdog
+
+TIDY_EVERY = 60.0
+EXTRA_GRACE = 30.0
+START_UP = 30.0
+"""Seconds a worker may take before the watchdog expects an answer."""
+
+log = logs.get("workers.run")
+
+
+def command(name: str, settings: Settings, app: str) -> list[str]:
+    """How Celery's worker is started."""
+    size = str(settings.concurrency)
+    quiet = ("--without-gossip", "--without-mingle", "--loglevel", settings.log_level)
+    return [
+        sys.executable,
+        "-m",
+        "celery",
+        "--quiet",
+        "-A",
+        app,
+        "worker",
+        "-P",
+        "prefork",
+        "-c",
+        size,
+        "-n",
+        name,
+        *quiet,
+    ]
+
+
+def worker(settings: Settings, name: str, app: str = "workers.app") -> Program:
+    """Celery's worker as a program. SIGTERM means: finish within the grace, then give the slide back."""
+    grace = settings.shutdown_grace.total_seconds() + EXTRA_GRACE
+    return Program(command(name, settings, app), environment={"REMAP_SIGTERM": "SIGQUIT"}, grace=grace)
+
+
+def new_name() -> str:
+    """A worker's name; says nothing about the machine."""
+    return f"worker-{secrets.token_hex(4)}@coverslip"
+
+
+def run(settings: Settings, app: str = "workers.app", beside: Program | None = None) -> int:
+    """Run a worker until told to stop; replaces it when it dies or hangs.
+
+    Returns 0, or the status of the program `beside` it when that one leaves first.
+    """
+    stopping = Stopping()
+    with ExitStack() as stack:
+        if not settings.broker_url:
+            stack.enter_context(Valkey(settings.broker_socket))
+        archive = Archive.open(settings, with_vault=False)
+        stack.callback(archive.close)
+        name = new_name()
+        program = stack.enter_context(worker(settings, name, app))
+        Keeper(settings, archive, name, program).keep(stopping, beside)
+        program.stop()
+        archive.catalog.worker_gone(name)
+    return (beside.status if beside is not None else 0) or 0
+
+
+class Keeper:
+    """Does what is due, again and again."""
+
+    def __init__(self, settings: Settings, archive: Archive, name: str, program: Program) -> None:
+        """Keep this worker."""
+        self._settings, self._archive, self._name, self._program = settings, archive, name, program
+        self._app = create(settings)
+        self._broker = celery_broker(self._app)
+        self._watchdog = Watchdog(self._app, archive.catalog, settings, name)
+        self._next_tidy = 0.0
+        self._next_watch = time.monotonic() + START_UP
+
+    def keep(self, stopping: Stopping, beside: Program | None) -> None:
+        """Until told to stop, or until the program beside us left."""
+        while not stopping.wait(self._settings.sweep_every.total_seconds()):
+            if beside is not None and beside.pid is None:
+                return
+            try:
+                self._round()
+            except StorageFailed as error:
+                log.error("storage failed", code=error.code)
+
+    def _round(self) -> None:
+        now = time.monotonic()
+        if self._program.pid is None:
+            log.error("worker died", status=self._program.status)
+            self._replace()
+        sweep(self._archive, self._broker, self._settings, self._name)
+        self._archive.catalog.worker_seen(self._name)
+        if now >= self._next_tidy:
+            self._next_tidy = now + TIDY_EVERY
+            tidy(self._archive)
+        if now >= self._next_watch:
+            self._next_watch = now + self._settings.watchdog_every.total_seconds()
+            if self._watchdog.hangs():
+                log.error("worker hangs")
+                self._replace()
+
+    def _replace(self) -> None:
+        self._program.kill()
+        self._program.start()
+        self._watchdog.forgive()
+        self._next_watch = time.monotonic() + START_UP

@@ -90,6 +90,7 @@ class Tissue:
 
     def __post_init__(self) -> None:
         """Decide where tissue lies and where the textures begin."""
+        textures()  # here, so that two threads do not both make them
         rng = np.random.default_rng(self.seed)
         where = noise(COARSE, 40, rng)
         bias = np.quantile(where, 1 - self.share) if self.share < 1 else where.min() - 2 * SOFT

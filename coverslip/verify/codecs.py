@@ -82,7 +82,8 @@ def judge_plain(page: Page, tile: bytes) -> Judged:
         end = _plain_end(page, tile)
     except DamagedSlide:
         return Judged(("damaged-tile",), tile, page.codec)
-    return Judged(("bytes-after-end",) if end < len(tile) else (), tile[:end], page.codec)
+    behind = tile[end:] not in (b"", b"\0")  # some LZW encoders end on one empty byte
+    return Judged(("bytes-after-end",) if behind else (), tile[:end], page.codec)
 
 
 def _plain_end(page: Page, tile: bytes) -> int:
@@ -91,8 +92,7 @@ def _plain_end(page: Page, tile: bytes) -> int:
     if page.codec == UNCOMPRESSED:
         return min(len(tile), expected)
     if page.codec == LZW:
-        end = lzw_end(tile, page.path)
-        return end + (tile[end:] == b"\0")  # some encoders end on one empty byte
+        return lzw_end(tile, page.path)
     return _deflate_end(tile, expected, page.path) if page.codec in DEFLATE else len(tile)
 
 

@@ -26,6 +26,7 @@ _NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
 _PIECES = re.compile(r"[\r\n\t\0;|<>\"^]+")
 _TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
+_TABLES = re.compile(rb"\xff[\xc0\xc2\xc4\xda\xdb\xdd]([\x00-\x07].)", re.DOTALL)
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\0){6,}|(?:\0[\x20-\x7e]){6,}")
 
 
@@ -57,6 +58,16 @@ def texts(value: bytes) -> Iterator[str]:
         yield run.replace(b"\0", b"").decode("latin-1")
     if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
         yield value.decode("utf-16", "ignore")
+
+
+def without_tables(value: bytes) -> bytes:
+    """The value with JPEG tables and frame headers blanked: thumbnails inside it share those with every JPEG."""
+    kept, position = [], 0
+    for match in _TABLES.finditer(value):
+        if match.start() >= position:
+            kept.append(value[position : match.start()])
+            position = match.start() + 2 + int.from_bytes(match[1], "big")
+    return b"\0".join([*kept, value[position:]])
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -1,36 +1,62 @@
-"""No picture of the label or of the whole glass came along: turned, mirrored, scaled, cropped or encoded anew."""
+"""No picture of the label or of the whole glass came along: turned, mirrored, scaled, cropped or encoded anew.
+
+Two looks. A coarse one finds where one picture could stand in the other; a fine one at that place compares detail
+only, with broad light and dark taken out, because any two pictures can share a dark band and a bright field.
+"""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from coverslip.verify.correlate import Grey, best_match, detail
 from coverslip.verify.report import Finding
 
-Grey = NDArray[np.float32]
-
-FULL = 64
-"""Pictures are compared at this many pixels on their longer side: tissue, labels and glass are told apart by it."""
+COARSE = 64
+FINE = 160
+"""Pixels on the longer side at the two looks."""
 SMALLEST = 20
-STEP = 1.1
-"""Ratio between tried scales; a match survives half a step."""
-THRESHOLD = 0.72
+STEP = 1.12
+"""Ratio between scales tried at the coarse look."""
+TWEAKS = tuple(0.93 + 0.014 * step for step in range(11))
+"""Scales tried around the coarse one at the fine look."""
+SUSPICIOUS = 0.6
+THRESHOLD = 0.6
+"""Correlation from which a place is looked at closely, and from which detail is the same."""
 MIN_CONTRAST = 6.0
 """Grey levels of standard deviation below which a picture shows nothing to compare."""
 MIN_COVER = 0.6
 """A crop counts when it shows at least this share of the private picture."""
+LEGIBLE = 48
+"""Pixels on the shorter side below which a label cannot be read, by eye or by a barcode reader."""
+CANDIDATES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture, small and grey."""
+    """A decoded picture in grey."""
 
     where: str
-    grey: Grey
+    coarse: Grey
+    full: Grey
+    """At most 640 pixels on the longer side."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Place:
+    """Where a template could stand in a frame, at the coarse look."""
+
+    score: float
+    turn: int
+    row: float
+    """All four as shares of the frame's height and width."""
+    column: float
+    height: float
+    width: float
 
 
 def small(where: str, picture: Image.Image) -> Picture:
@@ -38,8 +64,10 @@ def small(where: str, picture: Image.Image) -> Picture:
     if picture.mode in ("RGBA", "LA", "PA"):
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
     grey = picture.convert("L")
-    grey.thumbnail((FULL, FULL), Image.Resampling.BOX, reducing_gap=None)
-    return Picture(where, np.asarray(grey, dtype=np.float32))
+    grey.thumbnail((4 * FINE, 4 * FINE), Image.Resampling.BOX, reducing_gap=None)
+    full = np.asarray(grey, dtype=np.float32)
+    grey.thumbnail((COARSE, COARSE), Image.Resampling.BOX, reducing_gap=None)
+    return Picture(where, np.asarray(grey, dtype=np.float32), full)
 
 
 def check_labels(private: Sequence[Picture], shown: Sequence[Picture]) -> tuple[float, list[Finding]]:
@@ -47,74 +75,86 @@ def check_labels(private: Sequence[Picture], shown: Sequence[Picture]) -> tuple[
     best, findings = 0.0, []
     for picture in shown:
         for secret in private:
-            score = likeness(secret.grey, picture.grey)
+            score = likeness(secret, picture)
             best = max(best, score)
             if score >= THRESHOLD:
-                detail = f"shows what {secret.where} of the source shows"
-                findings.append(Finding("labels", "private-picture", picture.where, detail))
+                text = f"shows what {secret.where} of the source shows"
+                findings.append(Finding("labels", "private-picture", picture.where, text))
     return round(best, 3), findings
 
 
-def likeness(private: Grey, shown: Grey) -> float:
-    """How well one picture is found in the other, −1…1: any quarter turn, mirror image, scale, crop or surrounding."""
-    if private.std() < MIN_CONTRAST or shown.std() < MIN_CONTRAST:
+def likeness(private: Picture, shown: Picture) -> float:
+    """How well the detail of one picture is found in the other, at any quarter turn, mirror image, scale or crop."""
+    if private.coarse.std() < MIN_CONTRAST or shown.coarse.std() < MIN_CONTRAST:
         return 0.0
-    return max(_best(turned, shown) for turned in _orientations(private))
+    inside = _places(private.coarse, shown.coarse, 0.0)
+    around = _places(shown.coarse, private.coarse, MIN_COVER)
+    scores = [_closely(private.full, shown.full, place) for place in inside]
+    scores += [_closely(shown.full, private.full, place) for place in around]
+    return max([0.0, *scores])
 
 
-def _orientations(grey: Grey) -> Iterator[Grey]:
-    for mirrored in (grey, grey[:, ::-1]):
-        for turns in range(4):
-            yield np.rot90(mirrored, turns)
+def _turned(grey: Grey, turn: int) -> Grey:
+    """One of eight: four quarter turns of the picture and of its mirror image."""
+    return np.rot90(grey[:, ::-1] if turn >= 4 else grey, turn % 4)
 
 
-def _best(private: Grey, shown: Grey) -> float:
-    """The private picture whole inside the shown one, or the shown one a large crop of it."""
-    inside = [_match(scaled, shown) for scaled in _scales(private, shown.shape)]
-    around = [_match(scaled, private) for scaled in _scales(shown, private.shape) if _covers(scaled, private)]
-    return max([0.0, *inside, *around])
+def _places(template: Grey, frame: Grey, cover: float) -> list[_Place]:
+    """The most suspicious places of the template in the frame."""
+    found = [
+        _Place(score, turn, *(row / frame.shape[0], column / frame.shape[1]), *_shares(scaled, frame))
+        for turn in range(8)
+        for scaled in _scales(_turned(template, turn), frame)
+        if scaled.size >= cover * frame.size
+        for score, row, column in (best_match(scaled, frame, MIN_CONTRAST),)
+        if score >= SUSPICIOUS
+    ]
+    return heapq.nlargest(CANDIDATES, found)
 
 
-def _covers(crop: Grey, whole: Grey) -> bool:
-    return crop.size >= MIN_COVER * whole.size
+def _shares(scaled: Grey, frame: Grey) -> tuple[float, float]:
+    return scaled.shape[0] / frame.shape[0], scaled.shape[1] / frame.shape[1]
 
 
-def _scales(template: Grey, frame: tuple[int, ...]) -> Iterator[Grey]:
+def _scales(template: Grey, frame: Grey) -> Iterator[Grey]:
     """The template at every size that fits into the frame, largest first, and stretched to fill it."""
     height, width = template.shape
-    scale = min(frame[0] / height, frame[1] / width)
-    while min(height, width) * scale >= SMALLEST:
+    scale = min(frame.shape[0] / height, frame.shape[1] / width)
+    while max(height, width) * scale >= SMALLEST:
         yield _resized(template, round(width * scale), round(height * scale))
         scale /= STEP
-    stretch = (frame[1] / width) / (frame[0] / height)
+    stretch = (frame.shape[1] / width) / (frame.shape[0] / height)
     if 2 / 3 < stretch < 3 / 2:
-        yield _resized(template, frame[1], frame[0])
+        yield _resized(template, frame.shape[1], frame.shape[0])
+
+
+def _closely(template: Grey, frame: Grey, place: _Place) -> float:
+    """Cut the place out of the frame with a margin and compare detail there, at scales around the coarse one."""
+    height, width = place.height * frame.shape[0], place.width * frame.shape[1]
+    if min(height, width) < LEGIBLE:
+        return 0.0
+    cut = _cut(frame, place)
+    shrink = min(1.0, FINE / max(height, width))
+    around = detail(_resized(cut, round(cut.shape[1] * shrink), round(cut.shape[0] * shrink)))
+    turned = _turned(template, place.turn)
+    scores = []
+    for tweak in TWEAKS:
+        wide, high = round(width * shrink * tweak), round(height * shrink * tweak)
+        if wide <= around.shape[1] and high <= around.shape[0]:
+            scores.append(best_match(detail(_resized(turned, wide, high)), around, 1.0)[0])
+    return max(scores, default=0.0)
+
+
+def _cut(frame: Grey, place: _Place) -> Grey:
+    height, width = frame.shape
+    margin = 0.08 * max(place.height * height, place.width * width)
+    top, left = place.row * height - margin, place.column * width - margin
+    bottom, right = (place.row + place.height) * height + margin, (place.column + place.width) * width + margin
+    return frame[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1]
 
 
 def _resized(grey: Grey, width: int, height: int) -> Grey:
     picture = Image.fromarray(np.ascontiguousarray(grey))
-    return np.asarray(picture.resize((max(1, width), max(1, height)), Image.Resampling.BILINEAR), dtype=np.float32)
-
-
-def _match(template: Grey, frame: Grey) -> float:
-    """The highest normalised cross-correlation over all positions of the template in the frame."""
-    height, width = template.shape
-    if template.std() < MIN_CONTRAST or height > frame.shape[0] or width > frame.shape[1]:
-        return 0.0
-    shape = (frame.shape[0], frame.shape[1])
-    spectrum = np.fft.rfft2(frame - frame.mean())
-    correlation = _correlate(spectrum, template - template.mean(), shape)
-    ones = np.ones_like(template)
-    sums = _correlate(spectrum, ones, shape)
-    squares = _correlate(np.fft.rfft2((frame - frame.mean()) ** 2), ones, shape)
-    valid = (slice(0, shape[0] - height + 1), slice(0, shape[1] - width + 1))
-    variance = (squares - sums * sums / template.size)[valid]
-    enough = variance > template.size * MIN_CONTRAST**2
-    if not enough.any():
-        return 0.0
-    norm = np.sqrt(variance[enough]) * float(template.std()) * np.sqrt(template.size)
-    return float((correlation[valid][enough] / norm).max())
-
-
-def _correlate(spectrum: NDArray[np.complex128], template: Grey, shape: tuple[int, int]) -> NDArray[np.float64]:
-    return np.fft.irfft2(spectrum * np.conj(np.fft.rfft2(template, shape)), shape)
+    smaller = width < grey.shape[1]
+    method = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize((max(1, width), max(1, height)), method), dtype=np.float32)

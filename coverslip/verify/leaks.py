@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coverslip.verify.claim import Secret
-from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows
+from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
@@ -99,9 +99,10 @@ class Hunt:
 
 
 def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
-    texts = wanted(value, ordinary)
-    forms = {form for text in texts for form in patterns(text)}
     binary = not _is_text(value)
+    if binary:
+        value = without_tables(value)
+    forms = {form for text in wanted(value, ordinary) for form in patterns(text)}
     return frozenset(forms | (windows(value) if binary else set()))
 
 

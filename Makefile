@@ -18,10 +18,10 @@ help:
 	@echo "make docs    the documents that are made from the code"
 
 demo: .venv/.app service/static/vendor/.ready
-	$(RUN) -m samples.demo
+	$(RUN) -m scripts.demo
 
 smoke: .venv/.app service/static/vendor/.ready
-	$(RUN) -m samples.demo --smoke
+	$(RUN) -m scripts.demo --smoke
 
 test: .venv/.dev service/static/vendor/.ready
 	sh scripts/test-needs.sh

@@ -3,7 +3,10 @@
 from coverslip.formats import open_slide
 from coverslip.pipeline import Cleaned, Outcome, Quarantined, Rejected, deidentify, plan_slide
 from coverslip.policy import load as load_policy
+from coverslip.quiet import silence
 from coverslip.verify import verify, verify_alone
+
+silence()
 
 __all__ = [
     "Cleaned",

@@ -1,0 +1,89 @@
+"""Planted slides, the whole way through the pipeline, and a search that shares nothing with the verifier."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from coverslip.geometry import Size
+from coverslip.pipeline import Outcome, deidentify
+from coverslip.policy import load
+from samples import aperio, generic
+from samples.identifiers import Planted
+
+KEY = b"k" * 32
+
+APERIO = {
+    "jpeg": {},
+    "ycbcr": {"codec": "jpeg-ycbcr"},
+    "gt450": {"variant": "gt450"},
+    "j2k-ycbcr": {"codec": "j2k-ycbcr"},
+    "j2k-rgb": {"codec": "j2k-rgb"},
+    "bigtiff": {"bigtiff": True},
+    "one level": {"downsamples": (1,)},
+    "tile 240": {"tile": 240},
+    "blank": {"tissue_share": 0.2, "repeated_blank": True},
+}
+GENERIC = {
+    "jpeg": {},
+    "deflate": {"codec": "deflate"},
+    "lzw": {"codec": "lzw"},
+    "none": {"codec": "none"},
+    "j2k": {"codec": "j2k"},
+    "big-endian": {"byteorder": ">"},
+    "bigtiff": {"bigtiff": True},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One planted slide and what became of it."""
+
+    planted: Planted
+    outcome: Outcome
+    out: Path
+
+
+def forms(value: bytes) -> Iterable[bytes]:
+    """The encodings a careless tool leaves a value in."""
+    yield value
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return
+    yield text.encode("utf-16-le")
+    yield text.encode("utf-16-be")
+    for lead in range(3):
+        encoded = base64.b64encode(b"\0" * lead + value)
+        yield encoded[(0, 2, 3)[lead] : -4]
+    yield value.hex().encode()
+
+
+def hits(planted: Planted, data: bytes) -> list[str]:
+    """Places whose planted value stands in `data` in any form."""
+    needles = [(found.place, found.needle or found.value.encode()) for found in planted.identifiers if found.searchable]
+    return [place for place, needle in needles if any(form in data for form in forms(needle) if len(form) >= 6)]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Callable[..., Run]:
+    """De-identify a freshly planted slide; each variant once a session."""
+    done: dict[tuple[str, str], Run] = {}
+
+    def once(family: str, variant: str) -> Run:
+        if (family, variant) not in done:
+            folder = tmp_path_factory.mktemp("leaks")
+            options = (APERIO if family == "aperio" else GENERIC)[variant]
+            maker = aperio if family == "aperio" else generic
+            (folder / "in").mkdir()
+            planted = maker.write(folder / "in", Size(1500, 1100), seed=len(done) + 1, **options)
+            out = folder / "out"
+            outcome = deidentify(planted.path, out, policy=load("strict"), key=KEY)
+            done[family, variant] = Run(planted, outcome, out)
+        return done[family, variant]
+
+    return once

@@ -1,6 +1,8 @@
 """Broken slides as data: a name, how to make it from a tiny sound slide, and which error codes are right.
 
-`ok` among the codes means that a tolerant reading is right too: the damage touches nothing a clean slide is made of.
+The codes are what the whole way from opening to the verified clean slide may end in. `ok` among them means that a
+tolerant reading is right too: the damage touches nothing a clean slide is made of. `verification-failed` stands where
+only a walk through a tile's scan can see the damage, and it is as well that the verifier is the one who does.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ Change = Callable[[Patient], Patient]
 
 OK = "ok"
 DAMAGED, UNSUPPORTED, LIMIT, UNKNOWN = "damaged-slide", "unsupported-slide", "limit-exceeded", "unknown-structure"
+STOPPED = "verification-failed"
 REFUSED = (DAMAGED, UNSUPPORTED)
 ANY = (DAMAGED, UNSUPPORTED, LIMIT, UNKNOWN)
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from samples.broken import ANY, DAMAGED, LIMIT, OK, UNKNOWN, UNSUPPORTED, Case, Change
+from samples.broken import ANY, DAMAGED, LIMIT, OK, STOPPED, UNKNOWN, UNSUPPORTED, Case, Change
 from samples.codecs import COM, SOF0, SOS, segment, segments, with_j2k_comment, with_segments
 from samples.surgery import Patient
 
@@ -49,13 +49,13 @@ def _jpeg_frames() -> Iterator[Case]:
         yield Case(f"jpeg-{base}-frame-larger", (DAMAGED,), base, framed(128, 128))
         yield Case(f"jpeg-{base}-frame-smaller", (DAMAGED,), base, framed(32, 32))
         yield Case(f"jpeg-{base}-frame-0", (DAMAGED,), base, framed(0, 0))
-        yield Case(f"jpeg-{base}-precision-12", (DAMAGED, UNSUPPORTED), base, framed(64, 64, precision=12))
+        yield Case(f"jpeg-{base}-precision-12", (DAMAGED, UNSUPPORTED, STOPPED), base, framed(64, 64, precision=12))
         yield Case(f"jpeg-{base}-components-0", (DAMAGED,), base, framed(64, 64, components=0))
         yield Case(f"jpeg-{base}-components-4", (DAMAGED,), base, framed(64, 64, components=4))
     for kind in (0xC1, 0xC2, 0xC3, 0xC9, 0xCF):
-        codes = (DAMAGED, UNSUPPORTED, *((OK,) if kind == 0xC1 else ()))
+        codes = (DAMAGED, UNSUPPORTED, UNKNOWN, STOPPED, *((OK,) if kind == 0xC1 else ()))
         yield Case(f"jpeg-process-{kind:x}", codes, "svs", tile(partial(_process, kind=kind)))
-    yield Case("jpeg-two-frames", (DAMAGED,), "svs", tile(_two_frames))
+    yield Case("jpeg-two-frames", (DAMAGED, STOPPED), "svs", tile(_two_frames))
 
 
 def _process(stream: bytes, kind: int) -> bytes:
@@ -78,10 +78,10 @@ def _jpeg_markers() -> Iterator[Case]:
         "no-soi": (lambda s: s[2:], (DAMAGED,)),
         "no-sos": (_without_sos, (DAMAGED,)),
         # libjpeg ends such a picture itself, with a warning.
-        "no-eoi": (lambda s: s[:-2], (DAMAGED, OK)),
+        "no-eoi": (lambda s: s[:-2], (DAMAGED, OK, STOPPED)),
         "only-soi-eoi": (lambda s: b"\xff\xd8\xff\xd9", (DAMAGED,)),
         "only-soi": (lambda s: b"\xff\xd8", (DAMAGED,)),
-        "header-only": (lambda s: s[: _marker(s, SOS)[1]], (DAMAGED,)),
+        "header-only": (lambda s: s[: _marker(s, SOS)[1]], (DAMAGED, STOPPED)),
         "zeros": (lambda s: bytes(len(s)), (DAMAGED,)),
         "fill": (lambda s: b"\xff" * len(s), (DAMAGED,)),
         "text": (lambda s: b"not a picture " * 30, (DAMAGED,)),
@@ -89,13 +89,13 @@ def _jpeg_markers() -> Iterator[Case]:
         "segment-length-1": (lambda s: with_segments(s, b"\xff\xfe\0\1"), (DAMAGED,)),
         "segment-beyond-tile": (lambda s: with_segments(s, b"\xff\xfe\xff\xff"), (DAMAGED,)),
         "fill-bytes-before-marker": (lambda s: s[:2] + b"\xff" * 70_000 + s[2:], (OK, DAMAGED, LIMIT)),
-        "comments-10000": (lambda s: with_segments(s, segment(COM, b"x") * 10_000), (OK, LIMIT, DAMAGED)),
-        "picture-after-picture": (lambda s: s + s, (OK, DAMAGED)),
-        "rst-in-scan": (lambda s: s[:-40] + b"\xff\xd3" + s[-40:], (OK, DAMAGED)),
-        "restart-interval": (lambda s: with_segments(s, b"\xff\xdd\0\4\0\2"), (OK, DAMAGED)),
-        "reserved-marker-in-scan": (lambda s: s[:-40] + b"\xff\x02" + s[-40:], (OK, DAMAGED)),
-        "app-in-scan": (lambda s: s[:-40] + segment(0xE1, b"words") + s[-40:], (DAMAGED, OK)),
-        "dnl": (lambda s: s[:-2] + b"\xff\xdc\0\4\0\x40" + s[-2:], (OK, DAMAGED)),
+        "comments-10000": (lambda s: with_segments(s, segment(COM, b"x") * 10_000), (OK, LIMIT, DAMAGED, STOPPED)),
+        "picture-after-picture": (lambda s: s + s, (OK, DAMAGED, STOPPED)),
+        "rst-in-scan": (lambda s: s[:-40] + b"\xff\xd3" + s[-40:], (OK, DAMAGED, STOPPED)),
+        "restart-interval": (lambda s: with_segments(s, b"\xff\xdd\0\4\0\2"), (OK, DAMAGED, STOPPED)),
+        "reserved-marker-in-scan": (lambda s: s[:-40] + b"\xff\x02" + s[-40:], (OK, DAMAGED, STOPPED)),
+        "app-in-scan": (lambda s: s[:-40] + segment(0xE1, b"words") + s[-40:], (DAMAGED, OK, STOPPED)),
+        "dnl": (lambda s: s[:-2] + b"\xff\xdc\0\4\0\x40" + s[-2:], (OK, DAMAGED, STOPPED)),
     }
     for name, (edit, codes) in edits.items():
         yield Case(f"jpeg-{name}", codes, "svs", tile(edit))
@@ -104,7 +104,7 @@ def _jpeg_markers() -> Iterator[Case]:
 def _jpeg_tables() -> Iterator[Case]:
     for base in ("svs", "tiff"):
         missing = partial(Patient.recode, page=0, code=TABLES, other=65001)
-        yield Case(f"tables-{base}-missing", (DAMAGED,), base, missing)
+        yield Case(f"tables-{base}-missing", (DAMAGED, STOPPED), base, missing)
         yield Case(f"tables-{base}-short", (DAMAGED,), base, partial(Patient.recount, page=0, code=TABLES, count=40))
         yield Case(f"tables-{base}-empty", (DAMAGED,), base, partial(Patient.recount, page=0, code=TABLES, count=0))
         yield Case(f"tables-{base}-zeros", (DAMAGED,), base, _zero_tables)
@@ -127,16 +127,16 @@ def _overfull(patient: Patient) -> Patient:
 def _j2k() -> Iterator[Case]:
     edits: dict[str, tuple[Callable[[bytes], bytes], tuple[str, ...]]] = {
         "truncated-main-header": (lambda s: s[:30], (DAMAGED,)),
-        "truncated-tile-part": (lambda s: s[: len(s) // 2], (DAMAGED, OK)),
-        "no-soc": (lambda s: s[2:], (DAMAGED,)),
-        "zeros": (lambda s: bytes(len(s)), (DAMAGED,)),
-        "size-max": (lambda s: s[:8] + b"\xff" * 8 + s[16:], (DAMAGED, LIMIT)),
-        "size-larger": (lambda s: s[:8] + struct.pack(">II", 128, 128) + s[16:], (DAMAGED,)),
-        "size-0": (lambda s: s[:8] + bytes(8) + s[16:], (DAMAGED,)),
-        "components-16384": (lambda s: s[:40] + b"\x40\0" + s[42:], (DAMAGED, LIMIT)),
-        "tile-size-1": (lambda s: s[:24] + struct.pack(">II", 1, 1) + s[32:], (DAMAGED, LIMIT)),
-        "psot-max": (lambda s: _psot(s, 0xFFFFFFFF), (DAMAGED, OK)),
-        "psot-1": (lambda s: _psot(s, 1), (DAMAGED, OK)),
+        "truncated-tile-part": (lambda s: s[: len(s) // 2], (DAMAGED, OK, STOPPED)),
+        "no-soc": (lambda s: s[2:], (DAMAGED, UNKNOWN)),
+        "zeros": (lambda s: bytes(len(s)), (DAMAGED, UNKNOWN)),
+        "size-max": (lambda s: s[:8] + b"\xff" * 8 + s[16:], (DAMAGED, LIMIT, STOPPED)),
+        "size-larger": (lambda s: s[:8] + struct.pack(">II", 128, 128) + s[16:], (DAMAGED, STOPPED)),
+        "size-0": (lambda s: s[:8] + bytes(8) + s[16:], (DAMAGED, STOPPED)),
+        "components-16384": (lambda s: s[:40] + b"\x40\0" + s[42:], (DAMAGED, LIMIT, STOPPED)),
+        "tile-size-1": (lambda s: s[:24] + struct.pack(">II", 1, 1) + s[32:], (DAMAGED, LIMIT, STOPPED)),
+        "psot-max": (lambda s: _psot(s, 0xFFFFFFFF), (DAMAGED, OK, STOPPED)),
+        "psot-1": (lambda s: _psot(s, 1), (DAMAGED, OK, STOPPED)),
         "comments-1000": (_thousand_comments, (OK, LIMIT, DAMAGED)),
     }
     for name, (edit, codes) in edits.items():
@@ -166,7 +166,7 @@ def _bombs() -> Iterator[Case]:
     yield Case("deflate-said-to-be-jpeg", (DAMAGED,), "deflate", partial(Patient.set, page=0, code=259, value=7))
     yield Case("jpeg-said-to-be-deflate", (DAMAGED, OK), "tiff", partial(Patient.set, page=0, code=259, value=8))
     yield Case("jpeg-said-to-be-raw", (DAMAGED, OK), "tiff", partial(Patient.set, page=0, code=259, value=1))
-    yield Case("jpeg-said-to-be-j2k", (DAMAGED,), "svs", partial(Patient.set, page=0, code=259, value=33005))
+    yield Case("jpeg-said-to-be-j2k", (DAMAGED, UNKNOWN), "svs", partial(Patient.set, page=0, code=259, value=33005))
 
 
 def _words() -> Iterator[Case]:
@@ -179,7 +179,7 @@ def _words() -> Iterator[Case]:
         yield Case(f"photometric-{value}", codes, "tiff", partial(Patient.set, page=0, code=262, value=value))
         yield Case(f"photometric-svs-{value}", (*codes, OK), "svs", partial(Patient.set, page=0, code=262, value=value))
     for value in (0, 2, 65535):
-        yield Case(f"samples-{value}", ANY, "svs", partial(Patient.set, page=0, code=277, value=value))
+        yield Case(f"samples-{value}", (*ANY, STOPPED), "svs", partial(Patient.set, page=0, code=277, value=value))
     yield Case("bits-16-in-jpeg", (*ANY, OK), "svs", partial(Patient.set, page=0, code=258, value=16))
     yield Case("bits-mixed", (*ANY, OK), "svs", partial(Patient.set, page=0, code=258, value=4, index=1))
     yield Case("planes-apart", (DAMAGED, UNSUPPORTED, UNKNOWN), "svs", partial(Patient.set, page=0, code=284, value=2))

@@ -65,15 +65,7 @@ def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
 
     Raises `ConfinementFailed` when `strict` and a required one does not.
     """
-    steps: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("rlimits", lambda: _rlimits(limits)),
-        ("no_network", _leave_network),
-        ("no_capabilities", _drop_capabilities),
-        ("no_new_privs", lambda: libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)),
-        ("landlock", lambda: _landlock(reach)),
-        ("seccomp", _seccomp),  # last: it forbids what the others need
-    )
-    holding = tuple(name for name, step in steps if _holds(step))
+    holding = tuple(name for name, step in STEPS.items() if _holds(step, limits, reach))
     if strict and (missing := REQUIRED - set(holding)):
         raise ConfinementFailed("A required layer does not hold.", where=" ".join(sorted(missing)))
     return holding
@@ -89,15 +81,15 @@ def program_roots() -> tuple[Path, ...]:
     return (*ours, *installed, *system, *devices)
 
 
-def _holds(step: Callable[[], None]) -> bool:
+def _holds(step: Step, limits: Limits, reach: Reach) -> bool:
     try:
-        step()
+        step(limits, reach)
     except (OSError, ImportError, RuntimeError):
         return False
     return True
 
 
-def _rlimits(limits: Limits) -> None:
+def _rlimits(limits: Limits, reach: Reach) -> None:
     seconds = max(1, int(limits.cpu.total_seconds()))
     for kind, soft, hard in (
         (resource.RLIMIT_AS, limits.memory, limits.memory),
@@ -109,7 +101,7 @@ def _rlimits(limits: Limits) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def _leave_network() -> None:
+def _leave_network(limits: Limits, reach: Reach) -> None:
     try:
         libc.unshare(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
     except OSError as error:
@@ -118,7 +110,7 @@ def _leave_network() -> None:
         libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
 
 
-def _drop_capabilities() -> None:
+def _drop_capabilities(limits: Limits, reach: Reach) -> None:
     for capability in range(64):
         try:
             libc.prctl(libc.PR_CAPBSET_DROP, capability)
@@ -129,14 +121,18 @@ def _drop_capabilities() -> None:
     libc.capset_none()
 
 
-def _landlock(reach: Reach) -> None:
+def _no_new_privileges(limits: Limits, reach: Reach) -> None:
+    libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _landlock(limits: Limits, reach: Reach) -> None:
     if not landlock.abi():
         raise OSError(errno.EOPNOTSUPP, "no Landlock")
     devices: Iterable[Path] = (Path("/dev/null"),)
     landlock.restrict((*program_roots(), reach.source, *reach.also), (reach.out_dir, *devices))
 
 
-def _seccomp() -> None:
+def _seccomp(limits: Limits, reach: Reach) -> None:
     import pyseccomp  # absent or without its C library: the layer does not hold
 
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
@@ -153,3 +149,14 @@ def _forbid(rules: Any, action: int, name: str) -> None:  # noqa: ANN401  pysecc
         rules.add_rule(action, name)
     except (OSError, ValueError):  # not known on this architecture or by this library
         return
+
+
+Step = Callable[[Limits, Reach], None]
+STEPS: dict[str, Step] = {
+    "rlimits": _rlimits,
+    "no_network": _leave_network,
+    "no_capabilities": _drop_capabilities,
+    "no_new_privs": _no_new_privileges,
+    "landlock": _landlock,
+    "seccomp": _seccomp,  # last: it forbids what the others need
+}

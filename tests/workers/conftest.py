@@ -1,0 +1,185 @@
+"""A small installation to work in: settings, archive, slides, a zygote, a broker, real workers."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.records import SlideRecord
+from coverslip.archive.states import State
+from coverslip.settings import Settings
+from workers.confine import Zygote
+from workers.layers import Limits
+from workers.process import Station
+from workers.programs import Program
+from workers.valkey import Valkey
+
+CANARIES = "tests.workers.canaries"
+ORIGINAL = b"an original, " * 1000
+QUIET = (State.QUEUED, State.PROCESSING)
+
+
+@dataclass
+class Installation:
+    """What the tests of this folder work with."""
+
+    settings: Settings
+    archive: Archive
+
+    def add_slide(self, filename: str = "x.svs", original: bytes = ORIGINAL) -> tuple[str, str]:
+        """Upload a file; returns the slide's and its job's id."""
+        catalog = self.archive.catalog
+        upload = catalog.create_upload("owner", len(original), datetime.now(UTC) + timedelta(days=1), filename, {})
+        self.archive.storage.incoming(upload.uid).write_bytes(original)
+        generation = catalog.begin_patch(upload.uid)
+        catalog.advance(upload.uid, generation, len(original))
+        sid = catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")
+        return sid, catalog.jobs(sid)[-1].id
+
+    def slide(self, sid: str) -> SlideRecord:
+        """The slide as it stands."""
+        return self.archive.catalog.slide(sid)
+
+    def until(self, holds: Callable[[], bool], seconds: float = 60) -> float:
+        """Wait for something; returns how long it took."""
+        begin = time.monotonic()
+        while not holds():
+            if time.monotonic() - begin > seconds:
+                raise TimeoutError
+            time.sleep(0.05)
+        return time.monotonic() - begin
+
+    def files(self) -> set[str]:
+        """Every file that is no database, broker file, key or original."""
+        root = self.settings.data_dir
+        zones = ("review", "released", "tmp", "phi/quarantine")
+        return {str(path.relative_to(root)) for zone in zones for path in (root / zone).rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def install(tmp_path, socket_dir) -> Iterator[Callable[..., Installation]]:
+    """Makes an installation with short times; settings can be overridden."""
+    made = []
+
+    def build(**changes) -> Installation:
+        short = {
+            "lease": timedelta(seconds=3),
+            "heartbeat": timedelta(seconds=0.3),
+            "sweep_every": timedelta(seconds=0.3),
+            "rehint_after": timedelta(seconds=1),
+            "retry_delay": timedelta(0),
+            "shutdown_grace": timedelta(seconds=1),
+            "broker_url": f"redis+socket://{socket_dir}/valkey.sock",
+        }
+        settings = Settings(data_dir=tmp_path / "data", **{**short, **changes})
+        made.append(Installation(settings, Archive.open(settings, with_vault=True)))
+        return made[-1]
+
+    yield build
+    for installation in made:
+        installation.archive.close()
+
+
+@pytest.fixture
+def installation(install) -> Installation:
+    """An installation with short times."""
+    return install()
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """The process canaries are forked from."""
+    with Zygote(CANARIES) as process:
+        yield process
+
+
+@pytest.fixture
+def station(installation, zygote) -> Callable[..., Station]:
+    """Makes a station whose work is one of the canaries."""
+
+    def make(work: str = "copy", name: str = "worker-a@test") -> Station:
+        return Station(name, installation.archive, installation.settings, zygote, f"{CANARIES}:{work}")
+
+    return make
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Generous for an honest child, soon reached by a dishonest one."""
+    return Limits(memory=1 << 30, cpu=timedelta(seconds=20), wall=timedelta(seconds=20), output=8 << 20)
+
+
+@pytest.fixture
+def valkey(socket_dir) -> Iterator[Valkey]:
+    """The embedded broker."""
+    with Valkey(socket_dir / "valkey.sock") as server:
+        yield server
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Settings as a child process reads them."""
+    values = settings.model_dump(exclude_defaults=True, exclude={"secret_key"})
+    plain = {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
+    return {f"COVERSLIP_{name.upper()}": str(value) for name, value in plain.items()}
+
+
+@pytest.fixture
+def start(valkey, tmp_path) -> Iterator[Callable[..., Program]]:
+    """Starts programs of ours as real processes; their standard error goes to `<tmp_path>/<name>.log`."""
+    started = []
+
+    def begin(installation: Installation, name: str, code: str, work: str = "slow_copy") -> Program:
+        variables = {**environment(installation.settings), "CANARY_WORK": f"{CANARIES}:{work}"}
+        log = str(tmp_path / f"{name}.log")
+        wrapped = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {code}"
+        program = Program([sys.executable, "-c", wrapped], environment=variables, grace=20)
+        program.start()
+        started.append(program)
+        return program
+
+    yield begin
+    for program in started:
+        program.kill()
+
+
+RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
+
+
+@pytest.fixture
+def start_worker(start) -> Callable[..., Program]:
+    """Starts a real Celery worker with its sweeper and watchdog; the work is a canary."""
+    return lambda installation, name="worker", work="slow_copy": start(installation, name, RUN, work)
+
+
+def children(pid: int) -> set[int]:
+    """Every process below `pid`."""
+    import psutil
+
+    try:
+        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
+
+
+@pytest.fixture
+def below() -> Callable[[int], set[int]]:
+    """Every process below one."""
+    return children
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Whether a process runs (a zombie does not)."""
+    return lambda pid: Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.fixture
+def here() -> int:
+    """Our own process."""
+    return os.getpid()

@@ -87,8 +87,8 @@ SignedIn = Annotated[Principal, Depends(require(*Role))]
 
 
 def may_see(caller: Principal | None, slide: SlideRecord) -> bool:
-    """Whether a slide exists for the caller: released for everyone, the rest for curators and who sent it in."""
-    if slide.state in (State.RELEASED, State.WITHDRAWN) or has(caller, Role.CURATOR):
+    """Whether a slide exists for the caller: released for everyone, the rest for curators, ops and who sent it in."""
+    if slide.state in (State.RELEASED, State.WITHDRAWN) or has(caller, Role.CURATOR, Role.OPS):
         return True
     return caller is not None and caller.owner == slide.owner and has(caller, Role.SUBMITTER)
 

@@ -1,0 +1,287 @@
+"""The upload protocol: what is promised is kept, what is wrong is refused, and nothing is queued on trust."""
+
+import base64
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from tusclient import client as tuspy
+
+from coverslip.errors import NotFound
+
+CHUNK = {"Content-Type": "application/offset+octet-stream"}
+
+
+def named(**values):
+    """An Upload-Metadata header."""
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
+
+
+def digest(data):
+    """A Repr-Digest header's value."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+
+
+def begin(client, data, **metadata):
+    """Announce a file and return its address."""
+    answer = client.post(
+        "/uploads", headers={"Upload-Length": str(len(data)), "Upload-Metadata": named(filename="DOE.svs", **metadata)}
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.headers["Location"]
+
+
+def send(client, where, data, offset=0, **headers):
+    """Send bytes from an offset."""
+    return client.patch(where, content=data, headers={**CHUNK, "Upload-Offset": str(offset), **headers})
+
+
+def offset(client, where):
+    """What the server has promised to keep."""
+    return int(client.head(where).headers["Upload-Offset"])
+
+
+def test_options_say_what_is_spoken(house):
+    """OPTIONS needs no key and names version, extensions and the largest file."""
+    answer = house.client().options("/uploads")
+    assert answer.status_code == 204
+    assert answer.headers["Tus-Extension"] == "creation,expiration,termination"
+    assert answer.headers["Tus-Max-Size"] == str(64 << 20)
+
+
+def test_upload_with_digest_at_creation(house, tus):
+    """A client that hashed first gets its slide with the last byte."""
+    data = os.urandom(200_000)
+    where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
+    answer = send(tus(), where, data)
+    assert answer.status_code == 204
+    assert answer.headers["Upload-Offset"] == "200000"
+    slide = house.archive.catalog.slide(answer.headers["Coverslip-Slide"])
+    assert slide.state == "queued"
+    assert house.archive.storage.incoming(slide.uid).read_bytes() == data
+
+
+def test_upload_with_digest_at_the_end(tus):
+    """Without a digest the bytes are kept and nothing is queued; an empty PATCH with Repr-Digest finishes."""
+    data = os.urandom(100_000)
+    where = begin(tus(), data)
+    assert "Coverslip-Slide" not in send(tus(), where, data).headers
+    answer = send(tus(), where, b"", len(data), **{"Repr-Digest": digest(data)})
+    assert answer.status_code == 204
+    assert answer.headers["Coverslip-Slide"]
+
+
+def test_wrong_digest_queues_nothing(house, tus):
+    """460, no slide, and the right digest afterwards still works."""
+    data = os.urandom(50_000)
+    where = begin(tus(), data)
+    before = house.archive.catalog.queue_stats().depth
+    answer = send(tus(), where, data, **{"Repr-Digest": digest(data + b"x")})
+    assert answer.status_code == 460
+    assert answer.json()["code"] == "digest-mismatch"
+    assert house.archive.catalog.queue_stats().depth == before
+    assert send(tus(), where, b"", len(data), **{"Repr-Digest": digest(data)}).headers["Coverslip-Slide"]
+
+
+def test_bit_flipped_on_disk_is_seen(house, tus):
+    """What is hashed is what lies on the disk at the end, not what passed by."""
+    data = os.urandom(80_000)
+    where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
+    send(tus(), where, data[:40_000])
+    path = house.archive.storage.incoming(where.rsplit("/", 1)[1])
+    with path.open("r+b") as file:
+        file.seek(12_345)
+        file.write(bytes([data[12_345] ^ 1]))
+    assert send(tus(), where, data[40_000:], 40_000).status_code == 460
+
+
+def test_stale_offset_is_refused(tus):
+    """Bytes that do not start where ours end change nothing."""
+    data = os.urandom(1000)
+    where = begin(tus(), data)
+    assert send(tus(), where, data[:600]).status_code == 204
+    answer = send(tus(), where, data[:400], 0)
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "offset-conflict"
+    assert offset(tus(), where) == 600
+
+
+def test_more_than_announced_is_refused(tus):
+    """A longer body than Upload-Length is refused before it is written, also when its length was not said."""
+    data = os.urandom(1000)
+    where = begin(tus(), data)
+    assert send(tus(), where, data + b"x").status_code == 413
+    assert send(tus(), where, iter([data, b"x"])).status_code == 413
+    assert offset(tus(), where) <= 1000
+
+
+def test_too_large_and_empty_are_refused(tus):
+    """Limits hold at creation."""
+    assert tus().post("/uploads", headers={"Upload-Length": str((64 << 20) + 1)}).status_code == 413
+    assert tus().post("/uploads", headers={"Upload-Length": "0"}).status_code == 400
+    assert tus().post("/uploads", headers={"Upload-Length": "-1"}).status_code == 400
+    assert tus().post("/uploads").status_code == 400
+
+
+def test_no_room_is_said_at_creation(house, tus, monkeypatch):
+    """A file that would not fit is refused before its first byte."""
+    monkeypatch.setattr(type(house.archive.storage), "free_bytes", lambda self: 1000)
+    assert tus().post("/uploads", headers={"Upload-Length": "1000"}).status_code == 507
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["filename !!!", "fi/le YQ==", "policy " + base64.b64encode(b"/etc/passwd").decode(), "sha256 YWJj", "x" * 5000],
+)
+def test_metadata_is_bounded(tus, metadata):
+    """Metadata that does not parse, or names a policy that is none, is refused without an echo."""
+    answer = tus().post("/uploads", headers={"Upload-Length": "10", "Upload-Metadata": metadata})
+    assert answer.status_code in (400, 413)
+    assert "passwd" not in answer.text
+
+
+def test_version_and_content_type(house, tus):
+    """Another protocol version is 412, another kind of body 415."""
+    where = begin(tus(), b"abc")
+    assert house.client("submitter").head(where).status_code == 412
+    assert tus().patch(where, content=b"abc", headers={"Upload-Offset": "0"}).status_code == 415
+    packed = {"Content-Encoding": "gzip"}
+    assert send(tus(), where, b"abc", **packed).status_code == 415
+
+
+def test_every_answer_names_the_version(tus):
+    """Tus-Resumable stands on refusals too."""
+    assert tus().head("/uploads/unknown").headers["Tus-Resumable"] == "1.0.0"
+
+
+def test_other_owners_uploads_do_not_exist(house, tus):
+    """Another submitter gets the answer of an unknown upload, whatever it tries."""
+    where = begin(tus(), b"abc")
+    other = tus("other")
+    assert [other.head(where).status_code, send(other, where, b"abc").status_code] == [404, 404]
+    assert other.delete(where).status_code == 404
+    assert offset(tus(), where) == 0
+
+
+def test_termination_forgets_bytes_and_name(house, tus):
+    """After DELETE there is neither file nor vault row."""
+    where = begin(tus(), b"abcdef")
+    send(tus(), where, b"abc")
+    uid = where.rsplit("/", 1)[1]
+    assert tus().delete(where).status_code == 204
+    assert not house.archive.storage.incoming(uid).exists()
+    with pytest.raises(NotFound):
+        house.archive.catalog.unseal(uid, "test")
+    assert tus().head(where).status_code == 410
+
+
+def test_nothing_is_read_before_authorisation(house, tus):
+    """A body of a gigabyte is announced without a key: the refusal comes before a byte was sent, and nothing is kept."""
+    where = begin(tus(), b"abcdef")
+    host = urlsplit(house.url)
+    with socket.create_connection((host.hostname, host.port), timeout=5) as connection:
+        head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+        head += "Content-Type: application/offset+octet-stream\r\nContent-Length: 1000000000\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 401")
+    assert not house.archive.storage.incoming(where.rsplit("/", 1)[1]).exists()
+
+
+def test_what_came_before_a_cut_is_kept(house, tus):
+    """A connection that dies in the middle of a PATCH keeps its bytes; the client goes on from there."""
+    data = os.urandom(3_000_000)
+    where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
+    with half_sent(house, where, data, 2_000_000):
+        time.sleep(0.3)
+    deadline = time.monotonic() + 5
+    while (kept := offset(tus(), where)) < 2_000_000 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert kept == 2_000_000
+    assert send(tus(), where, data[kept:], kept).headers["Coverslip-Slide"]
+
+
+def test_a_newer_request_wins(house, tus):
+    """While an old PATCH hangs with the connection open, HEAD and a new PATCH take over at once and lose nothing."""
+    data = os.urandom(3_000_000)
+    where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
+    with half_sent(house, where, data, 2_000_000) as old:
+        time.sleep(0.3)
+        started = time.monotonic()
+        kept = offset(tus(), where)
+        assert kept == 2_000_000
+        answer = send(tus(), where, data[kept:], kept)
+        assert time.monotonic() - started < 5
+        assert answer.headers["Coverslip-Slide"]
+        assert b" 409 " in old.recv(100)
+
+
+def half_sent(house, where, data, count):
+    """A PATCH that announces everything and sends `count` bytes."""
+    host = urlsplit(house.url)
+    connection = socket.create_connection((host.hostname, host.port), timeout=5)
+    head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+    head += f"Authorization: Bearer {house.keys['submitter']}\r\n"
+    head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(data)}\r\n\r\n"
+    connection.sendall(head.encode() + data[:count])
+    return connection
+
+
+def test_tuspy_uploads_in_pieces(house, tmp_path):
+    """An independent client sends a file in chunks and finds it complete."""
+    data = os.urandom(700_000)
+    path = tmp_path / "slide.svs"
+    path.write_bytes(data)
+    client = tuspy.TusClient(f"{house.url}/uploads", headers={"Authorization": f"Bearer {house.keys['submitter']}"})
+    metadata = {"filename": "DOE.svs", "sha256": hashlib.sha256(data).hexdigest()}
+    uploader = client.uploader(str(path), chunk_size=100_000, metadata=metadata)
+    uploader.upload()
+    upload = house.archive.catalog.upload(uploader.url.rsplit("/", 1)[1])
+    assert upload.offset == 700_000
+    assert upload.sid is not None
+
+
+def test_too_many_unfinished_uploads(house, tus):
+    """One owner cannot announce without end."""
+    answers = [
+        tus("other").post("/uploads", headers={"Upload-Length": "10"}).status_code for _ in range(41)
+    ]
+    assert answers[-1] == 429
+    assert answers.count(201) == 40
+
+
+def test_killed_server_loses_nothing_it_promised(process):
+    """kill -9 in mid-PATCH: after the restart the offset is one that was synced, and the rest completes the file."""
+    environment = {**os.environ, "COVERSLIP_DATA_DIR": str(process.folder)}
+    secret = make_key(environment)
+    headers = {"Tus-Resumable": "1.0.0", "Authorization": f"Bearer {secret}"}
+    data = os.urandom(40 << 20)
+    with httpx.Client(base_url=process.url, headers=headers, timeout=30) as client:
+        where = begin(client, data, sha256=hashlib.sha256(data).hexdigest())
+
+        def dying():
+            for at in range(0, len(data), 1 << 20):
+                if at == 36 << 20:
+                    process.kill()
+                yield data[at : at + (1 << 20)]
+
+        with pytest.raises(httpx.TransportError):
+            send(client, where, dying())
+    process.start()
+    with httpx.Client(base_url=process.url, headers=headers, timeout=30) as client:
+        kept = offset(client, where)
+        assert 16 << 20 <= kept <= 36 << 20
+        assert send(client, where, data[kept:], kept).headers["Coverslip-Slide"]
+
+
+def make_key(environment):
+    """A submitter's key made on the command line."""
+    made = subprocess.run(
+        [sys.executable, "-m", "service", "key", "submitter"], env=environment, capture_output=True, check=True, text=True
+    )
+    return made.stdout.strip()

@@ -16,6 +16,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Index, parse_head, parse_index
+from coverslip.pyramid.thumbnail import thumbnail
 
 ReadRange = Callable[[int, int], bytes]
 """`read(length, offset)`: bytes of one part, fewer when it ends early."""
@@ -45,6 +46,8 @@ class Pyramid:
         self._close = close
         self.version: Final = index.head.version
         """Content version: 32 hex digits that change when any tile can have changed."""
+        self.slide_digest: Final = index.head.slide_digest
+        """SHA-256 of the clean slide the index was built for."""
 
     @classmethod
     def open(cls, clean: Path, index: Path) -> Pyramid:
@@ -115,6 +118,10 @@ class Pyramid:
     def descriptor_json(self) -> str:
         """The same as JSON."""
         return self._zoom.json()
+
+    def thumbnail(self, width: int) -> bytes:
+        """A JPEG of the whole slide about `width` pixels wide. Raises PyramidInvalid when a tile is damaged."""
+        return thumbnail(self._zoom, self.tile, width)
 
     def close(self) -> None:
         """Release both files; twice does no harm."""

@@ -143,12 +143,13 @@ def written_whole(target: Path) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         with storage_errors():
             temporary.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coverslip.errors import CoverslipError
-from coverslip.pipeline import Cleaned, Outcome, Rejected, deidentify
+from coverslip.pipeline import Cleaned, Outcome, Rejected, build_pyramid, deidentify
 from coverslip.policy import Policy
 from coverslip.progress import Progress
 
@@ -67,11 +67,9 @@ def _one(batch: Batch, number: int, slide: Path, progress: Progress) -> Result:
     outcome = _guarded(lambda: deidentify(slide, batch.out, policy=batch.policy, key=batch.key, progress=progress))
     if not batch.pyramid or not isinstance(outcome, Cleaned):
         return Result(number, outcome)
-    from coverslip.pyramid.build import build
-
     target = outcome.clean.with_suffix(".pyramid")
     try:
-        build(outcome.clean, target, progress=progress)
+        build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
     except CoverslipError as error:
         return Result(number, Rejected(error.code, error.where, error.detail))
     return Result(number, outcome, target)

@@ -14,7 +14,7 @@ from coverslip.batch import Batch, run_batch
 from coverslip.errors import CoverslipError
 from coverslip.formats import choose, open_slide
 from coverslip.keys import load_key
-from coverslip.pipeline import plan_slide
+from coverslip.pipeline import build_pyramid, plan_slide
 from coverslip.printing import Console, outcome_dict, print_inspection, print_plan, print_policy, print_report
 from coverslip.verify import as_dict, verify_alone
 
@@ -88,11 +88,9 @@ def verify(
 @app.command()
 def pyramid(clean: CleanPath, as_json: AsJson = False) -> None:
     """Build the deep-zoom pyramid of a clean slide, beside it."""
-    from coverslip.pyramid.build import build
-
     target = clean.with_suffix(".pyramid")
     with Console(quiet=as_json) as console:
-        build(clean, target, progress=console.progress(clean.name))
+        build_pyramid(clean, target, progress=console.progress(clean.name))
     typer.echo(json.dumps({"pyramid": target.name, "bytes": target.stat().st_size}) if as_json else f"{target}")
 
 

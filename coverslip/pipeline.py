@@ -20,6 +20,7 @@ from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.keys import digest
 from coverslip.policy import Keep, Plan, Policy
 from coverslip.progress import Progress, Stage, silent
+from coverslip.pyramid.build import build
 from coverslip.slide import SlideFacts
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
@@ -85,6 +86,14 @@ def deidentify(
         return Quarantined(error.code, (str(error),))
     except InputError as error:
         return Rejected(error.code, error.where, error.detail)
+
+
+def build_pyramid(clean: Path, target: Path, *, progress: Progress = silent, sha256: str = "") -> None:
+    """Write the deep-zoom index of a clean slide to `target`; `sha256` (hex) saves reading the slide once more.
+
+    Raises StorageFailed, PyramidInvalid and Cancelled.
+    """
+    build(clean, target, progress=progress, slide_digest=bytes.fromhex(sha256) or None)
 
 
 def plan_slide(slide: AnySlide, policy: Policy) -> Plan:

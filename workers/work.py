@@ -20,7 +20,8 @@ def deidentify(task: Task, progress: Progress) -> Outcome:
     )
     match outcome:
         case Cleaned():
-            pipeline.build_pyramid(outcome.clean, outcome.clean.with_suffix(".pyramid"), progress=progress)
+            index = outcome.clean.with_suffix(".pyramid")
+            pipeline.build_pyramid(outcome.clean, index, progress=progress, sha256=outcome.sha256)
             return _made(outcome)
         case Quarantined(code, reasons):
             return Doubted(code=code, where=place(reasons[0]) if reasons else "")

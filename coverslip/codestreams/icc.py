@@ -1,7 +1,7 @@
 """ICC profiles written anew: the colour transform byte for byte, the words and dates gone.
 
-Source: ICC.1:2022 §7 (header, tag table) and §10 (tag types); ICC.1:2001-04 for version 2 text. A profile names its maker, its
-creation time and often a device in free text; what turns device values into colours is numbers.
+Source: ICC.1:2022 §7 (header, tag table) and §10 (tag types); ICC.1:2001-04 for version 2 text. A profile names its
+maker, its creation time and often a device in free text; what turns device values into colours is numbers.
 """
 
 from __future__ import annotations

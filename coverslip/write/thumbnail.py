@@ -19,7 +19,7 @@ from coverslip.geometry import Size
 
 QUALITY: Final = 85
 MAX_SIDE: Final = 2048
-BAND_PIXELS: Final = 8 << 20
+BAND_PIXELS: Final = 1 << 20
 
 
 def thumbnail(source: Path, wanted: Size) -> tuple[Size, bytes]:

@@ -34,7 +34,10 @@ GENERIC = {
     "lzw": {"codec": "lzw"},
     "none": {"codec": "none"},
     "j2k": {"codec": "j2k"},
-    "big-endian": {"byteorder": ">"},
+    "big-endian": {"order": ">"},
+    "predictor": {"codec": "lzw", "predictor": 2},
+    "ome": {"ome": True},
+    "levels below": {"pyramid": "subifds"},
     "bigtiff": {"bigtiff": True},
 }
 

@@ -1,4 +1,4 @@
-"""The other files of a slide (MIRAX folder, VMS set, Trestle side files): their names and the words in them.
+"""The other files of a slide (MIRAX folder, DICOM series, VMS set, Trestle side files): names, and words in them.
 
 Names of companion files repeat the slide's name, and INI files and data headers repeat its identity (MIRAX
 `SLIDE_ID`), so each is an element although a converted slide has no companions.
@@ -13,6 +13,7 @@ from typing import Final
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.errors import LimitExceeded
 from coverslip.formats import ini
+from coverslip.formats.dicom_series import instances_of
 from coverslip.formats.readable import plain_key, readable
 
 MAX_FILES: Final = 4096
@@ -25,6 +26,8 @@ _INI_SUFFIXES: Final = frozenset((".ini", ".vms", ".vmu", ".opt", ".txt"))
 def companions(path: Path, vendor: str) -> tuple[Path, ...]:
     """The files that belong to the slide besides `path`, by name. Raises LimitExceeded for more than `MAX_FILES`."""
     match vendor:
+        case "dicom":
+            found = [file for file in instances_of(path) if file != path]
         case "mirax":
             found = _files(path.with_suffix(""))
         case "trestle":
@@ -37,13 +40,18 @@ def companions(path: Path, vendor: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def elements(files: tuple[Path, ...]) -> Iterator[Element]:
-    """Names of companion files and the words in them; files are numbered, as their names may be identifiers."""
+def names(files: tuple[Path, ...]) -> Iterator[Element]:
+    """Names of companion files; the files are numbered, as their names may be identifiers."""
     for number, file in enumerate(files):
-        where = f"companion[{number}]"
         name = file.name.encode("utf-8", "surrogateescape")
-        yield Element(ElementPath(f"{where}/name"), ElementKind.TEXT, untrusted_value=name)
-        yield from words_of(file, where)
+        yield Element(ElementPath(f"companion[{number}]/name"), ElementKind.TEXT, untrusted_value=name)
+
+
+def elements(files: tuple[Path, ...]) -> Iterator[Element]:
+    """Names of companion files and the words in them."""
+    yield from names(files)
+    for number, file in enumerate(files):
+        yield from words_of(file, f"companion[{number}]")
 
 
 def words_of(file: Path, where: str) -> Iterator[Element]:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from coverslip.elements import Inventory
 from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
+from coverslip.formats.companions import companions
 from coverslip.formats.contract import Probe
 from coverslip.formats.dicom_series import representative
 from coverslip.formats.landing import entry
@@ -63,6 +64,11 @@ class ConvertedSlide:
         """Every element OpenSlide, the file's own structure and its companion files show."""
         with _typed("inventory"):
             return inventory(self._slide, self.path, self._entry, self.facts)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the slide consists of: the one OpenSlide opens, then its companions by name."""
+        return (self._entry, *companions(self._entry, self.facts.vendor))
 
     def icc_profile(self) -> bytes:
         """The base level's ICC profile as it stands in the source; empty when there is none."""

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import openslide
 
+from coverslip.codestreams import icc
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole, Inventory
 from coverslip.errors import InputError, LimitExceeded
 from coverslip.formats import companions, dicom_series, mirax_records
@@ -46,6 +47,7 @@ def inventory(slide: openslide.OpenSlide, path: Path, entry: Path, facts: SlideF
     return Inventory(
         (
             *_levels(facts),
+            *_facts(facts),
             *_associated(slide),
             *_properties(slide),
             *_profile(slide),
@@ -58,7 +60,15 @@ def inventory(slide: openslide.OpenSlide, path: Path, entry: Path, facts: SlideF
 def _levels(facts: SlideFacts) -> Iterator[Element]:
     for index in range(len(facts.levels)):
         role = ImageRole.LEVEL if index else ImageRole.BASE
-        yield Element(ElementPath(f"level[{index}]"), ElementKind.IMAGE, role=role)
+        yield Element(ElementPath(f"level[{index}]/image[{role.value}]"), ElementKind.IMAGE, role=role)
+
+
+def _facts(facts: SlideFacts) -> Iterator[Element]:
+    """The numbers a converted slide carries; where they stood in the source they go with everything else."""
+    mpp = {"mpp-x": facts.mpp.x, "mpp-y": facts.mpp.y} if facts.mpp else {}
+    for name, value in (mpp | {"magnification": facts.magnification, "background": facts.background}).items():
+        if value is not None:
+            yield Element(ElementPath(f"facts/{name}"), ElementKind.NUMBER, untrusted_value=str(value).encode())
 
 
 def _associated(slide: openslide.OpenSlide) -> Iterator[Element]:
@@ -90,7 +100,16 @@ def _profile(slide: openslide.OpenSlide) -> Iterator[Element]:
     if "openslide.icc-size" in slide.properties:
         picture = slide.read_region((0, 0), slide.level_count - 1, (1, 1))
         raw = bytes(picture.info.get("icc_profile", b""))
-        yield Element(ElementPath("icc"), ElementKind.BYTES, untrusted_value=raw[:MAX_VALUE])
+        yield Element(ElementPath("icc/profile"), ElementKind.BYTES, untrusted_value=raw[:MAX_VALUE])
+        yield Element(ElementPath("icc/transform"), ElementKind.BYTES, understood=_is_clean(raw))
+
+
+def _is_clean(profile: bytes) -> bool:
+    """Whether the profile's colour transform can be written anew without its words."""
+    try:
+        return bool(icc.clean(icc.parse(profile)))
+    except InputError:
+        return False
 
 
 def _names(path: Path, entry: Path) -> Iterator[Element]:
@@ -105,18 +124,16 @@ def _structure(entry: Path, vendor: str) -> Iterator[Element]:
     """What the file's own container holds beyond what OpenSlide tells of it."""
     with entry.open("rb") as file:
         head = file.read(16)
+    others = companions.companions(entry, vendor)
     if vendor == "dicom":
-        files = dicom_series.instances_of(entry)
-        yield from dicom_series.attributes(files)
-        yield from (
-            Element(ElementPath(f"companion[{number}]/name"), ElementKind.TEXT, untrusted_value=file.name.encode())
-            for number, file in enumerate(files)
-        )
+        yield from dicom_series.attributes((entry, *others))
+        yield from companions.names(others)
     elif looks_like_tiff(head):
         yield from _tiff_fields(entry)
     elif vendor in ("mirax", "hamamatsu"):
         yield from companions.words_of(entry, "file")
-    yield from companions.elements(companions.companions(entry, vendor))
+    if vendor != "dicom":
+        yield from companions.elements(others)
     if vendor == "mirax":
         yield from mirax_records.records(entry.with_suffix(""))
 

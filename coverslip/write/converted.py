@@ -30,6 +30,9 @@ from coverslip.write.cuts import TILE, blocks
 from coverslip.write.jpeg_tiles import encode, take_apart
 
 QUALITY: Final = 90
+FINE_QUALITY: Final = 97
+FINE_PIXELS: Final = 1 << 20
+"""Levels up to this size are written at `FINE_QUALITY`: most detail per pixel, and next to nothing to store."""
 MAX_WORKERS: Final = 4
 MAX_AHEAD: Final = 8 << 20
 """Pixels in the making at once, at seven bytes each."""
@@ -46,6 +49,17 @@ class Readable(Protocol):
 
     def read(self, level: int, region: Region) -> Pixels:
         """Pixels of a region of one level, height × width × RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One level as it is written."""
+
+    number: int
+    grid: Size
+    """Tiles per row and column."""
+    quality: int
+    tables: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +129,22 @@ class _Writer:
         self._file, self._slide, self._progress, self._quality = file, slide, progress, quality
         self._total = sum(level.size.area for level in slide.facts.levels)
         self._done = 0
-        self._plain: dict[bytes, tuple[int, int]] = {}
-        self.tables = take_apart(encode(np.zeros((TILE, TILE, 3), np.uint8), quality)).tables
+        self._plain: dict[tuple[int, bytes], tuple[int, int]] = {}
 
     def level(self, number: int) -> list[Entry]:
         """Write all tiles of one level and return the directory that finds them."""
         level = self._slide.facts.levels[number]
-        grid = level.size.ceil_div(Size(TILE, TILE))
-        offsets, counts = np.zeros(grid.area, np.uint64), np.zeros(grid.area, np.uint64)
-        for region, tiles in self._encoded(number, level, grid):
+        quality = max(self._quality, FINE_QUALITY) if level.size.area <= FINE_PIXELS else self._quality
+        target = _Target(number, level.size.ceil_div(Size(TILE, TILE)), quality, _tables(quality))
+        offsets, counts = np.zeros(target.grid.area, np.uint64), np.zeros(target.grid.area, np.uint64)
+        for region, tiles in self._encoded(level, target):
             for tile in tiles:
-                offsets[tile.index], counts[tile.index] = self._place(tile)
+                offsets[tile.index], counts[tile.index] = self._place(tile, quality)
             self._done += region.size.area
             self._progress(Stage.WRITE, self._done / self._total)
-        return page(self._slide.facts, number, TILE, offsets, counts, self.tables)
+        return page(self._slide.facts, number, TILE, offsets, counts, target.tables)
 
-    def _encoded(self, number: int, level: Level, grid: Size) -> Iterator[tuple[Region, list[_Tile]]]:
+    def _encoded(self, level: Level, target: _Target) -> Iterator[tuple[Region, list[_Tile]]]:
         """Blocks in order with their tiles; few enough are under way at once for memory to stay flat."""
         workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)))
         waiting: deque[tuple[Region, Future[list[_Tile]]]] = deque()
@@ -140,40 +154,44 @@ class _Writer:
                     while waiting and (len(waiting) > workers or _area(waiting) + region.size.area > MAX_AHEAD):
                         done, future = waiting.popleft()
                         yield done, future.result()
-                    waiting.append((region, pool.submit(self._block, number, region, grid)))
+                    waiting.append((region, pool.submit(self._block, target, region)))
                 for done, future in waiting:
                     yield done, future.result()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _block(self, number: int, region: Region, grid: Size) -> list[_Tile]:
-        pixels = self._slide.read(number, region)
-        first = region.origin.y // TILE * grid.width + region.origin.x // TILE
+    def _block(self, target: _Target, region: Region) -> list[_Tile]:
+        pixels = self._slide.read(target.number, region)
+        first = region.origin.y // TILE * target.grid.width + region.origin.x // TILE
         inner = region.size.ceil_div(Size(TILE, TILE))
         return [
-            self._tile(first + row * grid.width + column, _cut(pixels, Point(column * TILE, row * TILE)))
+            self._tile(target, first + row * target.grid.width + column, _cut(pixels, Point(column * TILE, row * TILE)))
             for row in range(inner.height)
             for column in range(inner.width)
         ]
 
-    def _tile(self, index: int, pixels: Pixels) -> _Tile:
+    def _tile(self, target: _Target, index: int, pixels: Pixels) -> _Tile:
         colour = pixels[0, 0].tobytes() if bool((pixels == pixels[0, 0]).all()) else None
-        if colour in self._plain:
+        if colour is not None and (target.quality, colour) in self._plain:
             return _Tile(index, colour, b"")
-        parts = take_apart(encode(pixels, self._quality))
-        if parts.tables != self.tables:
+        parts = take_apart(encode(pixels, target.quality))
+        if parts.tables != target.tables:
             raise DamagedSlide("the encoder changed its tables between tiles", where=f"tile[{index}]")
         return _Tile(index, colour, parts.tile)
 
-    def _place(self, tile: _Tile) -> tuple[int, int]:
+    def _place(self, tile: _Tile, quality: int) -> tuple[int, int]:
         """Write the tile unless one of the same single colour is already there."""
-        if tile.colour is not None and tile.colour in self._plain:
-            return self._plain[tile.colour]
+        if tile.colour is not None and (quality, tile.colour) in self._plain:
+            return self._plain[quality, tile.colour]
         place = (self._file.tell(), len(tile.data))
         self._file.write(tile.data)
         if tile.colour is not None and len(self._plain) < MAX_PLAIN_COLOURS:
-            self._plain[tile.colour] = place
+            self._plain[quality, tile.colour] = place
         return place
+
+
+def _tables(quality: int) -> bytes:
+    return take_apart(encode(np.zeros((TILE, TILE, 3), np.uint8), quality)).tables
 
 
 def _area(waiting: Iterable[tuple[Region, object]]) -> int:

@@ -60,7 +60,19 @@ def test_pictures_of_mirax_have_roles(mirax_inventory: Inventory) -> None:
     assert roles["associated/label"] is ImageRole.LABEL
     assert roles["associated/macro"] is ImageRole.OVERVIEW
     assert roles["associated/thumbnail"] is ImageRole.THUMBNAIL
-    assert (roles["level[0]"], roles["level[1]"]) == (ImageRole.BASE, ImageRole.LEVEL)
+    assert roles["level[0]/image[base]"] is ImageRole.BASE
+    assert roles["level[1]/image[level]"] is ImageRole.LEVEL
+
+
+def test_numeric_facts_are_elements_of_their_own(mirax_inventory: Inventory) -> None:
+    """What the clean slide carries is listed apart from where it stood."""
+    facts = {element.path: element.untrusted_text for element in mirax_inventory.under("facts/")}
+    assert facts == {
+        "facts/mpp-x": "0.325",
+        "facts/mpp-y": "0.325",
+        "facts/magnification": "20.0",
+        "facts/background": "FFFFFF",
+    }
 
 
 def test_ndpi_fields_of_every_directory_are_seen(real_slide: Real) -> None:
@@ -99,9 +111,10 @@ def test_dicom_attributes_of_the_whole_series_are_seen(real_slide: Real, tmp_pat
     assert values["dicom/(0009,1001)"] == "ACC-123456"
     assert values["dicom/preamble"].startswith("SECRET-PREAMBLE")
     assert values["dicom/SpecimenDescriptionSequence/SpecimenUID"].startswith("1.2.826")
-    assert inventory.at("icc").kind is ElementKind.BYTES  # type: ignore[union-attr]
+    assert inventory.at("icc/profile").untrusted_value[36:40] == b"acsp"  # type: ignore[union-attr]
+    assert inventory.at("icc/transform").understood  # type: ignore[union-attr]
     assert {"associated/label", "associated/macro", "associated/thumbnail"} <= {e.path for e in inventory}
-    assert len([e for e in inventory if e.path.startswith("companion[")]) == 4
+    assert len([e for e in inventory if e.path.startswith("companion[")]) == 3
 
 
 def _plant(dataset: pydicom.Dataset) -> None:
@@ -127,9 +140,10 @@ def test_other_series_in_the_folder_do_not_belong(real_slide: Real, tmp_path: Pa
     assert dicom_series.instances_of(tmp_path / "1.dcm") == (tmp_path / "1.dcm",)
 
 
-def test_folder_with_too_many_files_is_refused(tmp_path: Path) -> None:
+def test_folder_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads the heads of a million files to find a slide."""
-    for number in range(dicom_series.MAX_FILES + 1):
+    monkeypatch.setattr(dicom_series, "MAX_FILES", 9)
+    for number in range(10):
         (tmp_path / str(number)).touch()
     with pytest.raises(LimitExceeded):
         dicom_series.representative(tmp_path)

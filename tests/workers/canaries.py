@@ -53,15 +53,15 @@ def copy(task: Task, progress: Progress) -> Outcome:
 def slow_copy(task: Task, progress: Progress) -> Outcome:
     """Write half a file, then take a while."""
     (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:3])
-    for step in range(100):
-        progress(Stage.WRITE, step / 100)
-        time.sleep(float(os.environ.get("CANARY_STEP", "0.05")))
+    for step in range(40):
+        progress(Stage.WRITE, step / 40)
+        time.sleep(0.05)
     return copy(task, progress)
 
 
 def doubt(task: Task, progress: Progress) -> Outcome:
     """Find something nobody understands."""
-    (task.out_dir / "slide.certificate.json").write_text('{"verdict": "quarantined"}')
+    (task.out_dir / "slide.findings.json").write_text("{}")
     return Doubted(code="unknown-structure", where="ifd[3]")
 
 
@@ -78,6 +78,13 @@ def damaged(task: Task, progress: Progress) -> Outcome:
 def bug(task: Task, progress: Progress) -> Outcome:
     """Raise what nobody foresaw, with a value in its text."""
     raise KeyError("SECRET-VALUE")
+
+
+def lie(task: Task, progress: Progress) -> Outcome:
+    """Deliver other bytes than announced."""
+    outcome = copy(task, progress)
+    (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:-1] + b"!")
+    return outcome
 
 
 def segfault(task: Task, progress: Progress) -> Outcome:

@@ -166,7 +166,7 @@ def test_the_next_child_is_unharmed(run):
     assert isinstance(outcome, Made)
 
 
-def test_a_killed_zygote_is_replaced(task, limits, below, here, alive):
+def test_a_killed_zygote_is_replaced(task, limits):
     """The slide at hand crashes, the next one is served."""
     with Zygote(CANARIES) as zygote:
         zygote.start()

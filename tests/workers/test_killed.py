@@ -1,0 +1,84 @@
+"""Real workers on a real broker, killed and confused: every slide is finished once."""
+
+import os
+import signal
+
+import pytest
+import redis
+
+from coverslip.archive.states import State
+
+RECOVERY = 10
+"""Seconds beyond the lease in which another worker must have taken over (operations.md, target 8)."""
+
+
+def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, start_worker, below, alive):
+    """kill -9 in mid-slide: no process survives, no half file stays, the next worker finishes in time."""
+    sid, job = installation.add_slide()
+    first = start_worker(installation, "first")
+    installation.until(lambda: installation.slide(sid).stage == "write")
+    family = {first.pid, *below(first.pid)}
+    os.kill(first.pid, signal.SIGKILL)
+    installation.until(lambda: not any(alive(pid) for pid in family), 5)
+    assert len(family) >= 5, "supervisor, Celery, pool process, zygote and child"
+    start_worker(installation, "second")
+    took = installation.until(lambda: installation.archive.catalog.job(job).token == 2)
+    assert took <= installation.settings.lease.total_seconds() + RECOVERY
+    installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
+    slide = installation.slide(sid)
+    assert slide.artefact.endswith("-2")
+    assert installation.files() == {
+        f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.certificate.json")
+    }
+    assert [event.after for event in installation.archive.catalog.events(sid)].count("in_review") == 1
+
+
+def test_an_emptied_broker_loses_nothing(installation, start_worker, valkey):
+    """FLUSHALL while slides wait: the sweeper tells the worker again, bindings and all."""
+    first, _ = installation.add_slide()
+    start_worker(installation, work="copy")
+    installation.until(lambda: installation.slide(first).state is State.IN_REVIEW)
+    with redis.Redis(unix_socket_path=str(valkey.socket)) as client:
+        sids = [installation.add_slide()[0] for _ in range(3)]
+        client.flushall()
+        installation.until(lambda: all(installation.slide(sid).state is State.IN_REVIEW for sid in sids), 30)
+
+
+def test_a_restarted_broker_is_found_again(installation, start_worker, valkey):
+    """kill -9 of the broker under work: work goes on when it is back, with no operator."""
+    running, _ = installation.add_slide()
+    start_worker(installation)
+    installation.until(lambda: installation.slide(running).stage == "write")
+    os.kill(valkey.pid, signal.SIGKILL)
+    valkey.stop()
+    waiting, _ = installation.add_slide()
+    valkey.start()
+    for sid in (running, waiting):
+        installation.until(lambda sid=sid: installation.slide(sid).state is State.IN_REVIEW, 60)
+    assert installation.slide(running).artefact.endswith("-1"), "the running slide never noticed"
+
+
+def test_a_dead_celery_worker_is_replaced(installation, start_worker, below):
+    """The supervisor starts another; the slide goes on after the lease."""
+    sid, _ = installation.add_slide()
+    supervisor = start_worker(installation)
+    installation.until(lambda: installation.slide(sid).stage == "write")
+    import psutil
+
+    (celery,) = psutil.Process(supervisor.pid).children()
+    celery.kill()
+    installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
+    assert installation.slide(sid).artefact.endswith("-2")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_told_to_stop_gives_its_slide_back(installation, start_worker, below, alive, number):
+    """After the grace the slide is queued again with no attempt spent, and no process stays."""
+    sid, job = installation.add_slide()
+    supervisor = start_worker(installation, work="hang")
+    installation.until(lambda: installation.slide(sid).state is State.PROCESSING)
+    family = {supervisor.pid, *below(supervisor.pid)}
+    os.kill(supervisor.pid, number)
+    installation.until(lambda: not any(alive(pid) for pid in family), 20)
+    assert installation.slide(sid).state is State.QUEUED
+    assert installation.archive.catalog.job(job).attempts == 0

@@ -1,0 +1,139 @@
+"""One job from claim to verdict, in this process with a real confined child."""
+
+import threading
+import time
+
+import pytest
+
+from coverslip.archive.states import JobState, State
+from coverslip.errors import StorageFull
+from workers.process import process
+
+
+def test_a_slide_ends_in_review(installation, station):
+    """Its files stand in the review zone under the artefact's name, the draft is gone, the original stays."""
+    sid, job = installation.add_slide()
+    process(job, station())
+    slide = installation.slide(sid)
+    assert slide.state is State.IN_REVIEW
+    assert installation.files() == {
+        f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.certificate.json")
+    }
+    assert installation.archive.storage.original(slide.uid).exists()
+
+
+def test_a_second_hint_does_nothing(installation, station):
+    """A doubled message finds the job done."""
+    sid, job = installation.add_slide()
+    process(job, station())
+    before = installation.archive.catalog.events(sid)
+    process(job, station())
+    assert installation.archive.catalog.events(sid) == before
+
+
+def test_a_doubtful_slide_is_closed_away_with_its_findings(installation, station):
+    """Original and report lie in the closed zone; nothing is in review."""
+    sid, job = installation.add_slide()
+    process(job, station("doubt"))
+    slide = installation.slide(sid)
+    assert (slide.state, slide.code, slide.where) == (State.QUARANTINED, "unknown-structure", "ifd[3]")
+    assert installation.files() == {f"phi/quarantine/{slide.uid}", f"phi/quarantine/{slide.uid}.json"}
+
+
+def test_a_file_that_is_no_slide_is_refused(installation, station):
+    """Rejection carries the code for the receipt."""
+    sid, job = installation.add_slide()
+    process(job, station("decline"))
+    assert (installation.slide(sid).state, installation.slide(sid).code) == (State.REJECTED, "unsupported-slide")
+
+
+@pytest.mark.parametrize(
+    ("work", "code"), [("segfault", "child-crashed"), ("bug", "child-crashed"), ("lie", "child-crashed")]
+)
+def test_a_poison_slide_is_tried_three_times(installation, station, work, code):
+    """Then it is quarantined; the process that supervises never dies and nothing half done remains."""
+    sid, job = installation.add_slide()
+    for _ in range(3):
+        assert installation.slide(sid).state is State.QUEUED
+        process(job, station(work))
+    assert (installation.slide(sid).state, installation.slide(sid).code) == (State.QUARANTINED, code)
+    assert installation.files() == set()
+
+
+def test_a_full_disk_is_no_fault_of_the_slide(installation, station, monkeypatch):
+    """Storage that fails at publishing leaves a slide that failed and no file."""
+
+    def full(*_):
+        raise StorageFull
+
+    monkeypatch.setattr(type(installation.archive.storage), "publish", full)
+    sid, job = installation.add_slide()
+    for _ in range(3):
+        process(job, station())
+    assert (installation.slide(sid).state, installation.slide(sid).code) == (State.FAILED, "storage-full")
+    assert installation.files() == set()
+
+
+def test_what_nobody_foresaw_counts_as_an_attempt(installation, station, monkeypatch):
+    """A bug of ours may not make a job come back for ever."""
+
+    def broken(*_):
+        raise RuntimeError("SECRET")
+
+    monkeypatch.setattr(type(installation.archive), "publish", broken)
+    sid, job = installation.add_slide()
+    for _ in range(3):
+        process(job, station())
+    assert (installation.slide(sid).state, installation.slide(sid).code) == (State.FAILED, "coverslip-error")
+
+
+def test_being_told_to_stop_gives_the_slide_back(installation, station, monkeypatch):
+    """A shutdown in mid-work is nobody's failure: queued again, no attempt spent."""
+
+    def stop(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(type(installation.archive), "publish", stop)
+    sid, job = installation.add_slide()
+    with pytest.raises(SystemExit):
+        process(job, station())
+    assert installation.slide(sid).state is State.QUEUED
+    assert installation.archive.catalog.job(job).attempts == 0
+    assert installation.files() == set()
+
+
+def test_cancelling_stops_the_child(installation, station):
+    """Within a beat or two, not at the end."""
+    sid, job = installation.add_slide()
+    worker = threading.Thread(target=process, args=(job, station("hang")))
+    worker.start()
+    installation.until(lambda: installation.slide(sid).state is State.PROCESSING)
+    installation.archive.catalog.cancel(job, "ops")
+    begin = time.monotonic()
+    worker.join(10)
+    assert time.monotonic() - begin < 5
+    assert (installation.slide(sid).state, installation.slide(sid).code) == (State.FAILED, "cancelled")
+    assert installation.archive.catalog.job(job).state is JobState.CANCELLED
+
+
+def test_a_zombie_publishes_nothing(installation, station, monkeypatch):
+    """A worker that slept past its lease wakes with its slide done; the other's work stands alone."""
+    sid, job = installation.add_slide()
+    archive = installation.archive
+    publish = type(archive).publish
+
+    def sleep_then_publish(self, claim, draft, produced):
+        monkeypatch.setattr(type(archive), "publish", publish)
+        with self.catalog._db.write() as session:  # as if the machine had been asleep: the lease is over
+            from coverslip.archive.models import EPOCH, JobRow
+
+            session.get(JobRow, job).lease = EPOCH
+        process(job, station(name="worker-b@test"))
+        return publish(self, claim, draft, produced)
+
+    monkeypatch.setattr(type(archive), "publish", sleep_then_publish)
+    process(job, station(name="worker-a@test"))
+    slide = installation.slide(sid)
+    assert slide.artefact.endswith("-2")
+    assert {name.split("/")[2] for name in installation.files()} == {slide.artefact}
+    assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1

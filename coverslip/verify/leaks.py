@@ -40,7 +40,11 @@ class Hunt:
         """Decide for each secret how it can be proved gone."""
         ordinary = Ordinary(kept_words)
         self.secrets = secrets
-        self.forms = [_forms(secret.untrusted_value, ordinary) for secret in secrets]
+        known: dict[bytes, frozenset[bytes]] = {}
+        for secret in secrets:
+            if secret.untrusted_value not in known:
+                known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary)
+        self.forms = [known[secret.untrusted_value] for secret in secrets]
         self._owners: list[list[int]] = []
         self._searcher = Searcher(self._numbered())
         self.hits: Counter[tuple[int, str]] = Counter()

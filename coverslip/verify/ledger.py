@@ -62,7 +62,7 @@ def _claims(tiff: Tiff, pages: Sequence[Page]) -> tuple[list[str], _Claims]:
     rows = [np.array(small, dtype=np.int64)]
     tiles = [_tile_rows(page) for page in pages]
     if tiles:
-        rows.append(np.unique(np.concatenate(tiles), axis=0))
+        rows.append(_distinct(np.concatenate(tiles)))
     table = np.concatenate(rows)
     return names, _Claims(table[:, 0], table[:, 1], table[:, 2])
 
@@ -72,6 +72,14 @@ def _tile_rows(page: Page) -> NDArray[np.int64]:
     stored = page.counts > 0
     kind = np.full(int(stored.sum()), 4 if page.tiled else 5, dtype=np.int64)
     return np.stack([page.offsets[stored], page.counts[stored], kind], axis=1)
+
+
+def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Each row once (`numpy.unique` with an axis costs an import of 0.2 s)."""
+    rows = rows[np.lexsort(rows.T)]
+    new = np.ones(len(rows), np.bool_)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return rows[new]
 
 
 def _overlaps(starts: NDArray[np.int64], before: NDArray[np.int64]) -> list[Finding]:

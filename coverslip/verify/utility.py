@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from coverslip.errors import DamagedSlide
 from coverslip.geometry import Mpp
 from coverslip.slide import Route
 from coverslip.verify import grammar, icc, other_reader
@@ -48,15 +49,20 @@ def check_utility(
     clean: Walked, source: Walked | None, source_path: Path | None, route: Route
 ) -> tuple[UtilitySummary, list[Finding]]:
     """Compare what OpenSlide and the raw texts say; where OpenSlide takes neither, the verifier's own walk."""
-    after = _reading(clean.path, clean)
-    if source_path is None:
-        return UtilitySummary(None, after), []
+    found: list[Finding] = []
+    try:
+        after = _reading(clean.path, clean)
+    except DamagedSlide as error:
+        after = _own_reading(clean)
+        found.append(Finding("utility", "unreadable", error.where, "OpenSlide opens the slide but cannot read it"))
+    if source_path is None or found:
+        return UtilitySummary(None, after), found
     before = _reading(source_path, source)
     if not before.vendor and source is not None:
         after = _own_reading(clean)
     if route is Route.CONVERTED:
         return UtilitySummary(before, after), list(_converted(before, after))
-    found = [*_same(before, after)]
+    found += _same(before, after)
     if source is not None:
         found += _decoding(source, clean)
     return UtilitySummary(before, after), found

@@ -18,7 +18,8 @@ TILE = 64
 SIZES = ((256, 192), (64, 64))
 SECRET = b"ZQ-7781-DOE^JANE"
 NAME = b"S12-34567"
-DESCRIPTION = b"Aperio Image Library v12.0.15\r\n256x192 [0,0 256x192] (64x64) JPEG/RGB Q=75|AppMag = 20|MPP = 0.4990|Left = 25.691574"
+DESCRIPTION = b"Aperio Image Library v12.0.15\r\n256x192 [0,0 256x192] (64x64) JPEG/RGB Q=75"
+DESCRIPTION += b"|AppMag = 20|MPP = 0.4990|Left = 25.691574"
 FORMATS = {1: "B", 2: "s", 3: "H", 4: "I", 5: "I", 7: "s", 13: "I", 16: "Q"}
 
 

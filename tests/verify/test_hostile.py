@@ -1,0 +1,61 @@
+"""Hostile bytes: whatever a mutation makes of a slide, the verifier answers with a report or a typed error."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coverslip.errors import InputError
+from coverslip.verify import verify_alone
+
+RELAXED = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+CHANGES = st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=6)
+
+
+def judged(path, source=None):
+    try:
+        return verify_alone(path, source).passed
+    except InputError as error:
+        return error.code
+
+
+@RELAXED
+@given(changes=CHANGES, directories=st.booleans())
+def test_changed_bytes_never_end_in_an_untyped_error(workshop, changes, directories):
+    """Bytes changed anywhere, or in the directories only, where a byte means most."""
+    data = bytearray(workshop.clean.write(workshop.folder / "clean.svs").read_bytes())
+    source = workshop.source.write(workshop.folder / "source.svs")
+    first = int.from_bytes(data[4:8], "little") if directories else 0
+    for place, value in changes:
+        data[first + place % (len(data) - first)] = value
+    changed = workshop.folder / "changed.svs"
+    changed.write_bytes(data)
+    assert judged(changed, source) is not None
+
+
+@RELAXED
+@given(share=st.floats(0, 1))
+def test_a_cut_slide_never_ends_in_an_untyped_error(workshop, share):
+    """Truncated anywhere."""
+    data = workshop.clean.write(workshop.folder / "clean.svs").read_bytes()
+    cut = workshop.folder / "cut.svs"
+    cut.write_bytes(data[: int(share * (len(data) - 1))])
+    assert judged(cut) is not True
+
+
+@RELAXED
+@given(changes=CHANGES)
+def test_a_hostile_source_never_ends_in_an_untyped_error(workshop, changes):
+    """The source is as untrusted as the clean slide."""
+    clean = workshop.clean.write(workshop.folder / "clean.svs")
+    data = bytearray(workshop.source.write(workshop.folder / "source.svs").read_bytes())
+    first = int.from_bytes(data[4:8], "little")
+    for place, value in changes:
+        data[first + place % (len(data) - first)] = value
+    changed = workshop.folder / "changed.svs"
+    changed.write_bytes(data)
+    assert judged(clean, changed) is not None

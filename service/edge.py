@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from service.errors import PROBLEM_TYPE, body_of
+from service.errors import PROBLEM_TYPE, UNEXPECTED, body_of
 from service.routes.tiles import Tiles
 from service.tus import VERSION
 
@@ -78,7 +78,7 @@ class Edge:
         except Exception as error:  # noqa: BLE001  the request's outermost edge
             log.error("unexpected", kind=type(error).__name__, place=_place(error))
             if not started:
-                await _answer(watch, 500, "internal-error", "Something went wrong here; it has been noted.")
+                await _answer(watch)
 
     def _dressed(self, scope: Scope, send: Send) -> Send:
         tus = scope["path"].startswith("/uploads")
@@ -108,10 +108,10 @@ class Edge:
         return bound
 
 
-async def _answer(send: Send, status: int, code: str, detail: str) -> None:
-    body = body_of(code, status, detail)
+async def _answer(send: Send) -> None:
+    body = body_of(*UNEXPECTED)
     headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(body)), *HEADERS]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": UNEXPECTED[1], "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

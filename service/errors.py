@@ -176,6 +176,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "child-out-of-memory": 500,
         "catalog-error": 503,
         "not-found": 404,
+        "worker-lost": 500,
         "state-conflict": 409,
         "lease-lost": 409,
         "not-permitted": 403,
@@ -206,6 +207,9 @@ ROUTING_CODES: Mapping[int, tuple[str, str]] = MappingProxyType(
     }
 )
 """What the router itself refuses: status → code and sentence."""
+
+UNEXPECTED = ("internal-error", 500, "Something went wrong here; it has been noted.")
+"""Code, status and sentence of a crash."""
 
 
 def status_of(code: str) -> int:
@@ -269,11 +273,17 @@ def invalid(request: Request, error: Exception) -> Response:
     return Response(body, 422, {"Cache-Control": "no-store"}, PROBLEM_TYPE)
 
 
+def unexpected(request: Request, error: Exception) -> Response:
+    """Handler for what nobody foresaw: says nothing; `service.edge` logs the place."""
+    return Response(body_of(*UNEXPECTED), UNEXPECTED[1], {"Cache-Control": "no-store"}, PROBLEM_TYPE)
+
+
 def install(app: FastAPI, page: Page) -> None:
     """Give the application these handlers."""
     app.add_exception_handler(CoverslipError, partial(refused, page))
     app.add_exception_handler(HTTPException, partial(unroutable, page))
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, unexpected)
 
 
 def unlisted() -> set[str]:

@@ -12,7 +12,7 @@ from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, NotPermitted
 from service import tus
-from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
+from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide, may_look
 from service.context import Here, Service, ask
 from service.errors import Overloaded
 from service.pulse import WATCHERS
@@ -84,7 +84,7 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
     events = await ask(_events, service, caller, slide)
     certificate = await ask(certificate_of, service, slide)
     facts = SlideOut.of(slide)
-    viewable = facts.links.dzi is not None and (slide.state is State.RELEASED or has(caller, Role.CURATOR))
+    viewable = facts.links.dzi is not None and may_look(caller, slide)
     return render(
         request,
         service,

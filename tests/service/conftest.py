@@ -20,7 +20,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim, Produced, Refused, SetAside
 from coverslip.archive.states import State
 from coverslip.geometry import Size
-from coverslip.pyramid import build
+from coverslip.pyramid import Pyramid, build
 from coverslip.settings import Settings
 from samples import aperio
 from service.main import create_app
@@ -35,6 +35,7 @@ class Tiled:
 
     clean: Path
     index: Path
+    tile_size: int
 
 
 @dataclass
@@ -102,7 +103,7 @@ class House:
             width=SLIDE.width,
             height=SLIDE.height,
             levels=2,
-            tile_size=240,
+            tile_size=self.tiled.tile_size,
             mpp_x=0.5,
             mpp_y=0.5,
             magnification=20.0,
@@ -120,7 +121,8 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Tiled:
     clean, index = folder / "slide.svs", folder / "slide.pyramid"
     aperio.write(clean, SLIDE)
     build(clean, index)
-    return Tiled(clean, index)
+    with Pyramid.open(clean, index) as pyramid:
+        return Tiled(clean, index, pyramid.tile_size)
 
 
 @contextmanager

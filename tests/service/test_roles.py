@@ -65,7 +65,9 @@ def test_every_route_is_in_the_table():
     for router in ROUTERS:
         for route in router.routes:
             assert not isinstance(route, Mount)
-            found |= {(method, route.path) for method in route.methods or () if method != "HEAD" or "HEAD" in route.name}
+            found |= {
+                (method, route.path) for method in route.methods or () if method != "HEAD" or "HEAD" in route.name
+            }
     found |= {("HEAD", "/uploads/{uid}")}
     assert found - set(TABLE) - ENDLESS == set()
 
@@ -119,8 +121,12 @@ def test_roles(house, things, method, path, role):
         assert answer.status_code in ({401, 404, 303} if role is None else {403, 404}), answer.text
 
 
-@pytest.mark.parametrize("credential", ["Bearer csk_0000000000000000_" + "A" * 43, "Bearer x", "Basic YTpi", "Bearer " + "x" * 5000])
-@pytest.mark.parametrize(("method", "path"), [("POST", "/uploads"), ("PATCH", "/uploads/{uid}"), ("DELETE", "/uploads/{uid}")])
+@pytest.mark.parametrize(
+    "credential", ["Bearer csk_0000000000000000_" + "A" * 43, "Bearer x", "Basic YTpi", "Bearer " + "x" * 5000]
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/uploads"), ("PATCH", "/uploads/{uid}"), ("DELETE", "/uploads/{uid}")]
+)
 def test_bad_credentials_change_nothing(house, things, method, path, credential):
     """A key that is none gets 401, and neither a row nor a byte exists afterwards."""
     before = [upload.offset for upload in house.archive.catalog.open_uploads("submitter")]

@@ -92,7 +92,9 @@ def test_outside_the_grid(house, released, reviewed, place):
     assert hidden.headers["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.parametrize("path", ["9/-1_0.jpg", "9/0_0.png", "9/0_0", "a/0_0.jpg", "9/0_0.jpg/", "../x.jpg", "9/٣_0.jpg"])
+@pytest.mark.parametrize(
+    "path", ["9/-1_0.jpg", "9/0_0.png", "9/0_0", "a/0_0.jpg", "9/0_0.jpg/", "../x.jpg", "9/٣_0.jpg"]
+)
 def test_other_addresses_are_not_tiles(house, released, path):
     """What does not look like a tile's address is 404 before anything is opened."""
     assert house.client().get(f"/slides/{released}_files/{path}").status_code == 404
@@ -153,7 +155,9 @@ def within(seconds, holds):
     return done
 
 
-@pytest.mark.parametrize("what", ["label", "macro", "overview", "associated", "associated/label", "label.jpg", "associated/macro"])
+@pytest.mark.parametrize(
+    "what", ["label", "macro", "overview", "associated", "associated/label", "label.jpg", "associated/macro"]
+)
 @pytest.mark.parametrize("role", [None, "curator", "admin"])
 def test_no_route_leads_to_a_label(house, released, role, what):
     """Label and overview have no address, for nobody."""

@@ -248,9 +248,7 @@ def test_tuspy_uploads_in_pieces(house, tmp_path):
 
 def test_too_many_unfinished_uploads(house, tus):
     """One owner cannot announce without end."""
-    answers = [
-        tus("other").post("/uploads", headers={"Upload-Length": "10"}).status_code for _ in range(41)
-    ]
+    answers = [tus("other").post("/uploads", headers={"Upload-Length": "10"}).status_code for _ in range(41)]
     assert answers[-1] == 429
     assert answers.count(201) == 40
 
@@ -282,6 +280,10 @@ def test_killed_server_loses_nothing_it_promised(process):
 def make_key(environment):
     """A submitter's key made on the command line."""
     made = subprocess.run(
-        [sys.executable, "-m", "service", "key", "submitter"], env=environment, capture_output=True, check=True, text=True
+        [sys.executable, "-m", "service", "key", "submitter"],
+        env=environment,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     return made.stdout.strip()

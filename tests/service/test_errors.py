@@ -1,0 +1,81 @@
+"""The one table from code to status, and what an error body may say."""
+
+import pytest
+
+import coverslip.errors
+import service.safety  # noqa: F401  defines a refusal of its own
+from service import errors
+
+SECRET = "DOE^JANE 1934-05-06"
+
+
+def test_every_code_has_a_status():
+    """A new error class without a line in the table fails here."""
+    assert errors.unlisted() - {"unsafe-start"} - worker_codes() == set()
+
+
+def worker_codes():
+    """Codes of errors that never reach a request."""
+    return {error.code for error in coverslip.errors.tree() if error.__module__.startswith("workers")}
+
+
+def test_codes_are_not_reused():
+    """One code, one class."""
+    codes = [error.code for error in coverslip.errors.tree()]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize("error", coverslip.errors.tree(coverslip.errors.InputError))
+def test_details_stay_inside(error):
+    """A detail or place that carries a value never reaches a body."""
+    body = errors.answer(error(SECRET, where=SECRET)).body
+    assert b"DOE" not in body
+    assert error.code.encode() in body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("POST", "/api/v1/slides/x/transitions", {"json": {"to": SECRET}}),
+        ("POST", "/api/v1/slides/x/transitions", {"content": SECRET}),
+        ("GET", "/api/v1/slides?state=" + SECRET, {}),
+        ("GET", "/api/v1/slides?limit=" + SECRET, {}),
+        ("GET", "/api/v1/slides?cursor=" + SECRET, {}),
+        ("GET", "/api/v1/slides/" + SECRET, {}),
+        ("GET", "/slides/" + SECRET + "_files/1/0_0.jpg", {}),
+        ("GET", "/" + SECRET, {}),
+        ("POST", "/uploads", {"headers": {"Tus-Resumable": "1.0.0", "Upload-Length": SECRET}}),
+        ("POST", "/uploads", {"headers": {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": SECRET}}),
+        ("PATCH", "/uploads/x", {"headers": {"Tus-Resumable": "1.0.0", "Content-Type": SECRET}}),
+    ],
+)
+def test_bodies_never_echo(house, method, path, more):
+    """Whatever a client sends, the refusal is a problem with a code and without a word of it."""
+    with house.client("admin") as client:
+        answer = client.request(method, path, **more)
+    assert 400 <= answer.status_code < 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert set(answer.json()) <= {"type", "title", "status", "code", "detail", "where"}
+    assert "DOE" not in answer.text
+    assert "1934" not in answer.text
+
+
+def test_large_bodies_end_early(house):
+    """Beside uploads no body is read beyond 64 KiB."""
+    with house.client("curator") as client:
+        answer = client.post("/api/v1/slides/x/transitions", content=b'{"to": "' + b"x" * 100_000 + b'"}')
+    assert answer.status_code in (400, 413)
+
+
+def test_a_crash_says_nothing(house, monkeypatch, capsys):
+    """An unexpected exception is a 500 without its text; the log has the place."""
+
+    def broken(self):
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(type(house.archive.catalog), "counts", broken)
+    with house.client("admin") as client:
+        answer = client.get("/slides.json")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
+    assert "DOE" not in answer.text
+    assert "DOE" not in "".join(capsys.readouterr())

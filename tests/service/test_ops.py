@@ -1,0 +1,38 @@
+"""Health and figures: ids and numbers only."""
+
+import re
+
+from coverslip.archive.states import State
+
+
+def test_health_and_readiness(house, monkeypatch):
+    """Alive always; ready while the catalogue answers and there is room."""
+    with house.client() as client:
+        assert client.get("/healthz").json() == {"status": "alive"}
+        assert client.get("/readyz").json() == {"status": "ready"}
+        monkeypatch.setattr(type(house.archive.storage), "free_bytes", lambda self: 0)
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert answer.headers["Retry-After"]
+
+
+def test_metrics_count_and_name_nobody(house):
+    """Depth, age, states and causes are there; labels are states and codes, values are numbers."""
+    house.slide(State.QUEUED)
+    sid = house.slide(State.QUARANTINED)
+    text = house.client("ops").get("/metrics").text
+    assert re.search(r"^coverslip_queue_depth [1-9]", text, re.M)
+    assert re.search(r"^coverslip_queue_oldest_age_seconds [0-9.e-]+$", text, re.M)
+    assert 'coverslip_slides_set_aside{code="unknown-structure"} 1.0' in text
+    assert 'coverslip_slides{state="queued"} 1.0' in text
+    for line in text.splitlines():
+        assert line.startswith("#") or re.fullmatch(r'[a-z_]+(\{(code|state)="[a-z_-]+"\})? [0-9.e+-]+', line), line
+    assert sid not in text
+    assert "submitter" not in text
+
+
+def test_ops_page_puts_age_first(house):
+    """The board begins with how long the oldest job has waited."""
+    page = house.client("ops").get("/ops", headers={"Accept": "text/html"}).text
+    assert page.index("oldest waiting") < page.index("<dt>waiting</dt>")
+    assert "unknown-structure" in page

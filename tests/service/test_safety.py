@@ -1,0 +1,60 @@
+"""What the front end refuses to be started as."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from service.addresses import is_loopback
+
+
+def start(folder, **settings):
+    """Start the service with these settings and return how it ended."""
+    environment = {**os.environ, "COVERSLIP_DATA_DIR": str(folder), "COVERSLIP_PORT": "0"}
+    environment |= {f"COVERSLIP_{name.upper()}": value for name, value in settings.items()}
+    command = [sys.executable, "-m", "service"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"host": "0.0.0.0"}, "No API key"),
+        ({"host": "::"}, "No API key"),
+        ({"host": "0.0.0.0", "demo": "1"}, "loopback"),
+        ({"secret_key": "short"}, "SECRET_KEY"),
+    ],
+)
+def test_unsafe_starts_end_with_a_reason(tmp_path, settings, reason):
+    """Exit 78 with one sentence, soon, and no value of a setting in it."""
+    before = time.monotonic()
+    ended = start(tmp_path, **settings)
+    assert ended.returncode == 78
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "short\n" not in ended.stderr
+    assert time.monotonic() - before < 20
+
+
+def test_a_key_on_the_command_line_is_shown_once(tmp_path):
+    """`python -m service key` prints a secret that the database does not hold."""
+    environment = {**os.environ, "COVERSLIP_DATA_DIR": str(tmp_path)}
+    made = subprocess.run(
+        [sys.executable, "-m", "service", "key", "ops"], env=environment, capture_output=True, text=True, check=True
+    )
+    secret = made.stdout.strip()
+    assert secret.startswith("csk_")
+    held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert secret.split("_", 2)[2].encode() not in held
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("[::1]", True), ("localhost", True)]
+    + [("0.0.0.0", False), ("10.0.0.1", False), ("example", False), ("", False), ("127.0.0.1.evil.example", False)],
+)
+def test_loopback(host, loopback):
+    """Only addresses that stay on this machine count as such."""
+    assert is_loopback(host) is loopback

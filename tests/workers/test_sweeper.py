@@ -1,0 +1,98 @@
+"""What got lost is found, once, by whoever has the duty."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coverslip.archive.jobs import JobKind
+from coverslip.archive.states import State
+from workers.process import process
+from workers.sweeper import Broker, BrokerAway, sweep, tidy
+
+
+class Collected:
+    """A broker that remembers, or is away."""
+
+    def __init__(self, waiting=0, away=False):
+        self.sent, self._waiting, self._away = [], waiting, away
+
+    def broker(self):
+        return Broker(self._send, lambda: self._waiting)
+
+    def _send(self, kind, job):
+        if self._away:
+            raise BrokerAway
+        self.sent.append((kind, job))
+
+
+@pytest.fixture
+def sweep_with(installation):
+    """One round with a broker of ours."""
+    return lambda broker, holder="a": sweep(installation.archive, broker.broker(), installation.settings, holder)
+
+
+def test_a_queued_slide_is_hinted_once(installation, sweep_with):
+    """And again only when the hint is old."""
+    _, job = installation.add_slide()
+    broker = Collected()
+    assert [sweep_with(broker), sweep_with(broker)] == [1, 0]
+    assert broker.sent == [(JobKind.DEIDENTIFY, job)]
+    installation.until(lambda: sweep_with(broker) == 1, 5)
+
+
+def test_a_full_broker_is_not_filled_further(installation, install, sweep_with):
+    """Hints that wait are not lost."""
+    installation.add_slide()
+    broker = Collected(waiting=installation.settings.hint_backlog)
+    assert sweep_with(broker) == 1
+    installation.archive.catalog._now = lambda: datetime.now(UTC) + timedelta(minutes=1)
+    assert sweep_with(broker) == 0
+
+
+def test_a_broker_that_is_away_costs_nothing(installation, sweep_with):
+    """The row stays unhinted, so the next round tries again."""
+    installation.add_slide()
+    assert sweep_with(Collected(away=True)) == 0
+    assert sweep_with(Collected()) == 1
+
+
+def test_one_process_sweeps(installation, sweep_with):
+    """A second one stands by."""
+    installation.add_slide()
+    broker = Collected()
+    assert sweep_with(broker, "a") == 1
+    installation.add_slide()
+    assert sweep_with(broker, "b") == 0
+    assert sweep_with(broker, "a") == 1
+
+
+def test_tidying_removes_drafts_of_the_dead_only(installation):
+    """A running attempt's draft stays."""
+    sid, job = installation.add_slide()
+    claim = installation.archive.catalog.claim(job, "worker-a@test")
+    tmp = installation.settings.data_dir / "tmp"
+    (tmp / f"{sid}.{claim.artefact}").mkdir()
+    (tmp / f"{sid}.0000-7").mkdir()
+    tidy(installation.archive)
+    assert [path.name for path in tmp.iterdir()] == [f"{sid}.{claim.artefact}"]
+
+
+def test_tidying_finishes_a_release_a_crash_interrupted(installation, station):
+    """Record first, folder second: a crash in between leaves the slide invisible, never half public."""
+    sid, job = installation.add_slide()
+    process(job, station())
+    installation.archive.catalog.transition(sid, State.RELEASED, "curator")
+    assert not (installation.settings.data_dir / "released" / sid).exists()
+    tidy(installation.archive)
+    assert installation.archive.where_is(installation.slide(sid)).is_dir()
+    assert not (installation.settings.data_dir / "review" / sid).exists()
+
+
+def test_tidying_ends_expired_uploads(installation):
+    """Row and bytes go together."""
+    catalog, storage = installation.archive.catalog, installation.archive.storage
+    upload = catalog.create_upload("owner", 5, datetime.now(UTC) - timedelta(seconds=1), "x", {})
+    storage.incoming(upload.uid).write_bytes(b"abc")
+    tidy(installation.archive)
+    assert catalog.upload(upload.uid).state == "terminated"
+    assert not storage.incoming(upload.uid).exists()

@@ -1,4 +1,4 @@
-"""`python -m workers`: a worker with its sweeper and watchdog; `all`: broker, worker and service together."""
+"""`python -m workers`: a worker with its sweeper and watchdog; `all`: broker, worker and service together; `doctor`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
 from workers import logs
+from workers.doctor import report
 from workers.local import run_all
 from workers.run import run
 from workers.sweeper import sweep_once
@@ -19,7 +20,7 @@ EXIT_REFUSED = 78
 def main() -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
-    commands = {"worker": run, "all": run_all, "sweep": sweep_once}
+    commands = {"worker": run, "all": run_all, "sweep": sweep_once, "doctor": report}
     parser.add_argument("command", nargs="?", default="worker", choices=sorted(commands))
     chosen = parser.parse_args()
     settings = Settings()

@@ -108,15 +108,11 @@ class Archive:
 
     def _hide(self, slide: SlideRecord) -> None:
         if slide.artefact is not None and slide.state is not State.RELEASED:
-            self._move(slide.sid, slide.artefact, Zone.RELEASED, Zone.REVIEW)
+            self.storage.move_artefact(slide.sid, slide.artefact, source=Zone.RELEASED, target=Zone.REVIEW)
 
     def _show(self, slide: SlideRecord) -> None:
         if slide.artefact is not None and slide.state is State.RELEASED:
-            self._move(slide.sid, slide.artefact, Zone.REVIEW, Zone.RELEASED)
-
-    def _move(self, sid: str, artefact: str, source: Zone, target: Zone) -> None:
-        if self.storage.artefact(source, sid, artefact).exists():
-            self.storage.move_artefact(sid, artefact, source=source, target=target)
+            self.storage.move_artefact(slide.sid, slide.artefact, source=Zone.REVIEW, target=Zone.RELEASED)
 
 
 def zone_of(state: State) -> Zone:

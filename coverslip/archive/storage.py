@@ -118,9 +118,10 @@ class Storage:
         return final
 
     def move_artefact(self, sid: str, artefact: str, *, source: Zone, target: Zone) -> None:
-        """Move a clean slide between zones; does nothing when it is there already."""
+        """Move a clean slide between zones; does nothing when it is not in `source`, e.g. moved before a crash."""
         left = self.artefact(source, sid, artefact)
-        self._move(left, self.artefact(target, sid, artefact))
+        if left.exists():
+            self._move(left, self.artefact(target, sid, artefact))
         with suppress(OSError):  # other artefacts may still lie there
             left.parent.rmdir()
 

@@ -1,0 +1,114 @@
+"""Records and folders move together, also when the process is killed between any two steps."""
+
+import contextlib
+import os
+from datetime import timedelta
+
+import pytest
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.states import State
+from coverslip.archive.storage import Storage, Zone
+
+
+class Killed(BaseException):
+    """Stands for a process that ends here: nothing catches it."""
+
+
+@pytest.fixture
+def archive(open_catalog, sqlite_url, tmp_path):
+    return Archive(open_catalog(sqlite_url), Storage(tmp_path / "data"))
+
+
+@pytest.fixture
+def reviewed(archive, fill, produced):
+    """A slide in review."""
+    sid, job = fill(archive.catalog).slide()
+    claim = archive.catalog.claim(job, "a")
+    with archive.storage.scratch(sid, claim.artefact) as draft:
+        (draft / "slide.svs").write_bytes(b"clean")
+        archive.publish(claim, draft, produced)
+    return sid
+
+
+def lies_in(archive, sid):
+    """The zones where a slide has a folder."""
+    return {zone for zone in (Zone.REVIEW, Zone.RELEASED) if sid in archive.storage.slides_in(zone)}
+
+
+def kill_at(monkeypatch, step):
+    """End at the nth rename, fsync or commit from now on; returns what was counted."""
+    from sqlalchemy.orm import SessionTransaction
+
+    counted = []
+
+    def watched(original):
+        def call(*arguments, **options):
+            counted.append(original)
+            if len(counted) == step:
+                raise Killed
+            return original(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", watched(os.fsync))
+    monkeypatch.setattr(os, "rename", watched(os.rename))
+    monkeypatch.setattr(SessionTransaction, "commit", watched(SessionTransaction.commit))
+    return counted
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_release_killed_anywhere_is_all_or_nothing(archive, reviewed, monkeypatch, step):
+    """After the next tidying, what the record says and where the folder lies agree, and it lies in one place."""
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        try:
+            archive.transition(reviewed, State.RELEASED, "curator")
+        except Killed:
+            if archive.catalog.slide(reviewed).state is not State.RELEASED:
+                assert lies_in(archive, reviewed) == {Zone.REVIEW}, "never public before the record says so"
+    archive.reconcile()
+    slide = archive.catalog.slide(reviewed)
+    assert lies_in(archive, reviewed) == {Zone.RELEASED if slide.state is State.RELEASED else Zone.REVIEW}
+    assert (archive.where_is(slide) / "slide.svs").read_bytes() == b"clean"
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_withdrawal_killed_anywhere_is_all_or_nothing(archive, reviewed, monkeypatch, step):
+    """Once the record says withdrawn, nothing of it is public, with no tidying needed."""
+    archive.transition(reviewed, State.RELEASED, "curator")
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        try:
+            archive.transition(reviewed, State.WITHDRAWN, "curator")
+        except Killed:
+            if archive.catalog.slide(reviewed).state is State.WITHDRAWN:
+                assert lies_in(archive, reviewed) == {Zone.REVIEW}
+    archive.reconcile()
+    slide = archive.catalog.slide(reviewed)
+    assert lies_in(archive, reviewed) == {Zone.RELEASED if slide.state is State.RELEASED else Zone.REVIEW}
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_publication_killed_anywhere_leaves_no_half_slide(archive, fill, produced, clock, monkeypatch, step):
+    """Either in review and whole, or to be done again; the next attempt always succeeds."""
+    sid, job = fill(archive.catalog).slide()
+
+    def attempt():
+        claim = archive.catalog.claim(job, "a")
+        if claim is None:
+            return
+        with archive.storage.scratch(sid, claim.artefact) as draft:
+            (draft / "slide.svs").write_bytes(b"clean")
+            archive.publish(claim, draft, produced)
+
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with contextlib.suppress(Killed):
+            attempt()
+    clock.now += timedelta(seconds=61)
+    attempt()
+    slide = archive.catalog.slide(sid)
+    assert slide.state is State.IN_REVIEW
+    assert (archive.where_is(slide) / "slide.svs").read_bytes() == b"clean"
+    assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1

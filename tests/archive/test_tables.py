@@ -1,0 +1,113 @@
+"""Tables, transition table, vault and settings say what they should."""
+
+import json
+import os
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from coverslip.archive.database import Database
+from coverslip.archive.models import Base
+from coverslip.archive.schema import upgrade
+from coverslip.archive.states import MOVES, State, check
+from coverslip.archive.vault import Untrusted, Vault, load_or_create_key
+from coverslip.errors import StateConflict, StorageFailed
+from coverslip.settings import MAX_SOCKET_NAME, Settings
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+def test_migrations_make_the_tables_the_code_expects(request, url):
+    """A column added to a model without a migration shows here."""
+    database = Database(request.getfixturevalue(url))
+    upgrade(database)
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_sqlite_is_durable_and_patient(sqlite_url):
+    """WAL, full sync and a busy timeout hold on every connection."""
+    database = Database(sqlite_url)
+    with database.engine.connect() as connection:
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
+    assert found == PRAGMAS
+    database.close()
+
+
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 20_000}
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite:////nowhere/at/all.sqlite"])
+def test_a_database_that_cannot_be_is_said_so(url):
+    """Our own error, without the URL, which may hold a password."""
+    with pytest.raises(StorageFailed) as caught:
+        upgrade(Database(url))
+    assert not url or url not in str(caught.value)
+
+
+def test_every_state_has_its_row():
+    """The transition table is complete, and what is public can only come from review."""
+    assert set(MOVES) == set(State)
+    assert [state for state in State if State.RELEASED in MOVES[state]] == [State.IN_REVIEW]
+    assert MOVES[State.RELEASED] == {State.WITHDRAWN}
+    with pytest.raises(StateConflict):
+        check(State.QUARANTINED, State.RELEASED)
+
+
+def test_the_vault_binds_a_row_to_its_upload():
+    """Another key, another upload or one flipped bit: nothing opens."""
+    vault, said = Vault(b"k" * 32), Untrusted("Doe, Jane.svs", {"mrn": "12345"})
+    sealed = vault.seal("uid", said)
+    assert b"Doe" not in sealed
+    assert vault.open("uid", sealed) == said
+    flipped = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    for key, uid, row in ((b"x" * 32, "uid", sealed), (b"k" * 32, "other", sealed), (b"k" * 32, "uid", flipped)):
+        with pytest.raises(StorageFailed):
+            Vault(key).open(uid, row)
+
+
+def test_a_key_is_made_once_and_ours_alone(tmp_path):
+    """0600, and the second reader gets the first one's key."""
+    path = tmp_path / "vault.key"
+    key = load_or_create_key(path)
+    assert load_or_create_key(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_bytes(b"short")
+    with pytest.raises(StorageFailed):
+        load_or_create_key(path)
+
+
+def test_every_setting_is_documented():
+    """docs/settings.md has a row for each, with its description, and no other."""
+    rows = [line for line in (DOCS / "settings.md").read_text().splitlines() if line.startswith("| `COVERSLIP_")]
+    documented = {row.split("`")[1]: row.rsplit("|", 2)[1].strip() for row in rows}
+    assert documented == {
+        f"COVERSLIP_{name.upper()}": field.description for name, field in Settings.model_fields.items()
+    }
+
+
+def test_durations_may_be_bare_seconds(monkeypatch):
+    """As people write them in an environment file."""
+    monkeypatch.setenv("COVERSLIP_LEASE", "90")
+    monkeypatch.setenv("COVERSLIP_HEARTBEAT", "PT1.5S")
+    settings = Settings()
+    assert (settings.lease, settings.heartbeat) == (timedelta(seconds=90), timedelta(seconds=1.5))
+
+
+def test_a_deep_data_dir_still_has_a_socket(tmp_path):
+    """The kernel takes 107 bytes; a deeper folder gets a short private one instead."""
+    deep = Settings(data_dir=tmp_path / ("x" * 120))
+    assert len(os.fsencode(deep.broker_socket)) <= MAX_SOCKET_NAME
+    assert deep.broker_socket == Settings(data_dir=tmp_path / ("x" * 120)).broker_socket
+    assert Settings(data_dir=Path("/d")).broker_socket == Path("/d/broker/valkey.sock")
+
+
+def test_secrets_do_not_show_in_settings():
+    """Printing settings, as a traceback may, shows no key."""
+    assert "hunter2" not in json.dumps(repr(Settings(secret_key="hunter2")))

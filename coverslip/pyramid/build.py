@@ -16,8 +16,9 @@ from typing import Final
 from coverslip.geometry import Size
 from coverslip.progress import Progress, Stage, silent
 from coverslip.pyramid.chain import Apex, Chain, Made
+from coverslip.pyramid.codecs import tile_decoder
 from coverslip.pyramid.edges import blank_tiles, edge_cells
-from coverslip.pyramid.feed import Feed, FullFeed, HalfFeed, tile_decoder
+from coverslip.pyramid.feed import Feed, FullFeed, HalfFeed
 from coverslip.pyramid.pixels import Encoding, Pixels
 from coverslip.pyramid.repeats import Repeats
 from coverslip.pyramid.source import Source, pread, scene_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from coverslip.pyramid import index as form
 
 def check(clean: Path, index: Path) -> None:
     """Compare the slide and all derived tiles with the digests in the index. Raises PyramidInvalid."""
-    raw = np.memmap(index, np.uint8, "r")
-    view = memoryview(raw)
+    with index.open("rb") as file:
+        view = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
     head = form.parse_head(view)
     if len(view) != head.file_bytes:
         raise PyramidInvalid("the file has another length than its header says", where="header")

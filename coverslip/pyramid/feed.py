@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from coverslip.errors import DamagedSlide, UnsupportedSlide
+from coverslip.errors import DamagedSlide
+from coverslip.pyramid.codecs import Decoder
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm
 from coverslip.pyramid.pixels import Pixels, blank, cut_out, decode, halve
@@ -137,53 +135,6 @@ class HalfBlock:
             return blank(side // factor, side // factor, form.components)
         jpeg = b"".join((form.blob, raw[form.skip :]))
         return decode(jpeg, side, form.components, self.feed.level.where, factor=factor)
-
-
-_BROWSER_DEPTH: Final = 8
-_WHITE_IS_ZERO: Final = 0
-_PALETTE: Final = 3
-
-Decoder = Callable[[bytes, int], Pixels]
-"""From a stored tile's bytes and its number to pixels, uint8, grey or RGB."""
-
-
-def tile_decoder(path: Path, level: StoredLevel) -> Decoder:
-    """A decoder for whatever codec tifffile knows.
-
-    Raises UnsupportedSlide when the pixels are not grey or RGB of 8 or 16 bits.
-    """
-    import tifffile  # costs 100 ms, and JPEG slides never need it
-
-    with tifffile.TiffFile(path) as file:
-        page = next(page for page in _pages(file.pages) if page.offset == level.directory.at)
-        if page.bitspersample not in (8, 16) or page.photometric == _PALETTE or page.planarconfig == 2:
-            raise UnsupportedSlide("pixels are not chunky grey or RGB of 8 or 16 bits", where=level.where)
-        tables, unpack = page.jpegtables, page.decode
-    inverted = page.photometric == _WHITE_IS_ZERO
-
-    def decoded(raw: bytes, number: int) -> Pixels:
-        try:
-            segment = unpack(raw, number, jpegtables=tables, _fullsize=True)[0]
-        except (ValueError, RuntimeError, KeyError, OSError) as error:
-            raise DamagedSlide("a tile cannot be decoded", where=level.where) from error
-        return _eight_bit(segment[0], page.bitspersample, inverted)
-
-    return decoded
-
-
-def _pages(pages: Iterable[Any]) -> Iterator[Any]:
-    for page in pages:
-        page = page.aspage()
-        yield page
-        yield from _pages(page.pages or ())
-
-
-def _eight_bit(pixels: npt.NDArray[np.generic], bits: int, inverted: bool) -> Pixels:
-    pixels = pixels[..., :3] if pixels.shape[-1] == 4 else pixels
-    if bits > _BROWSER_DEPTH:
-        pixels = np.right_shift(pixels, bits - _BROWSER_DEPTH)
-    flat: Pixels = np.ascontiguousarray(pixels, np.uint8)
-    return ~flat if inverted else flat
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,10 @@ class _Row:
 
 
 class Pyramid:
-    """The deep-zoom tiles of one clean slide. Safe to share between threads; open it after forking, not before."""
+    """The deep-zoom tiles of one clean slide. Safe to share between threads; open it after forking, not before.
+
+    A cache should let go of a pyramid rather than close it: the files close with the last user, never under one.
+    """
 
     def __init__(self, index: Index, slide: ReadRange, derived: ReadRange, close: Callable[[], None]) -> None:
         """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
@@ -43,7 +46,7 @@ class Pyramid:
         self._blobs = index.blobs
         self._entries = index.entries
         self._rows = [_Row(int(r["columns"]), int(r["rows"]), int(r["first"])) for r in index.levels]
-        self._close = close
+        self._close = weakref.finalize(self, close)
         self.version: Final = index.head.version
         """Content version: 32 hex digits that change when any tile can have changed."""
         self.slide_digest: Final = index.head.slide_digest

@@ -11,6 +11,7 @@ import struct
 from typing import Final
 
 from coverslip.codestreams import jpeg
+from coverslip.codestreams.frames import Expected, check_j2k
 from coverslip.codestreams.jpeg import Codestream, Segment, Span
 from coverslip.errors import DamagedSlide, UnknownStructure
 
@@ -21,12 +22,16 @@ POINTERS: Final = frozenset({0x55, 0x57, 0x58, 0x63})
 """TLM, PLM, PLT, CRG."""
 
 
-def codestream(data: bytes, start: int, stop: int) -> Codestream:
+def codestream(data: bytes, start: int, stop: int, expected: Expected) -> Codestream:
     """Parse one codestream into rebuilt headers and copied packets. Raises DamagedSlide or UnknownStructure."""
     if data[start : start + 2] != b"\xff\x4f":
         raise UnknownStructure("a JPEG 2000 tile is not a bare codestream")
     pieces: list[bytes | Span] = [b"\xff\x4f"]
     foreign: list[Segment] = []
+    if data[start + 2 : start + 4] != b"\xff\x51":
+        raise DamagedSlide("a JPEG 2000 tile does not begin with its size")
+    length = int.from_bytes(data[start + 4 : start + 6], "big")
+    check_j2k(data[start + 6 : start + 4 + length], expected)
     at = _headers(data, start + 2, stop, pieces, foreign)
     while at + 12 <= stop and data[at + 1] == SOT:
         at = _tile_part(data, at, stop, pieces, foreign)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.codestreams import j2k, jpeg, raw
+from coverslip.codestreams.frames import Expected, check_jpeg
 from coverslip.codestreams.jpeg import Codestream, Header, Segment, Span
 from coverslip.errors import DamagedSlide, UnknownStructure
 from coverslip.tiff import tags as t
@@ -118,6 +119,7 @@ class _Surveyor:
         self.rebuilt: dict[int, tuple[bytes | Span, ...]] = {}
         self.foreign: Counter[tuple[str, bytes]] = Counter()
         self._headers: dict[bytes, Header] = {}
+        self._expected = _expected(page)
         self._check_overlaps()
 
     def _check_overlaps(self) -> None:
@@ -156,7 +158,7 @@ class _Surveyor:
         found = next((known for known in self._headers.values() if data.startswith(known.raw, at)), None)
         if found is None:
             found = jpeg.header(data, at, stop)
-            _check_frame(found, self.page)
+            check_jpeg(found.clean, self._expected)
             if len(self._headers) >= 16:
                 self._headers.clear()
             self._headers[found.raw] = found
@@ -205,24 +207,20 @@ def _strange(data: bytes, scans: Offsets, stops: Offsets) -> npt.NDArray[np.bool
     return strange
 
 
-def _check_frame(header: Header, page: Directory) -> None:
-    """A tile must decode to the tile size: anything else crashes readers or shows bytes nobody wrote."""
-    at = 2
-    while header.clean[at + 1] not in jpeg.FRAMES:
-        at += 2 + int.from_bytes(header.clean[at + 2 : at + 4], "big")
-        if at + 9 > len(header.clean):
-            raise DamagedSlide("a JPEG tile has no frame", where=page.path)
-    height = int.from_bytes(header.clean[at + 5 : at + 7], "big")
-    width = int.from_bytes(header.clean[at + 7 : at + 9], "big")
-    tile = page.tile_size
-    if width != tile.width or (height != tile.height if page.tiled else height > tile.height):
-        raise DamagedSlide("a JPEG tile has another size than its page says", where=page.path)
+def _expected(page: Directory) -> Expected:
+    """What the page says its tiles decode to. Raises InputError for JPEG tables that are none."""
+    bits = page.numbers(t.BITS_PER_SAMPLE)
+    found = page.raw(t.JPEG_TABLES)
+    tables = jpeg.tables(found).clean if found and page.compression == JPEG else b""
+    per_sample = int(bits[0]) if len(bits) else 1
+    return Expected(page.tile_size, page.number(t.SAMPLES_PER_PIXEL, 1), per_sample, page.tiled, tables)
 
 
 def _parser(page: Directory) -> Callable[[bytes, int, int, int], Codestream]:
     """How tiles of this page's compression are parsed."""
     if page.compression in J2K:
-        return lambda data, start, stop, tile: j2k.codestream(data, start, stop)
+        wanted = _expected(page)
+        return lambda data, start, stop, tile: j2k.codestream(data, start, stop, wanted)
     expected = _raw_sizes(page)
 
     def parse(data: bytes, start: int, stop: int, tile: int) -> Codestream:

@@ -31,6 +31,9 @@ MAX_TILE_SIDE: Final = 4096
 
 Numbers = npt.NDArray[np.uint64]
 
+_PIXELS = frozenset((t.IMAGE_WIDTH, t.IMAGE_LENGTH, t.STRIP_OFFSETS, t.TILE_OFFSETS))
+"""A directory with any of these describes an image."""
+
 _ARRAYS = frozenset(code for pair in t.DATA_POINTERS.items() for code in pair)
 
 
@@ -126,7 +129,7 @@ class Directory:
     @property
     def has_pixels(self) -> bool:
         """Whether this directory describes an image rather than metadata."""
-        return t.IMAGE_WIDTH in self.fields
+        return not _PIXELS.isdisjoint(self.fields)
 
     def walk(self) -> Iterator[Directory]:
         """This directory and every one below it."""

@@ -196,6 +196,8 @@ def _emit(page: _OutPage, source: int, out: Emitter) -> Iterator[int]:
 
 def _runs(blocks: Blocks, order: Offsets) -> Iterator[tuple[int, int, bool]]:
     """Stretches of tiles that lie back to back and are copied as they are, and stretches that are not."""
+    if not len(order):
+        return
     start, stop = blocks.start[order], blocks.stop[order]
     plain = blocks.prefix[order] < 0
     if blocks.rebuilt:

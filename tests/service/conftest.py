@@ -25,6 +25,8 @@ from coverslip.settings import Settings
 from samples import aperio
 from service.main import create_app
 
+START_UP = 120.0
+"""Seconds a process of its own may take on a busy machine."""
 ROLES = ("submitter", "curator", "viewer", "ops", "admin")
 SLIDE = Size(700, 500)
 
@@ -180,7 +182,7 @@ class Process:
         self.running = subprocess.Popen(
             [sys.executable, "-m", "service"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_UP
         while time.monotonic() < deadline:
             try:
                 if httpx.get(f"{self.url}/healthz").status_code == 200:

@@ -105,7 +105,7 @@ def ask(house, role, method, path):
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("method", "path"), sorted(TABLE), ids=lambda value: str(value))
 def test_roles(house, things, method, path, role):
-    """Inside: not 401, 403 or 404. Outside: 401 for nobody (303 to the sign-in page on a page), 403 or 404 for somebody."""
+    """Inside: no refusal. Outside: 401 for nobody (a page sends to the sign-in page), 403 or 404 for somebody."""
     if method == "DELETE" and role in TABLE[method, path]:
         things = things | {"uid": announce(house)}
     answer = ask(house, role, method, path.format(**things))

@@ -182,7 +182,7 @@ def test_termination_forgets_bytes_and_name(house, tus):
 
 
 def test_nothing_is_read_before_authorisation(house, tus):
-    """A body of a gigabyte is announced without a key: the refusal comes before a byte was sent, and nothing is kept."""
+    """A gigabyte is announced without a key: the refusal comes before a byte was sent, and nothing is kept."""
     where = begin(tus(), b"abcdef")
     host = urlsplit(house.url)
     with socket.create_connection((host.hostname, host.port), timeout=5) as connection:

@@ -1,0 +1,148 @@
+"""The way of one slide as a person walks it: upload, wait, look, approve, read the certificate."""
+
+import io
+import re
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from coverslip.geometry import Size
+from samples import aperio
+from samples.real import find
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SLIDE = "CMU-1-Small-Region.svs"
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    """A real slide where there is one, a synthetic one with tissue otherwise."""
+    if (real := find(f"aperio/{SLIDE}")) is not None:
+        return real
+    path = tmp_path_factory.mktemp("source") / SLIDE
+    aperio.write(path, Size(2000, 1500))
+    return path
+
+
+def tissue(picture):
+    """Share of pixels that are coloured as stain is, and not paper, glass or ink of a page."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    return float(np.mean((red - green > 25) & (blue - green > 10)))
+
+
+def drawn(page):
+    """The viewer has drawn every tile it wants."""
+    until(page, "window.coverslipViewer?.world.getItemAt(0)?.getFullyLoaded()")
+    page.wait_for_timeout(300)
+
+
+def until(page, expression, seconds=120):
+    """Ask again until it is true; playwright's own wait would need `eval`, which our content policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
+
+
+def test_from_upload_to_release(visit, source):
+    """Upload, follow the state without touching anything, zoom, see tissue, approve, read the certificate."""
+    page = visit.page
+    page.goto("/upload")
+    page.set_input_files("#files", source)
+    page.wait_for_selector("#tray .state-in_review", timeout=240_000)
+    page.click("#tray .say a")
+
+    drawn(page)
+    assert tissue(page.locator("#viewer").screenshot()) > 0.05
+    assert re.search(r"\d+ (µm|mm)", page.inner_text("#scale-text"))
+    power = page.inner_text("#power")
+    for _ in range(3):
+        page.click("#zoom-in")
+    drawn(page)
+    assert page.inner_text("#power") != power
+    assert tissue(page.locator("#viewer").screenshot()) > 0.05
+    page.click("#turn-right")
+    drawn(page)
+    assert page.evaluate("window.coverslipViewer.viewport.getRotation()") % 360 == 90
+    assert page.locator("#viewer .navigator").is_visible()
+
+    page.keyboard.press("a")
+    page.wait_for_selector("#side .state-released")
+    page.click("text=Read the certificate")
+    assert page.inner_text("h1") == "Certificate"
+    assert source.name not in page.content()
+
+
+def test_a_reload_resumes(visit, tmp_path):
+    """A page left in mid-upload finds its upload again when the same file is chosen, and sends only the rest."""
+    page = visit.page
+    path = tmp_path / "patient-DOE.svs"
+    path.write_bytes(np.random.default_rng(1).bytes(48 << 20))
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/upload")
+    session = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20 << 20}
+    session.send("Network.emulateNetworkConditions", slow)
+    page.set_input_files("#files", path)
+    until(page, "document.querySelector('#tray progress')?.value > 0.5")
+    page.goto("/slides")
+    session.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    page.goto("/upload")
+    page.wait_for_selector("#unfinished li")
+    assert "DOE" not in page.evaluate("JSON.stringify(localStorage)")
+    offsets = []
+    page.on("request", lambda request: offsets.append(request.headers.get("upload-offset")))
+    page.set_input_files("#files", path)
+    page.wait_for_selector("#tray .state-rejected, #tray .state-quarantined, #tray .state-failed", timeout=240_000)
+    sent = [int(offset) for offset in offsets if offset is not None]
+    assert sent
+    assert min(sent) >= 16 << 20
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_fit_and_read(chromium, coverslip, width, scheme):
+    """No page scrolls sideways, every control is large enough to touch, and text has contrast."""
+    context = chromium.new_context(base_url=coverslip, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    for path in ("/slides", "/upload", "/ops", "/signin", "/slides/unknown"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        small = page.evaluate(
+            """[...document.querySelectorAll('button, .button, nav a, summary')]
+            .filter(node => node.getClientRects().length && node.getBoundingClientRect().height < 32)
+            .map(node => node.textContent.trim())"""
+        )
+        assert small == [], path
+        assert page.evaluate(CONTRAST) == [], path
+    context.close()
+
+
+CONTRAST = """() => {
+  const rgb = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (c) => c.slice(0, 3).map((v) => linear(v / 255))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const c = rgb(getComputedStyle(node).backgroundColor);
+      if (c.length < 4 || c[3] > 0.99) return c;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text = walk.nextNode(); text; text = walk.nextNode()) {
+    const node = text.parentElement;
+    if (!text.data.trim() || !node.getClientRects().length) continue;
+    if (node.closest('[hidden], dialog, script, template, noscript')) continue;
+    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(ground(node))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${text.data.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""

@@ -1,0 +1,201 @@
+"""What a build promises besides pixels: same bytes every time, one name or none, little memory, blanks once."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from coverslip.errors import Cancelled, DamagedSlide, OutputExists, StorageFailed, UnsupportedSlide
+from coverslip.progress import Stage
+from coverslip.pyramid import Pyramid, build, check
+from coverslip.pyramid import pixels as pixel_work
+
+
+@pytest.fixture
+def slide(generated):
+    """A small Aperio slide with edges on every level."""
+    return generated("aperio", 1537, 1283, tile=240, quality=70)
+
+
+def test_the_same_slide_gives_the_same_bytes_whatever_the_workers(slide, tmp_path):
+    """Threads race, the file does not show it."""
+    made = []
+    for workers in (1, 2, 5):
+        target = tmp_path / f"{workers}.pyramid"
+        build(slide, target, workers=workers)
+        made.append(target.read_bytes())
+    assert made[0] == made[1] == made[2]
+
+
+def test_the_summary_counts_what_is_there(slide, built):
+    """Stored and derived tiles add up, and the levels the slide holds are counted."""
+    pyramid, summary = built(slide)
+    zoom = pyramid.grid
+    every = sum(zoom.grid(reduction).area for reduction in range(zoom.levels))
+    assert summary.stored_tiles + summary.derived_tiles == every
+    assert summary.stored_levels == 3
+    assert (
+        summary.stored_tiles == (1537 // 240) * (1283 // 240) + 1
+    )  # whole tiles of level 0 and of the level 4 times smaller
+    assert summary.version == pyramid.version
+
+
+def test_an_rgb_slide_is_served_with_an_adobe_marker(slide, built):
+    """Without it every decoder takes red, green and blue for luma and chroma."""
+    pyramid, _ = built(slide)
+    tile = pyramid.tile(pyramid.grid.largest, 0, 0)
+    assert tile[:2] == b"\xff\xd8"
+    assert tile[2:4] == b"\xff\xee"
+    assert tile[6:11] == b"Adobe"
+    assert tile[17] == 0
+
+
+def test_a_stored_tile_is_the_slides_own_scan(slide, built):
+    """Everything after the header is the stored tile without its SOI, byte for byte."""
+    pyramid, _ = built(slide)
+    with tifffile.TiffFile(slide) as file:
+        page = file.pages[0]
+        file.filehandle.seek(page.dataoffsets[0])
+        stored = file.filehandle.read(page.databytecounts[0])
+    assert pyramid.stored(pyramid.grid.largest, 0, 0)
+    assert pyramid.tile(pyramid.grid.largest, 0, 0).endswith(stored[2:])
+
+
+def test_blank_tiles_are_decoded_and_stored_once(generated, tmp_path, monkeypatch):
+    """Bit-identical glass costs one decode and one derived tile per level, however much of it there is."""
+    decoded = []
+    original = pixel_work.simplejpeg.decode_jpeg
+    monkeypatch.setattr(
+        pixel_work.simplejpeg, "decode_jpeg", lambda jpeg, *a, **k: decoded.append(jpeg) or original(jpeg, *a, **k)
+    )
+    glass = generated("generic", 2048, 2048, tile=256, downsamples=(1,), tissue_share=0.0, repeated_blank=True)
+    summary = build(glass, tmp_path / "glass.pyramid", workers=1)
+    assert len(set(decoded)) == len(decoded)
+    assert summary.distinct_tiles <= summary.dz_levels
+
+
+def test_tiles_never_written_are_served_as_white(tmp_path, built, pixels_of):
+    """A byte count of zero is a sparse tile: empty glass, stored once, derived as glass."""
+    page = np.full((512, 512, 3), 90, np.uint8)
+    path = tmp_path / "sparse.tiff"
+    tifffile.imwrite(path, page, tile=(128, 128), compression="jpeg", photometric="rgb", compressionargs={"level": 90})
+    with tifffile.TiffFile(path) as file:
+        counts = file.pages[0].tags["TileByteCounts"]
+        sparse = list(file.pages[0].databytecounts)
+        at, size = counts.valueoffset, counts.dtype
+    sparse[5] = sparse[10] = 0
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(np.array(sparse, f"<u{ {3: 2, 4: 4, 16: 8}[int(size)] }").tobytes())
+    pyramid, _ = built(path)
+    assert (pixels_of(pyramid.tile(9, 1, 1)) == 255).all()
+    assert pyramid.tile(9, 1, 1) == pyramid.tile(9, 2, 2)
+    assert (pixels_of(pyramid.tile(8, 0, 0))[70:120, 70:120] > 250).all()
+    assert (pixels_of(pyramid.tile(8, 0, 0))[:50, :50] < 100).all()
+
+
+def test_nothing_is_overwritten(slide, tmp_path):
+    """A name that is taken stays as it is."""
+    target = tmp_path / "taken"
+    target.write_bytes(b"mine")
+    with pytest.raises(OutputExists):
+        build(slide, target)
+    assert target.read_bytes() == b"mine"
+
+
+def test_a_cancelled_build_leaves_nothing_behind(slide, tmp_path):
+    """`Cancelled` out of progress stops the work; no half file, no temporary one."""
+    seen = []
+
+    def stop(stage, done):
+        seen.append((stage, done))
+        if len(seen) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        build(slide, tmp_path / "never.pyramid", progress=stop)
+    assert len(seen) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_rises_to_one(slide, tmp_path):
+    """Every report is at least the one before, and the last is 1."""
+    seen = []
+    build(slide, tmp_path / "a.pyramid", progress=lambda stage, done: seen.append((stage, done)))
+    assert {stage for stage, _ in seen} == {Stage.PYRAMID}
+    shares = [done for _, done in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_a_damaged_tile_stops_the_build(slide, tmp_path):
+    """Bytes that are no JPEG any more are the slide's fault, and leave nothing."""
+    broken = tmp_path / "broken.svs"
+    raw = bytearray(slide.read_bytes())
+    with tifffile.TiffFile(slide) as file:
+        at = file.pages[0].dataoffsets[3]
+    raw[at : at + 40] = bytes(40)
+    broken.write_bytes(raw)
+    with pytest.raises(DamagedSlide) as caught:
+        build(broken, tmp_path / "never.pyramid")
+    assert caught.value.where == "ifd[0]"
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.svs"]
+
+
+def test_a_slide_in_strips_is_refused(tmp_path):
+    """No tiles, no index: the converted route comes first."""
+    path = tmp_path / "strips.tiff"
+    tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), photometric="rgb")
+    with pytest.raises(UnsupportedSlide):
+        build(path, tmp_path / "never.pyramid")
+
+
+def test_a_folder_that_is_not_there_is_a_storage_error(slide, tmp_path):
+    """Our own files' troubles have a name of their own."""
+    with pytest.raises(StorageFailed):
+        build(slide, tmp_path / "nowhere" / "a.pyramid")
+
+
+def test_the_digest_of_the_caller_is_taken(slide, tmp_path):
+    """The verifier has hashed the slide already; a wrong digest is found by `check`."""
+    import hashlib
+
+    right = hashlib.sha256(slide.read_bytes()).digest()
+    build(slide, tmp_path / "own.pyramid")
+    build(slide, tmp_path / "given.pyramid", slide_digest=right)
+    assert (tmp_path / "own.pyramid").read_bytes() == (tmp_path / "given.pyramid").read_bytes()
+    with Pyramid.open(slide, tmp_path / "own.pyramid") as pyramid:
+        assert pyramid.slide_digest == right
+    check(slide, tmp_path / "own.pyramid")
+
+
+_MEASURE = """
+import resource, sys
+from pathlib import Path
+import coverslip.pyramid
+if sys.argv[1] == "build":
+    coverslip.pyramid.build(Path(sys.argv[2]), Path(sys.argv[3]), workers=2)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def _peak(*arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, *map(str, arguments)], env=environment, capture_output=True, check=True
+    )
+    return int(done.stdout) / 1024
+
+
+def test_memory_does_not_grow_with_the_slide(generated, tmp_path):
+    """Sixteen times the pixels, the same peak; and little above an interpreter that has only imported the package."""
+    idle = _peak("idle")
+    peaks = []
+    for side in (768, 3072):
+        slide = generated("aperio", side, side, downsamples=(1,))
+        peaks.append(_peak("build", slide, tmp_path / f"{side}.pyramid"))
+    assert peaks[1] - idle < 40
+    assert peaks[1] - peaks[0] < 15

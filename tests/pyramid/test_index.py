@@ -1,0 +1,174 @@
+"""The index file: what is checked before a byte of it is believed."""
+
+import hashlib
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from coverslip.errors import PyramidInvalid, StorageFailed
+from coverslip.geometry import Size
+from coverslip.pyramid import Pyramid, build, check
+from coverslip.pyramid import index as form
+
+
+@pytest.fixture(scope="module")
+def pair(generated, tmp_path_factory):
+    """A slide and its index."""
+    slide = generated("aperio", 700, 600, tile=240)
+    target = tmp_path_factory.mktemp("index") / "a.pyramid"
+    build(slide, target)
+    return slide, target
+
+
+@pytest.fixture
+def damaged(pair, tmp_path):
+    """Open the slide with an index that was changed: `damaged(change)`, `change` edits a bytearray."""
+    slide, target = pair
+
+    def opened(change):
+        raw = bytearray(target.read_bytes())
+        changed = change(raw)
+        copy = tmp_path / "damaged.pyramid"
+        copy.write_bytes(raw if changed is None else changed)
+        return Pyramid.open(slide, copy)
+
+    return opened
+
+
+def _resealed(raw, **changed):
+    """Give a changed index valid checksums again, so that only its meaning is wrong."""
+    head = form.parse_head(pair_head(raw))
+    index = bytes(raw[head.index_at :])
+    fields = {name: getattr(head, name) for name in form.Head.__dataclass_fields__}
+    fields |= {"index_bytes": len(index), "index_digest": hashlib.sha256(index).digest()} | changed
+    raw[: form.HEADER_BYTES] = form.Head(**fields).pack()
+
+
+def pair_head(raw):
+    """The header's bytes."""
+    return bytes(raw[: form.HEADER_BYTES])
+
+
+def _flip(at):
+    def change(raw):
+        raw[at] ^= 1
+
+    return change
+
+
+def _version_2(raw):
+    raw[8] = 2
+    raw[252:256] = struct.pack("<I", zlib.crc32(raw[:252]))
+
+
+def _entry(field, value):
+    def change(raw):
+        head = form.parse_head(pair_head(raw))
+        entries = np.frombuffer(raw, form.ENTRY, offset=head.file_bytes - form.ENTRY.itemsize)
+        entries[field][0] = value
+        _resealed(raw)
+
+    return change
+
+
+def _level(field, value):
+    def change(raw):
+        head = form.parse_head(pair_head(raw))
+        np.frombuffer(raw, form.LEVEL, 1, head.index_at)[field][0] = value
+        _resealed(raw)
+
+    return change
+
+
+def _other_size(raw):
+    _resealed(raw, size=Size(701, 600))
+
+
+def _many_blobs(raw):
+    _resealed(raw, blobs=form.MAX_BLOBS)
+
+
+DAMAGE = {
+    "magic": _flip(0),
+    "a bit of the header": _flip(20),
+    "a bit of the index": _flip(-1),
+    "the checksum itself": _flip(255),
+    "a later format": _version_2,
+    "cut off": lambda raw: raw[:-1],
+    "longer": lambda raw: raw + b"\0",
+    "empty": lambda raw: b"",
+    "a header and nothing else": lambda raw: raw[: form.HEADER_BYTES],
+    "an entry beyond its part": _entry("offset", 1 << 40),
+    "an entry whose end wraps around": _entry("offset", (1 << 64) - 1),
+    "an entry of an unknown part": _entry("part", 7),
+    "an entry with an unknown header": _entry("blob", 9),
+    "a level with more columns": _level("columns", 3),
+    "a level that begins elsewhere": _level("first", 1),
+    "another size": _other_size,
+    "more headers than fit": _many_blobs,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_index_is_never_opened(name, damaged):
+    """Each change is found before a tile is served."""
+    with pytest.raises(PyramidInvalid):
+        damaged(DAMAGE[name])
+
+
+def test_an_untouched_index_opens(damaged):
+    """The cases above fail for their damage, not for the copying."""
+    with damaged(lambda raw: None) as pyramid:
+        assert pyramid.dz_levels == 11
+
+
+def test_resealing_alone_is_harmless(damaged):
+    """The tool of the cases above does not break an index by itself."""
+    with damaged(lambda raw: _resealed(raw)) as pyramid:
+        assert pyramid.dz_levels == 11
+
+
+def test_a_slide_of_another_length_is_refused(pair, tmp_path):
+    """Offsets into the wrong file would serve anything."""
+    slide, target = pair
+    other = tmp_path / "longer.svs"
+    other.write_bytes(slide.read_bytes() + b"\0")
+    with pytest.raises(PyramidInvalid):
+        Pyramid.open(other, target)
+
+
+def test_a_missing_file_is_a_storage_error(pair, tmp_path):
+    """No slide, no index: said without a file name."""
+    slide, target = pair
+    for paths in ((tmp_path / "no", target), (slide, tmp_path / "no")):
+        with pytest.raises(StorageFailed) as caught:
+            Pyramid.open(*paths)
+        assert "no" not in str(caught.value).split()
+
+
+def test_check_finds_a_flipped_bit_anywhere(pair, tmp_path):
+    """Derived tiles and the slide have digests too; opening does not read them, `check` does."""
+    slide, target = pair
+    check(slide, target)
+    raw = bytearray(target.read_bytes())
+    raw[form.HEADER_BYTES + 700] ^= 1
+    (tmp_path / "bad.pyramid").write_bytes(raw)
+    with pytest.raises(PyramidInvalid, match="derived"):
+        check(slide, tmp_path / "bad.pyramid")
+    raw = bytearray(slide.read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / "bad.svs").write_bytes(raw)
+    with pytest.raises(PyramidInvalid, match="slide"):
+        check(tmp_path / "bad.svs", target)
+
+
+def test_two_range_reads_are_enough(pair):
+    """Header first, then the range it names: what a reader on object storage does."""
+    _, target = pair
+    raw = target.read_bytes()
+    head = form.parse_head(raw[: form.HEADER_BYTES])
+    index = form.parse_index(head, raw[head.index_at : head.file_bytes])
+    assert len(index.blobs) == head.blobs
+    assert head.file_bytes == len(raw)

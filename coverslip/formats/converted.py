@@ -98,14 +98,17 @@ class ConvertedSlide:
         rgb = np.empty((size.height, size.width, 3), np.uint8)
         for top in range(0, size.height, _BAND):
             bottom = min(top + _BAND, size.height)
-            rgba = np.asarray(picture.crop((skip.x, skip.y + top, skip.x + size.width, skip.y + bottom)))
-            rgb[top:bottom] = rgba[..., :3]
-            clear = rgba[..., 3] != 255
-            if clear.any():
-                alpha = rgba[..., 3][clear].astype(np.uint16)[:, None]
-                mixed = (rgba[..., :3][clear] * alpha + self._background * (255 - alpha) + 127) // 255
-                rgb[top:bottom][clear] = mixed
+            band = picture.crop((skip.x, skip.y + top, skip.x + size.width, skip.y + bottom))
+            rgb[top:bottom] = np.asarray(band.convert("RGB"))
+            if band.getchannel("A").getextrema() != (255, 255):
+                self._lay_on_background(rgb[top:bottom], np.asarray(band))
         return rgb
+
+    def _lay_on_background(self, rgb: Pixels, rgba: Pixels) -> None:
+        """Mix what is not opaque with the background, in place."""
+        clear = rgba[..., 3] != 255
+        alpha = rgba[..., 3][clear].astype(np.uint16)[:, None]
+        rgb[clear] = (rgba[..., :3][clear] * alpha + self._background * (255 - alpha) + 127) // 255
 
     def close(self) -> None:
         """Release the slide."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +19,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag
 
 from coverslip.elements import Element, ElementKind, ElementPath
-from coverslip.errors import DamagedSlide, LimitExceeded, UnknownStructure, UnsupportedSlide
+from coverslip.errors import DamagedSlide, LimitExceeded, StorageFailed, UnknownStructure, UnsupportedSlide
 
 MAX_FILES: Final = 4096
 """Files looked at in one folder."""
@@ -63,15 +65,17 @@ def attributes(instances: tuple[Path, ...]) -> tuple[Element, ...]:
     seen: dict[tuple[str, bytes], Element] = {}
     counts: dict[tuple[str, bytes], int] = {}
     for file in instances:
-        for element in _of_file(file):
+        with _parsing():
+            found = list(islice(_of_file(file), MAX_ATTRIBUTES + 1))
+        for element in found:
             key = (element.path, element.untrusted_value)
             seen.setdefault(key, element)
             counts[key] = counts.get(key, 0) + 1
             if len(seen) > MAX_ATTRIBUTES:
                 raise LimitExceeded(f"more than {MAX_ATTRIBUTES} attributes", where="dicom")
     return tuple(
-        Element(found.path, found.kind, found.understood, found.untrusted_value, count=counts[key])
-        for key, found in seen.items()
+        Element(element.path, element.kind, element.understood, element.untrusted_value, count=counts[key])
+        for key, element in seen.items()
     )
 
 
@@ -88,16 +92,27 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _series_of(path: Path) -> bytes:
-    item = _parsed(path, only=["SeriesInstanceUID"]).get_item(_SERIES)
+    with _parsing():
+        item = _parsed(path, only=["SeriesInstanceUID"]).get_item(_SERIES)
     value = getattr(item, "value", b"")
     return value.rstrip(b"\0 ") if isinstance(value, bytes) else str(value).encode()
 
 
-def _parsed(path: Path, only: list[str] | None = None) -> Dataset:
+@contextmanager
+def _parsing() -> Iterator[None]:
+    """pydicom's errors as ours, without its words: they quote values. It parses lazily, so every access can raise."""
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True, defer_size=MAX_VALUE, specific_tags=only)
+        yield
     except _PARSE_ERRORS:
         raise DamagedSlide("a DICOM file cannot be parsed", where="dicom") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise StorageFailed("a DICOM file cannot be read", where="dicom") from None
+        raise DamagedSlide("a DICOM file ends early", where="dicom") from None
+
+
+def _parsed(path: Path, only: list[str] | None = None) -> Dataset:
+    return pydicom.dcmread(path, stop_before_pixels=True, defer_size=MAX_VALUE, specific_tags=only)
 
 
 def _of_file(path: Path) -> Iterator[Element]:
@@ -117,17 +132,10 @@ def _of_dataset(dataset: Dataset, parent: str, depth: int) -> Iterator[Element]:
         item = dataset.get_item(tag)
         kind = item.VR or _dictionary_vr(tag)
         if kind == "SQ":
-            for child in _items(dataset, tag, path):
+            for child in dataset[tag].value:
                 yield from _of_dataset(child, path, depth + 1)
         elif kind not in _BINARY_NUMBERS:
             yield from _leaf(path, kind, item.value, understood=bool(keyword))
-
-
-def _items(dataset: Dataset, tag: BaseTag, path: str) -> tuple[Dataset, ...]:
-    try:
-        return tuple(dataset[tag].value)
-    except _PARSE_ERRORS:
-        raise DamagedSlide("a sequence cannot be parsed", where=path) from None
 
 
 def _leaf(path: str, vr: str, value: object, *, understood: bool) -> Iterator[Element]:

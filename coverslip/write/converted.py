@@ -171,7 +171,7 @@ class _Writer:
         ]
 
     def _tile(self, target: _Target, index: int, pixels: Pixels) -> _Tile:
-        colour = pixels[0, 0].tobytes() if bool((pixels == pixels[0, 0]).all()) else None
+        colour = pixels[0, 0].tobytes() if _is_plain(pixels) else None
         if colour is not None and (target.quality, colour) in self._plain:
             return _Tile(index, colour, b"")
         parts = take_apart(encode(pixels, target.quality))
@@ -188,6 +188,12 @@ class _Writer:
         if tile.colour is not None and len(self._plain) < MAX_PLAIN_COLOURS:
             self._plain[quality, tile.colour] = place
         return place
+
+
+def _is_plain(pixels: Pixels) -> bool:
+    """Whether all pixels are equal; the first row answers for nearly all tiles of tissue."""
+    first = pixels[0, 0]
+    return bool((pixels[0] == first).all() and (pixels == first).all())
 
 
 def _tables(quality: int) -> bytes:

@@ -1,5 +1,6 @@
 """What the inventory of a converted slide sees."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pydicom
 import pytest
 
 from coverslip.elements import ElementKind, ImageRole, Inventory
-from coverslip.errors import LimitExceeded
+from coverslip.errors import InputError, LimitExceeded
 from coverslip.formats import dicom_series, ini
 from coverslip.formats.companions import companions
 from coverslip.formats.converted import READER
@@ -122,6 +123,24 @@ def _plant(dataset: pydicom.Dataset) -> None:
     dataset.SpecimenDescriptionSequence[0].SpecimenShortDescription = "skin of DOE"
     dataset.private_block(0x0009, "ACME 1", create=True).add_new(1, "LO", "ACC-123456")
     dataset.preamble = b"SECRET-PREAMBLE".ljust(128, b"\0")
+
+
+def test_hostile_dicom_gives_typed_errors(real_slide: Real, tmp_path: Path) -> None:
+    """pydicom parses lazily and raises many kinds of errors; none gets out, and none of its words."""
+    source = min(real_slide("dicom/cmu-1-small-region").iterdir(), key=lambda file: file.stat().st_size)
+    rng = random.Random(7)
+    refused = 0
+    for _ in range(200):
+        raw = bytearray(source.read_bytes()[: rng.choice((700, 2500))])
+        for _ in range(rng.randrange(1, 8)):
+            raw[rng.randrange(132, len(raw))] = rng.randrange(256)
+        (tmp_path / "hostile.dcm").write_bytes(raw)
+        try:
+            dicom_series.attributes((tmp_path / "hostile.dcm",))
+        except InputError as error:
+            assert error.__cause__ is None
+            refused += 1
+    assert refused > 5
 
 
 def test_attributes_repeated_in_a_series_are_counted(real_slide: Real) -> None:

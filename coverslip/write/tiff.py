@@ -42,6 +42,8 @@ class _OutPage:
 
     fields: list[f.OutField]
     tiled: bool
+    below: bool
+    """Whether the page hangs below the first one as a SubIFD (OME-TIFF's way of storing levels)."""
     lengths: Offsets
     blocks: Blocks | None
     """Tiles copied from the source; None when `data` holds the page's only strip."""
@@ -90,7 +92,7 @@ def _copied(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     fields.extend(_rebuilt_fields(slide, page, plan))
     blocks = slide.blocks(directory)
     order, same_as = _physical_order(directory.offsets.astype(np.int64), blocks)
-    return _OutPage(fields, directory.tiled, blocks.lengths, blocks, order, same_as)
+    return _OutPage(fields, directory.tiled, "." in directory.path, blocks.lengths, blocks, order, same_as)
 
 
 def _rebuilt_fields(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutField]:
@@ -119,7 +121,7 @@ def _regenerated(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     fields = [f.integer(order, code, *values) for code, values in _thumbnail_fields(size).items()]
     fields.extend(_description(slide, page, plan))
     one = np.zeros(1, np.int64)
-    return _OutPage(fields, False, np.array([len(data)], np.int64), None, one, one, data)
+    return _OutPage(fields, False, False, np.array([len(data)], np.int64), None, one, one, data)
 
 
 def _thumbnail_fields(size: Size) -> dict[int, tuple[int, ...]]:
@@ -141,18 +143,38 @@ def _physical_order(offsets: Offsets, blocks: Blocks) -> tuple[Offsets, Offsets]
 def _layout(pages: list[_OutPage], order: str, big: bool) -> tuple[bytes, int]:
     """Header and directories as bytes, and the size the whole file will have."""
     header = 16 if big else 8
-    heads = [f.encoded_size([*page.fields, *_data_fields(page, page.lengths, order, big)], big) for page in pages]
+    blank = [np.zeros_like(page.lengths) for page in pages]
+    starts = [0] * (len(pages) + 1)
+    heads = [f.encoded_size(_all_fields(pages, i, blank[i], starts, order, big), big) for i in range(len(pages))]
     starts = np.concatenate([[header], header + np.cumsum(heads)]).tolist()
     at = int(starts[-1])
-    front = bytearray(_header(order, big, int(starts[0])))
+    front = bytearray(_header(order, big, starts[0]))
     for i, page in enumerate(pages):
         offsets, at = _place(page, at)
-        following = int(starts[i + 1]) if i + 1 < len(pages) else 0
-        fields = [*page.fields, *_data_fields(page, offsets, order, big)]
-        front += f.encode_directory(fields, order, big, int(starts[i]), following)
+        fields = _all_fields(pages, i, offsets, starts, order, big)
+        front += f.encode_directory(fields, order, big, starts[i], _following(pages, i, starts))
     if not big and at > CLASSIC_LIMIT:
         raise LimitExceeded("the clean slide does not fit into a classic TIFF")
     return bytes(front), at
+
+
+def _following(pages: list[_OutPage], i: int, starts: list[int]) -> int:
+    """Where the next page of the chain begins; SubIFDs are not in the chain."""
+    if pages[i].below:
+        return 0
+    return next((starts[k] for k in range(i + 1, len(pages)) if not pages[k].below), 0)
+
+
+def _all_fields(
+    pages: list[_OutPage], i: int, offsets: Offsets, starts: list[int], order: str, big: bool
+) -> list[f.OutField]:
+    """A page's fields with those that say where things lie."""
+    fields = [*pages[i].fields, *_data_fields(pages[i], offsets, order, big)]
+    below = [starts[k] for k, page in enumerate(pages) if page.below]
+    if below and i == 0:
+        kind, form = (t.LONG8, "u8") if big else (t.LONG, "u4")
+        fields.append(f.OutField(t.SUB_IFDS, kind, np.array(below, order + form).tobytes()))
+    return fields
 
 
 def _place(page: _OutPage, at: int) -> tuple[Offsets, int]:

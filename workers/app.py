@@ -76,6 +76,7 @@ _WORKER: dict[str, Any] = {
     "worker_enable_soft_shutdown_on_idle": False,  # that would wait out the grace with nothing to do
     "task_time_limit": None,  # time is limited on the confined child, by its supervisor
     "task_soft_time_limit": None,
+    "worker_proc_alive_timeout": 60,  # a busy machine needs more than the default four seconds to import
     "worker_max_tasks_per_child": None,  # memory is bounded per confined child instead
     "worker_enable_remote_control": True,  # for the watchdog's ping and for flower
     "worker_hijack_root_logger": False,

@@ -35,7 +35,7 @@ from workers.messages import Confined, Declined, Doubted, Failed, Made, Outcome,
 CHECKOUT = Path(__file__).resolve().parent.parent
 TICK = 0.2
 """Seconds between looks at clock, output and cancellation."""
-START_TIMEOUT = 60.0
+START_TIMEOUT = 120.0
 GRACE = 5.0
 PIPE_READ = 64 << 10
 
@@ -61,6 +61,7 @@ class Zygote:
         self._strict = strict
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
+        self._ready = False
         self.layers: tuple[str, ...] = ()
         """What held the last child."""
         self.spent: Spent | None = None
@@ -101,8 +102,9 @@ class Zygote:
         return _judge(hearing.outcome, self.spent.status)
 
     def start(self) -> None:
-        """Import everything now, so that the first slide need not wait; raises `ConfinementFailed`."""
-        self._started()
+        """Begin importing, so that the first slide need not wait for it; returns at once."""
+        if not self._is_up():
+            self._spawn()
 
     def stop(self) -> None:
         """End the process and whatever it forked."""
@@ -113,9 +115,10 @@ class Zygote:
             self._process.wait()
         self._door = self._process = None
 
-    def _started(self) -> socket.socket:
-        if self._process is not None and self._door is not None and self._process.poll() is None:
-            return self._door
+    def _is_up(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _spawn(self) -> None:
         self.stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -128,10 +131,17 @@ class Zygote:
                 start_new_session=True,
             )
         ours.settimeout(START_TIMEOUT)
-        self._door = ours
-        if not self._received(ours):
+        self._door, self._ready = ours, False
+
+    def _started(self) -> socket.socket:
+        self.start()
+        if self._door is None:
+            raise ConfinementFailed
+        if not self._ready and not self._received(self._door):
+            self.stop()
             raise ConfinementFailed("The process that children are forked from did not start.")
-        return ours
+        self._ready = True
+        return self._door
 
     def _fork(self, door: socket.socket, work: str, task: Task, limits: Limits, writing: int) -> int:
         request = {

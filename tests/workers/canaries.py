@@ -104,6 +104,13 @@ def hang(task: Task, progress: Progress) -> Outcome:
         time.sleep(60)
 
 
+def stick(task: Task, progress: Progress) -> Outcome:
+    """Write half a file and never come back."""
+    (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:3])
+    progress(Stage.WRITE, 0.5)
+    return hang(task, progress)
+
+
 def burn(task: Task, progress: Progress) -> Outcome:
     """Use CPU for ever."""
     while True:

@@ -46,7 +46,7 @@ class Installation:
         """The slide as it stands."""
         return self.archive.catalog.slide(sid)
 
-    def until(self, holds: Callable[[], bool], seconds: float = 60) -> float:
+    def until(self, holds: Callable[[], bool], seconds: float = 120) -> float:
         """Wait for something; returns how long it took."""
         begin = time.monotonic()
         while not holds():

@@ -13,15 +13,17 @@ RECOVERY = 10
 
 
 def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, start_worker, below, alive):
-    """kill -9 in mid-slide: no process survives, no half file stays, the next worker finishes in time."""
+    """kill -9 in mid-slide: no process survives, no half file stays, the next worker takes over in time."""
     sid, job = installation.add_slide()
-    first = start_worker(installation, "first")
+    first = start_worker(installation, "first", work="stick")
     installation.until(lambda: installation.slide(sid).stage == "write")
+    assert any(name.startswith("tmp/") for name in installation.files()), "there is a half file to lose"
+    second = start_worker(installation, "second", work="copy")
+    installation.until(lambda: len(below(second.pid)) >= 3)
     family = {first.pid, *below(first.pid)}
-    os.kill(first.pid, signal.SIGKILL)
-    installation.until(lambda: not any(alive(pid) for pid in family), 5)
     assert len(family) >= 5, "supervisor, Celery, pool process, zygote and child"
-    start_worker(installation, "second")
+    os.kill(first.pid, signal.SIGKILL)
+    installation.until(lambda: not any(alive(pid) for pid in family), 10)
     took = installation.until(lambda: installation.archive.catalog.job(job).token == 2)
     assert took <= installation.settings.lease.total_seconds() + RECOVERY
     installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)

@@ -26,8 +26,7 @@ def records(folder: Path) -> Iterator[Element]:
     """What the records say; one whose place cannot be followed is an unknown element without content."""
     settings = {(pair.section, pair.key): pair.untrusted_value for pair in ini.pairs(folder / "Slidedat.ini")}
     identity = settings.get(("GENERAL", "SLIDE_ID"), "")
-    with (folder / "Index.dat").open("rb") as file:
-        index = file.read(MAX_INDEX)
+    index = _bytes_of(folder, settings.get(("HIERARCHICAL", "INDEXFILE"), ""), 0, MAX_INDEX)
     for number in range(_count(settings)):
         where = f"record[{number}]"
         try:
@@ -35,7 +34,7 @@ def records(folder: Path) -> Iterator[Element]:
         except struct.error:
             yield Element(ElementPath(where), ElementKind.BYTES, understood=False)
             continue
-        raw = _bytes_of(folder, settings.get(("DATAFILE", f"FILE_{part}"), ""), offset, length)
+        raw = _bytes_of(folder, settings.get(("DATAFILE", f"FILE_{part}"), ""), offset, min(length, MAX_RECORD))
         yield Element(ElementPath(where), ElementKind.BYTES, understood=False)
         yield from readable(raw, where)
 
@@ -65,10 +64,10 @@ def _at(index: bytes, place: int) -> int:
 
 
 def _bytes_of(folder: Path, name: str, offset: int, length: int) -> bytes:
-    """The record's bytes; nothing when the file named is not a plain file of the slide's folder."""
+    """Part of a file; nothing when the file named is not a plain file of the slide's folder."""
     file = folder / name
     if Path(name).name != name or not name or not file.is_file() or file.is_symlink() or offset < 0 or length <= 0:
         return b""
     with file.open("rb") as opened:
         opened.seek(offset)
-        return opened.read(min(length, MAX_RECORD))
+        return opened.read(length)

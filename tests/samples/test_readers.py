@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from coverslip.geometry import Size
+from samples.pyramid import Miniature
 from samples.tissue import Tissue
 
 SIZE = Size(1300, 900)
@@ -68,6 +69,31 @@ def test_tifffile_reads_every_page_of_an_aperio_slide(made, aperio_name):
         assert all(picture.std() > 5 for picture in pictures)
 
 
+def test_the_thumbnail_is_the_slide_made_small(made):
+    """Its pixels are the averages of the lowest level's, whatever block they came from."""
+    with tifffile.TiffFile(made("aperio", "bare").path) as tiff:
+        thumbnail, lowest = tiff.pages[1].asarray(), tiff.pages[3].asarray()
+    close(thumbnail, lowest, 8)
+
+
+def test_a_thumbnail_smaller_than_the_lowest_level_is_averaged():
+    """Blocks whose borders fall inside a thumbnail's pixel are weighed by what they add to it."""
+    ramp = np.repeat(np.arange(0, 200, 2, dtype=np.uint8)[None, :, None], 60, 0).repeat(3, 2)
+    small = Miniature(Size(30, 18), Size(100, 60))
+    for x in range(0, 100, 32):
+        for y in range(0, 60, 32):
+            small.add(x, y, np.pad(ramp, ((0, 64), (0, 64), (0, 0)))[y : y + 32, x : x + 32])
+    bins = np.arange(100) * 30 // 100
+    expected = np.array([ramp[0, bins == column, 0].mean() for column in range(30)])
+    assert abs(small.pixels()[:, :, 0] - expected).max() <= 0.5
+
+
+def test_every_ifd_begins_on_an_even_offset(made):
+    """TIFF 6.0 asks for word boundaries, and some readers insist."""
+    with tifffile.TiffFile(made("aperio", "jpeg").path) as tiff:
+        assert all(page.offset % 2 == 0 for page in tiff.pages)
+
+
 def test_an_aperio_tile_has_no_hint_that_its_colours_are_rgb(made):
     """Aperio writes neither an Adobe marker nor component names, so that decoders which guess get it wrong."""
     with tifffile.TiffFile(made("aperio", "bare").path) as tiff:
@@ -118,6 +144,7 @@ def test_ome_tiff_is_read_as_such(made):
         assert tiff.is_ome
         assert tiff.byteorder == ">"
         assert len(tiff.series[0].levels) == 3
+        assert 'SizeX="1300" SizeY="900"' in tiff.pages[0].description
 
 
 def test_openslide_reads_the_mirax_slide(made):

@@ -146,7 +146,7 @@ class _Writer:
 
     def _encoded(self, level: Level, target: _Target) -> Iterator[tuple[Region, list[_Tile]]]:
         """Blocks in order with their tiles; few enough are under way at once for memory to stay flat."""
-        workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+        workers = min(MAX_WORKERS, os.cpu_count() or 1)
         waiting: deque[tuple[Region, Future[list[_Tile]]]] = deque()
         with ThreadPoolExecutor(workers) as pool:
             try:

@@ -1,6 +1,7 @@
 """Converted slides: what other readers see in them, and that nothing else is in them."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,15 +259,34 @@ def test_storage_errors_are_ours(tmp_path: Path) -> None:
         raise converted._storage(OSError(28, "No space left on device", "/secret"))
 
 
-def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
+def test_readers_do_not_run_ahead_of_a_slow_disk(tmp_path: Path) -> None:
+    """Blocks under way are few however slowly they are written, so memory does not depend on the slide's size."""
+    ahead: list[int] = []
+
+    class Counting(Painted):
+        started = 0
+
+        def read(self, level: int, region: Region) -> Any:
+            self.started += 1
+            return super().read(level, region)
+
+    slide = Counting(Size(6144, 4096), scanned=0)
+
+    def slowly(stage: Stage, done: float) -> None:
+        time.sleep(0 if ahead else 2)
+        ahead.append(slide.started - len(ahead))
+
+    write_converted(slide, tmp_path / "clean.tiff", progress=slowly)
+    assert slide.started > 24
+    assert max(ahead) <= converted.MAX_WORKERS + 2
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
     """Sixteen times the pixels cost no more memory than what is under way at once."""
     process = psutil.Process()
     write_converted(Painted(Size(2000, 2000)), tmp_path / "small.tiff")
     before = process.memory_info().rss
     peaks: list[int] = []
-    write_converted(
-        Painted(Size(8000, 8000)),
-        tmp_path / "large.tiff",
-        progress=lambda *_: peaks.append(process.memory_info().rss),
-    )
+    large = Painted(Size(8000, 8000))
+    write_converted(large, tmp_path / "large.tiff", progress=lambda *_: peaks.append(process.memory_info().rss))
     assert max(peaks) - before < 60 << 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.feed import Block, Fed, Feed
 from coverslip.pyramid.pixels import Encoding, Pixels, halve, uniform
 from coverslip.pyramid.repeats import Recent
-
-BLOCK_PIXELS: Final = 1024
-"""Side of a block at its lowest level: big enough to read in long runs, small enough to keep every core's share low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class Chain:
     @property
     def depth(self) -> int:
         """How many levels above its lowest a block reaches."""
-        side = max(1, BLOCK_PIXELS // self.zoom.tile)
+        side = max(1, self.feed.block_pixels // self.zoom.tile)
         return min(side.bit_length() - 1, self.last - self.feed.reduction)
 
     def blocks(self) -> Iterator[tuple[int, int]]:

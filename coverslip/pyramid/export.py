@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def export_dzi(pyramid: Pyramid, folder: Path, name: str) -> Path:
     descriptor, tiles = folder / f"{name}.dzi", folder / f"{name}_files"
     if descriptor.exists() or tiles.exists():
         raise OutputExists(where="export")
-    partial = folder / f".{name}_files.{os.getpid()}.part"
+    partial = folder / f".{name}_files.{secrets.token_hex(4)}.part"
     try:
         with storage_errors():
             partial.mkdir(parents=True)

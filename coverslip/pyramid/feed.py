@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from coverslip.pyramid.jpeg import JpegForm
 from coverslip.pyramid.pixels import Pixels, blank, cut_out, decode, halve
 from coverslip.pyramid.repeats import Repeats
 from coverslip.pyramid.source import StoredLevel, cut_of, read_tiles
+
+BLOCK_PIXELS: Final = 1024
+"""Side of a block of derived tiles: big enough to read in long runs, small enough that every thread can hold one."""
 
 Key = tuple[int, ...]
 """Names the stored bytes a tile was made of: equal keys, equal pixels."""
@@ -48,6 +51,11 @@ class Feed(Protocol):
         """Samples per pixel."""
         ...
 
+    @property
+    def block_pixels(self) -> int:
+        """Side of the squares it likes to be asked for."""
+        ...
+
     def block(self, columns: range, rows: range) -> Block:
         """Read what these tiles need."""
         ...
@@ -74,6 +82,11 @@ class HalfFeed:
     def channels(self) -> int:
         """Samples per pixel."""
         return self.form.components
+
+    @property
+    def block_pixels(self) -> int:
+        """Always the same: blocks begin where stored tiles begin."""
+        return BLOCK_PIXELS
 
     def block(self, columns: range, rows: range) -> HalfBlock:
         """Read the stored tiles, a row at a time."""
@@ -147,6 +160,11 @@ class FullFeed:
     decoder: Decoder
     channels: int
     reduction: int = 0
+
+    @property
+    def block_pixels(self) -> int:
+        """At least a stored tile, lest each block around it decode it again."""
+        return max(BLOCK_PIXELS, self.level.tile.width, self.level.tile.height)
 
     def block(self, columns: range, rows: range) -> FullBlock:
         """Nothing is read before it is asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def written_whole(target: Path) -> Iterator[BinaryIO]:
     """
     if target.exists():
         raise OutputExists(where="pyramid")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     with storage_errors():
         file = temporary.open("xb", buffering=1 << 20)
     try:

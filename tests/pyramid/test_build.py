@@ -199,3 +199,11 @@ def test_memory_does_not_grow_with_the_slide(generated, tmp_path):
         peaks.append(_peak("build", slide, tmp_path / f"{side}.pyramid"))
     assert peaks[1] - idle < 40
     assert peaks[1] - peaks[0] < 15
+
+
+@pytest.mark.parametrize(("source", "derived"), [(40, 70), (76, 76), (95, 80)])
+def test_derived_tiles_are_as_good_as_the_source_within_bounds(generated, built, source, derived):
+    """The source's quality is read off its quantisation table; ours follows it between 70 and 80, or as told."""
+    slide = generated("aperio", 500, 300, tile=240, quality=source, downsamples=(1,))
+    assert built(slide)[1].quality == derived
+    assert built(slide, quality=33)[1].quality == 33

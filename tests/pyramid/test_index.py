@@ -172,3 +172,25 @@ def test_two_range_reads_are_enough(pair):
     index = form.parse_index(head, raw[head.index_at : head.file_bytes])
     assert len(index.blobs) == head.blobs
     assert head.file_bytes == len(raw)
+
+
+def test_the_documented_offsets_are_the_real_ones(pair):
+    """A reader written from docs/pyramid-format.md alone finds the same tile."""
+    slide, target = pair
+    raw = target.read_bytes()
+    tile, width, height = struct.unpack_from("<III", raw, 12)
+    levels, blobs = struct.unpack_from("<HI", raw, 26)
+    index_at = struct.unpack_from("<Q", raw, 40)[0]
+    assert (tile, width, height, levels) == (240, 700, 600, 11)
+    columns, rows, stored, first = struct.unpack_from("<IIIQ", raw, index_at + 32 * 10 + 12)
+    assert (columns, rows, stored) == (3, 3, 1)
+    at = index_at + 32 * levels
+    lengths = struct.unpack_from(f"<{blobs}I", raw, at)
+    front = 32 * levels + 4 * blobs + sum(lengths)
+    entry = index_at + front + -front % 16 + 16 * (first + 1 * columns + 1)
+    offset, length, blob, part = struct.unpack_from("<QIHB", raw, entry)
+    begin = at + 4 * blobs + sum(lengths[:blob])
+    parts = (slide.read_bytes(), raw)
+    with Pyramid.open(slide, target) as pyramid:
+        served = raw[begin : begin + lengths[blob]] + parts[part][offset : offset + length]
+        assert pyramid.tile(10, 1, 1) == served

@@ -26,14 +26,18 @@ code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
 
 def to_html(content: dict[str, Any]) -> str:
     """One HTML document from a certificate's content."""
-    sections = (_summary, _clean, _checks, _findings, _elements, _how_to_check)
-    body = "\n".join(section(content) for section in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Certificate {escape(content['clean']['name'])}</title><style>{_STYLE}</style></head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body></html>\n"
+        f"<body>\n<main>\n{body(content)}\n</main>\n</body></html>\n"
     )
+
+
+def body(content: dict[str, Any]) -> str:
+    """The certificate's sections as HTML without a style of their own, for pages that have one."""
+    sections = (_summary, _clean, _checks, _findings, _elements, _how_to_check)
+    return "\n".join(section(content) for section in sections)
 
 
 def _verdict(passed: bool, good: str = "passed", bad: str = "failed") -> str:

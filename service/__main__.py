@@ -27,6 +27,7 @@ def serve(settings: Settings) -> int:
         log_level=settings.log_level.lower(),
         server_header=False,
         timeout_keep_alive=30,
+        timeout_graceful_shutdown=3,  # live pages hold their streams open for ever
         h11_max_incomplete_event_size=16 << 10,
     )
     return 0

@@ -23,7 +23,7 @@ from service.safety import demo_key, principal_of_key, require_safe_start, sessi
 from service.sessions import Sessions
 from service.shelf import Shelf
 
-ROUTERS = (uploads.router, slides.router, pages.router, session.router, ops.router)
+ROUTERS = (uploads.router, slides.router, slides.files, pages.router, session.router, ops.router)
 
 
 def create_app(settings: Settings | None = None) -> Edge:

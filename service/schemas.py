@@ -26,6 +26,7 @@ class Links(Out):
     dzi: str | None = None
     tiles: str | None = None
     thumbnail: str | None = None
+    file: str | None = None
 
 
 class Problem(Out):
@@ -94,6 +95,7 @@ def links_of(slide: SlideRecord) -> Links:
         dzi=f"{page}.dzi" if tiled else None,
         tiles=f"{page}_files/" if tiled else None,
         thumbnail=f"{page}/thumbnail" if tiled else None,
+        file=f"{page}/file" if tiled else None,
     )
 
 

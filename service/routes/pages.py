@@ -7,7 +7,9 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
+from markupsafe import Markup
 
+from coverslip import certificate_page
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, NotPermitted
@@ -116,7 +118,8 @@ async def certificate(request: Request, slide: VisibleSlide, service: Here, call
     found = await ask(certificate_of, service, slide)
     if found is None:
         raise NotFound
-    return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), certificate=found)
+    body = Markup(certificate_page.body(found))
+    return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), body=body)
 
 
 @router.get("/slides/{sid}/certificate.json")

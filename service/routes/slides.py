@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
 from starlette.datastructures import URL
 
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import BY_PEOPLE, State
 from coverslip.errors import NotFound, NotPermitted
-from service.auth import Caller, Ops, SignedIn, VisibleSlide
+from service.auth import Caller, Ops, SignedIn, VisibleSlide, may_look
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
 from service.context import Here, Service, ask
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
 from service.shelf import folder_of
 
 router = APIRouter(prefix="/api/v1", tags=["slides"])
+files = APIRouter(tags=["slides"])
+"""What lies beside the API: files under the slide's own address."""
 
 PAGE = 50
 LARGEST_PAGE = 500
@@ -62,6 +67,22 @@ async def report(slide: VisibleSlide, service: Here) -> Response:
     """The certificate, byte for byte as the pipeline wrote it."""
     body = await ask(certificate_bytes, service, slide)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@files.api_route("/slides/{sid}/file", methods=["GET", "HEAD"])
+async def file(slide: VisibleSlide, service: Here, caller: Caller) -> Response:
+    """The clean slide itself, in ranges where asked; named by its id, known by its SHA-256."""
+    folder = folder_of(service.archive, slide)
+    if folder is None or slide.clean_name is None or slide.sha256 is None or not may_look(caller, slide):
+        raise NotFound
+    path = folder / slide.clean_name
+    digest = base64.b64encode(bytes.fromhex(slide.sha256)).decode()
+    headers = {
+        "ETag": f'"{slide.sha256}"',
+        "Repr-Digest": f"sha-256=:{digest}:",
+        "Cache-Control": CACHE_PUBLIC if slide.state is State.RELEASED else CACHE_PRIVATE,
+    }
+    return FileResponse(path, 200, headers, "image/tiff", filename=f"{slide.sid}{path.suffix}")
 
 
 @router.post("/slides/{sid}/transitions")

@@ -20,6 +20,7 @@ from coverslip.archive.catalog import Catalog
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
 from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
@@ -39,8 +40,8 @@ ADDRESS = re.compile(
 THUMBNAIL_WIDTHS = range(16, 1025)
 DEFAULT_THUMBNAIL = 256
 
-PUBLIC = b"public, max-age=60, must-revalidate"
-PRIVATE = b"private, no-store"
+PUBLIC = CACHE_PUBLIC.encode()
+PRIVATE = CACHE_PRIVATE.encode()
 PUBLIC_MISS = b"public, max-age=60"
 _JPEG = (b"content-type", b"image/jpeg")
 _XML = (b"content-type", b"application/xml")

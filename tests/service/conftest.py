@@ -20,6 +20,8 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim, Produced, Refused, SetAside
 from coverslip.archive.states import State
 from coverslip.geometry import Size
+from coverslip.pipeline import Cleaned, deidentify
+from coverslip.policy import load
 from coverslip.pyramid import Pyramid, build
 from coverslip.settings import Settings
 from samples import aperio
@@ -36,6 +38,8 @@ class Tiled:
     """Files of one tiled slide, to be linked into as many slides as a test wants."""
 
     clean: Path
+    certificate: Path
+    sha256: str
     index: Path
     tile_size: int
 
@@ -95,10 +99,10 @@ class House:
         draft.mkdir()
         os.link(self.tiled.clean, draft / "slide.svs")
         os.link(self.tiled.index, draft / "slide.pyramid")
-        (draft / "slide.certificate.json").write_text('{"coverslip": "0.1.0", "elements": []}')
+        os.link(self.tiled.certificate, draft / "slide.certificate.json")
         produced = Produced(
             clean_name="slide.svs",
-            sha256="ab" * 32,
+            sha256=self.tiled.sha256,
             size_bytes=self.tiled.clean.stat().st_size,
             vendor="aperio",
             route="same-container",
@@ -118,13 +122,15 @@ class House:
 
 @pytest.fixture(scope="session")
 def tiled(tmp_path_factory: pytest.TempPathFactory) -> Tiled:
-    """A small slide with its tiles."""
+    """A small slide that went the whole way: de-identified, verified, tiled."""
     folder = tmp_path_factory.mktemp("tiled")
-    clean, index = folder / "slide.svs", folder / "slide.pyramid"
-    aperio.write(clean, SLIDE)
-    build(clean, index)
-    with Pyramid.open(clean, index) as pyramid:
-        return Tiled(clean, index, pyramid.tile_size)
+    source, index = folder / "DOE^JANE.svs", folder / "slide.pyramid"
+    aperio.write(source, SLIDE)
+    outcome = deidentify(source, folder, policy=load("strict"), key=bytes(32), name="slide")
+    assert isinstance(outcome, Cleaned)
+    build(outcome.clean, index)
+    with Pyramid.open(outcome.clean, index) as pyramid:
+        return Tiled(outcome.clean, outcome.certificate, outcome.sha256, index, pyramid.tile_size)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ TABLE = {
     ("GET", "/slides/{sid}"): INSIDERS,
     ("GET", "/slides/{sid}.json"): INSIDERS,
     ("POST", "/slides/{sid}/transitions"): CURATORS,
+    ("GET", "/slides/{sid}/file"): CURATORS,
     ("GET", "/slides/{sid}/certificate"): INSIDERS,
     ("GET", "/slides/{sid}/certificate.json"): INSIDERS,
     ("GET", "/upload"): SUBMITTERS,

@@ -1,5 +1,7 @@
 """Tiles: right bytes, right headers, and only for who may look."""
 
+import base64
+import hashlib
 import io
 import time
 import xml.etree.ElementTree as ET
@@ -175,3 +177,19 @@ def test_thumbnail(house, released):
         assert Image.open(io.BytesIO(large.content)).size == (700, 500)
         for wrong in ("width=5", "width=a", "width=1&width=2", "size=3", "width=99999"):
             assert client.get(f"/slides/{released}/thumbnail?{wrong}").status_code == 400
+
+
+def test_the_file_itself(house, released, reviewed):
+    """The clean slide comes whole and in ranges, under its id, with its digest; before the release to curators only."""
+    data = house.tiled.clean.read_bytes()
+    with house.client() as client:
+        whole = client.get(f"/slides/{released}/file")
+        assert whole.content == data
+        assert whole.headers["ETag"] == f'"{hashlib.sha256(data).hexdigest()}"'
+        assert base64.b64encode(hashlib.sha256(data).digest()).decode() in whole.headers["Repr-Digest"]
+        assert f"{released}.svs" in whole.headers["Content-Disposition"]
+        part = client.get(f"/slides/{released}/file", headers={"Range": "bytes=100-199"})
+        assert (part.status_code, part.content) == (206, data[100:200])
+        assert client.get(f"/slides/{reviewed}/file").status_code == 404
+    hidden = house.client("curator").get(f"/slides/{reviewed}/file")
+    assert hidden.headers["Cache-Control"] == "private, no-store"

@@ -86,6 +86,21 @@ def test_an_unknown_comment_in_a_tile_is_found(workshop):
     assert workshop.codes(broken) == {("scans", "foreign-marker")}
 
 
+def test_a_value_spelt_as_a_huffman_table_is_found(workshop):
+    """A table nobody uses is structure to a decoder and sixteen letters to a reader; the source has it too."""
+    table = (
+        b"\xff\xc4" + struct.pack(">HB", 19 + len(SECRET), 0x13) + bytes([0, 0, 0, 0, len(SECRET), *bytes(11)]) + SECRET
+    )
+
+    def hide(tile):
+        at = tile.index(b"\xff\xda")
+        return tile[:at] + table + tile[at:]
+
+    broken = workshop.clean.page(0, lambda page: page.with_piece(7, hide))
+    workshop.source = workshop.source.page(0, lambda page: page.with_piece(7, hide))
+    assert workshop.codes(broken) == {("leaks", "secret-found")}
+
+
 def test_bytes_after_the_end_of_a_tile_are_found(workshop):
     """Between EOI and the tile's byte count nobody looks."""
     broken = workshop.clean.page(0, lambda page: page.with_piece(3, lambda tile: tile + b"0123456789"))

@@ -49,7 +49,7 @@ def configure(level: str) -> None:
             only_sayable,
             structlog.processors.JSONRenderer(),
         ],
-        keep_exc_info=True,
+        use_get_message=False,  # a library's template only: what it would fill in may be a value
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

@@ -26,6 +26,7 @@ HIDDEN = {
     "base64": base64.b64encode(SECRET),
     "base64 shifted": base64.b64encode(b"x" + SECRET + b"yz"),
     "base64 shifted twice": base64.b64encode(b"xx" + SECRET),
+    "base64 behind letters": b"abc" + base64.b64encode(SECRET),
     "hex": SECRET.hex().encode(),
     "HEX": SECRET.hex().upper().encode(),
     "zlib": zlib.compress(b"patient " + SECRET),

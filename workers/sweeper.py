@@ -83,8 +83,9 @@ def sweep_once(settings: Settings) -> int:
 
 
 def tidy(archive: Archive) -> None:
-    """What need not be done often: interrupted releases, expired uploads, drafts of attempts that died."""
-    done = archive.reconcile() + archive.expire_uploads(datetime.now(UTC)) + archive.discard_drafts()
+    """What need not be done often: interrupted releases, expired uploads, what dead attempts left behind."""
+    done = archive.reconcile() + archive.expire_uploads(datetime.now(UTC))
+    done += archive.discard_drafts() + archive.discard_orphans()
     if done:
         log.info("tidied", count=done)
 

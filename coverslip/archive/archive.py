@@ -96,6 +96,20 @@ class Archive:
             self.storage.discard(path)
         return len(dead)
 
+    def discard_orphans(self) -> int:
+        """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
+        return sum(self._discard_orphan(sid, name) for sid, name in self.storage.artefacts_in(Zone.REVIEW))
+
+    def _discard_orphan(self, sid: str, artefact: str) -> bool:
+        # In this order: an attempt that ends in between has its pointer by the time we look.
+        try:
+            if self.catalog.is_running(sid, artefact) or self.catalog.slide(sid).artefact == artefact:
+                return False
+        except NotFound:
+            pass
+        self.storage.remove_artefact(sid, artefact)
+        return True
+
     def _finish_release(self, sid: str) -> bool:
         try:
             if self.catalog.slide(sid).state is not State.RELEASED:

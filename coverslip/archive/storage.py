@@ -130,10 +130,19 @@ class Storage:
         with our_errors():
             return tuple(entry.name for entry in os.scandir(self.zone(zone)) if NAME.fullmatch(entry.name))
 
+    def artefacts_in(self, zone: Zone) -> tuple[tuple[str, str], ...]:
+        """(slide, artefact) of every folder in a zone."""
+        with our_errors():
+            found = [path for sid in self.slides_in(zone) for path in (self.zone(zone) / sid).iterdir()]
+        return tuple((path.parent.name, path.name) for path in found if NAME.fullmatch(path.name))
+
     def remove_artefact(self, sid: str, artefact: str) -> None:
         """Delete a folder no record points to."""
+        folder = self.artefact(Zone.REVIEW, sid, artefact)
         with our_errors():
-            _remove(self.artefact(Zone.REVIEW, sid, artefact))
+            _remove(folder)
+        with suppress(OSError):  # other artefacts may still lie there
+            folder.parent.rmdir()
 
     def discard(self, draft: Path) -> None:
         """Delete a draft folder nobody works in any more."""

@@ -112,3 +112,18 @@ def test_a_publication_killed_anywhere_leaves_no_half_slide(archive, fill, produ
     assert slide.state is State.IN_REVIEW
     assert (archive.where_is(slide) / "slide.svs").read_bytes() == b"clean"
     assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1
+    archive.discard_orphans()
+    assert archive.storage.artefacts_in(Zone.REVIEW) == ((sid, slide.artefact),)
+
+
+def test_an_attempt_between_name_and_record_is_no_orphan(archive, fill, produced):
+    """Tidying beside a worker that publishes deletes nothing."""
+    sid, job = fill(archive.catalog).slide()
+    claim = archive.catalog.claim(job, "a")
+    with archive.storage.scratch(sid, claim.artefact) as draft:
+        archive.storage.publish(draft, sid, claim.artefact)
+        assert archive.discard_orphans() == 0
+        archive.catalog.finish(claim, produced)
+    assert archive.discard_orphans() == 0
+    (archive.storage.zone(Zone.REVIEW) / "nobody" / "art-1").mkdir(parents=True)
+    assert archive.discard_orphans() == 1

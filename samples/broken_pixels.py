@@ -26,7 +26,14 @@ def cases() -> Iterator[Case]:
 
 def tile(edit: Callable[[bytes], bytes]) -> Change:
     """Replace tile 1 of the base level by what `edit` makes of it."""
-    return lambda patient: patient.replace_tile(0, 1, edit(patient.stored(0, 1)))
+
+    def change(patient: Patient) -> Patient:
+        edited = edit(patient.stored(0, 1))
+        if edited == patient.stored(0, 1):
+            raise RuntimeError("this edit breaks nothing")
+        return patient.replace_tile(0, 1, edited)
+
+    return change
 
 
 def _marker(stream: bytes, marker: int) -> tuple[int, int]:

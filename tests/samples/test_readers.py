@@ -29,6 +29,8 @@ def agrees(planted):
         power = slide.properties.get("openslide.objective-power")
         assert (float(power) if power else None) == facts.magnification
         assert sorted(slide.associated_images) == sorted(facts.associated)
+        for level, size in enumerate(facts.levels):
+            slide.read_region((0, 0), level, size)
         return [np.asarray(slide.associated_images[name]) for name in facts.associated]
 
 

@@ -1,7 +1,7 @@
-"""The certificate of one slide: what came in and went out, every element with its rule, what was checked.
+"""The certificate of one slide: what came in, what went out, every element with its rule, what was checked.
 
-It carries places, rules and keyed digests, never a value that was removed, no time and no machine: the same slide, policy
-and key give the same bytes, so two people can compare certificates instead of trusting each other.
+It carries places, rules and keyed digests, never a value that was removed, no time and no machine: the same slide,
+policy and key give the same bytes, so two people can compare certificates instead of trusting each other.
 """
 
 from __future__ import annotations

@@ -17,14 +17,14 @@ class Fingerprint:
     size_bytes: int
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """Digest of a file, or of a folder's files in the order of their digests, so that no name enters it."""
+def fingerprint(files: tuple[Path, ...]) -> Fingerprint:
+    """Digest of a slide's files; of several in the order of their digests, so that no name enters it."""
     try:
-        if not path.is_dir():
-            return _file(path)
-        parts = [_file(part) for part in path.rglob("*") if part.is_file()]
+        parts = [_file(part) for part in files]
     except OSError as error:
         raise StorageFailed("the source cannot be read") from error
+    if len(parts) == 1:
+        return parts[0]
     whole = hashlib.sha256(b"".join(sorted(part.sha256 for part in parts)))
     return Fingerprint(whole.digest(), sum(part.size_bytes for part in parts))
 

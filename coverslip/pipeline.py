@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coverslip import certificate as cert
 from coverslip.certificate_page import to_html
+from coverslip.codestreams import icc
 from coverslip.errors import InputError, OutputExists, StorageFailed, UnknownStructure
 from coverslip.fingerprint import Fingerprint, fingerprint
 from coverslip.formats import AnySlide, open_slide
@@ -105,7 +106,7 @@ def _deidentify(
     slide: AnySlide, out_dir: Path, policy: Policy, key: bytes, name: str | None, progress: Progress
 ) -> Outcome:
     with ThreadPoolExecutor(1, "fingerprint") as hasher, _workspace(out_dir) as work:
-        known = hasher.submit(fingerprint, slide.path)
+        known = hasher.submit(fingerprint, slide.files)
         progress(Stage.PLAN, 0.0)
         plan = plan_slide(slide, policy)
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
@@ -119,7 +120,8 @@ def write_clean(slide: AnySlide, plan: Plan, target: Path, *, progress: Progress
     if isinstance(slide, TiffSlide):
         write_tiff(slide, plan, target, progress=progress)
     else:
-        write_converted(slide, target, progress=progress)
+        profile = slide.icc_profile() if plan.keeps("icc/transform") else b""
+        write_converted(slide, target, progress=progress, icc=icc.clean(icc.parse(profile)) if profile else b"")
 
 
 def _claim(slide: AnySlide, plan: Plan, clean: Path) -> Claim:

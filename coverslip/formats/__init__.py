@@ -8,12 +8,12 @@ from typing import Final
 from coverslip.errors import StorageFailed, UnsupportedSlide
 from coverslip.formats import aperio, generic_tiff
 from coverslip.formats.contract import Probe, Reader
-from coverslip.formats.converted import READER as converted
+from coverslip.formats.converted import READER as CONVERTED
 from coverslip.formats.converted import ConvertedSlide
 from coverslip.formats.tiff_slide import TiffSlide
 
-READERS: Final[tuple[Reader, ...]] = (aperio, generic_tiff, converted)
-"""Most specific first. `converted` is last: it loses the container, so it takes only what no other reader does."""
+READERS: Final[tuple[Reader, ...]] = (aperio, generic_tiff, CONVERTED)
+"""Most specific first. `CONVERTED` is last: it loses the container, so it takes only what no other reader does."""
 
 AnySlide = TiffSlide | ConvertedSlide
 

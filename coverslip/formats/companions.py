@@ -13,8 +13,8 @@ from typing import Final
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.errors import LimitExceeded
 from coverslip.formats import ini
-from coverslip.formats.dicom_series import instances_of
 from coverslip.formats.readable import plain_key, readable
+from coverslip.formats.series import instances_of
 
 MAX_FILES: Final = 4096
 MAX_HEAD: Final = 64 << 10

@@ -13,7 +13,7 @@ from openslide.lowlevel import OpenSlideError
 
 from coverslip.elements import Element, ImageRole, Inventory
 from coverslip.errors import UnsupportedSlide
-from coverslip.formats.dicom_series import representative
+from coverslip.formats.series import representative
 from coverslip.slide import Route, SlideFacts
 from coverslip.tiff.structure import Directory
 
@@ -24,6 +24,11 @@ class Slide(Protocol):
     @property
     def path(self) -> Path:
         """The file, or the folder of a slide in several files."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the slide consists of."""
         ...
 
     @property

@@ -23,9 +23,9 @@ from coverslip.elements import Inventory
 from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
 from coverslip.formats.companions import companions
 from coverslip.formats.contract import Probe
-from coverslip.formats.dicom_series import representative
 from coverslip.formats.landing import entry
 from coverslip.formats.openslide_elements import inventory
+from coverslip.formats.series import representative
 from coverslip.geometry import Mpp, Point, Region, Size
 from coverslip.slide import Level, Route, SlideFacts
 from coverslip.tiff.structure import MAX_PIXELS, MAX_SIDE

@@ -20,6 +20,7 @@ from pydicom.tag import BaseTag
 
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.errors import DamagedSlide, LimitExceeded, StorageFailed, UnknownStructure, UnsupportedSlide
+from coverslip.tiff.elements import profile_elements
 
 MAX_FILES: Final = 4096
 """Files looked at in one folder."""
@@ -134,6 +135,8 @@ def _of_dataset(dataset: Dataset, parent: str, depth: int) -> Iterator[Element]:
         if kind == "SQ":
             for child in dataset[tag].value:
                 yield from _of_dataset(child, path, depth + 1)
+        elif keyword == "ICCProfile" and isinstance(item.value, bytes):
+            yield from profile_elements(path, item.value)  # its words must go, its numbers may stay
         elif kind not in _BINARY_NUMBERS:
             yield from _leaf(path, kind, item.value, understood=bool(keyword))
 

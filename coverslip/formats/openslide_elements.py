@@ -7,22 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import openslide
 
-from coverslip.codestreams import icc
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole, Inventory
 from coverslip.errors import InputError, LimitExceeded
-from coverslip.formats import companions, dicom_series, mirax_records
+from coverslip.formats import companions, mirax_records
 from coverslip.formats.readable import plain_key
+from coverslip.formats.series import attributes
 from coverslip.slide import SlideFacts
 from coverslip.tiff import tags as t
-from coverslip.tiff.structure import Directory, Field, looks_like_tiff, open_tiff
+from coverslip.tiff.elements import field_element, profile_elements
+from coverslip.tiff.structure import looks_like_tiff, open_tiff
 
 MAX_PROPERTIES: Final = 100_000
 MAX_VALUE: Final = 1 << 20
-MAX_NUMBERS: Final = 16
-SBYTE, SRATIONAL = 6, 10
 
 ROLES: Final = {
     "label": ImageRole.LABEL,
@@ -100,16 +98,7 @@ def _profile(slide: openslide.OpenSlide) -> Iterator[Element]:
     if "openslide.icc-size" in slide.properties:
         picture = slide.read_region((0, 0), slide.level_count - 1, (1, 1))
         raw = bytes(picture.info.get("icc_profile", b""))
-        yield Element(ElementPath("icc/profile"), ElementKind.BYTES, untrusted_value=raw[:MAX_VALUE])
-        yield Element(ElementPath("icc/transform"), ElementKind.BYTES, understood=_is_clean(raw))
-
-
-def _is_clean(profile: bytes) -> bool:
-    """Whether the profile's colour transform can be written anew without its words."""
-    try:
-        return bool(icc.clean(icc.parse(profile)))
-    except InputError:
-        return False
+        yield from profile_elements("icc", raw)
 
 
 def _names(path: Path, entry: Path) -> Iterator[Element]:
@@ -126,7 +115,7 @@ def _structure(entry: Path, vendor: str) -> Iterator[Element]:
         head = file.read(16)
     others = companions.companions(entry, vendor)
     if vendor == "dicom":
-        yield from dicom_series.attributes((entry, *others))
+        yield from attributes((entry, *others))
         yield from companions.names(others)
     elif looks_like_tiff(head):
         yield from _tiff_fields(entry)
@@ -148,35 +137,8 @@ def _tiff_fields(path: Path) -> Iterator[Element]:
     for directory in tiff.walk():
         for found in directory.fields.values():
             if found.code not in _STRUCTURAL:
-                yield _field(directory, found)
+                yield field_element(directory, found)
     for start, stop in tiff.orphans:
         path_ = ElementPath(f"file/orphan[{start}]")
         yield Element(path_, ElementKind.BYTES, False, tiff.data[start : min(stop, start + MAX_VALUE)].strip(b"\0"))
     tiff.close()
-
-
-def _field(directory: Directory, found: Field) -> Element:
-    path = ElementPath(f"{directory.path}/{t.name_of(found.code)}")
-    known = found.code in t.NAMES
-    if found.type in (t.ASCII, t.BYTE, t.UNDEFINED, SBYTE):
-        raw = found.raw[:MAX_VALUE].rstrip(b"\0")
-        printable = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in raw[:4096])
-        text = found.type == t.ASCII or printable
-        return Element(path, ElementKind.TEXT if text else ElementKind.BYTES, known, raw)
-    return Element(path, ElementKind.NUMBER, known, _printed(directory, found))
-
-
-def _printed(directory: Directory, found: Field) -> bytes:
-    """The first few numbers of a numeric field, as text."""
-    raw = found.raw[: t.TYPE_SIZES[found.type] * MAX_NUMBERS]
-    if found.type in (t.RATIONAL, SRATIONAL):
-        pairs = _array(raw, directory.order + ("u4" if found.type == t.RATIONAL else "i4"))
-        numbers = [above / below if below else 0.0 for above, below in zip(pairs[::2], pairs[1::2], strict=True)]
-    else:
-        numbers = _array(raw, directory.order + t.INTEGER_FORMATS.get(found.type, f"f{t.TYPE_SIZES[found.type]}"))
-    return " ".join(f"{number:.10g}" if isinstance(number, float) else str(number) for number in numbers).encode()
-
-
-def _array(raw: bytes, form: str) -> list[int | float]:
-    numbers: list[int | float] = np.frombuffer(raw, form).tolist()
-    return numbers

@@ -44,6 +44,11 @@ class TiffSlide:
         return self.tiff.path
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the slide: just the one."""
+        return (self.tiff.path,)
+
+    @property
     def levels(self) -> tuple[Page, ...]:
         """The pyramid's pages, largest first."""
         return tuple(page for page in self.pages if page.is_level)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from coverslip.codestreams import icc, jpeg
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.errors import InputError
@@ -17,6 +19,8 @@ from coverslip.tiff.structure import Directory, Field, TiffFile
 
 MAX_VALUE: Final = 1 << 20
 """Bytes of a value that are remembered for the leak search."""
+MAX_NUMBERS: Final = 64
+"""Numbers of a field that are remembered."""
 
 STRUCTURE: Final = frozenset((
     254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 322, 323, 324, 325, 338,
@@ -24,8 +28,8 @@ STRUCTURE: Final = frozenset((
 ))  # fmt: skip
 """Fields whose type and meaning leave room for numbers only."""
 
-_WORDS: Final = frozenset((2, 7, 1, 6))
-"""ASCII, UNDEFINED and BYTE fields may hold text; numbers of other types may too, but not on purpose."""
+_MAY_BE_WORDS: Final = frozenset((t.ASCII, t.BYTE, t.UNDEFINED, t.SBYTE))
+"""Types that hold text; numbers of other types may too, but not on purpose."""
 
 
 def field_elements(directory: Directory) -> Iterator[Element]:
@@ -33,11 +37,23 @@ def field_elements(directory: Directory) -> Iterator[Element]:
     for found in directory.fields.values():
         path = f"{directory.path}/{t.name_of(found.code)}"
         if found.code == t.ICC_PROFILE:
-            yield from _profile_elements(path, found.raw)
+            yield from profile_elements(path, found.raw)
         elif found.code == t.JPEG_TABLES:
             yield from _table_elements(path, found.raw)
         else:
-            yield Element(ElementPath(path), _kind(found), found.code in t.NAMES, _value(found))
+            yield field_element(directory, found)
+
+
+def field_element(directory: Directory, found: Field) -> Element:
+    """One field; numbers are remembered as they print, so that no stored byte pattern is mistaken for a leak."""
+    path, known = ElementPath(f"{directory.path}/{t.name_of(found.code)}"), found.code in t.NAMES
+    if found.code in STRUCTURE or found.code in t.POINTERS:
+        return Element(path, ElementKind.STRUCTURE, known)
+    if found.type not in _MAY_BE_WORDS:
+        return Element(path, ElementKind.NUMBER, known, _printed(directory, found))
+    raw = found.raw[:MAX_VALUE].rstrip(b"\0")
+    printable = found.type == t.ASCII or all(32 <= byte < 127 or byte in b"\t\r\n" for byte in raw[:4096])
+    return Element(path, ElementKind.TEXT if printable else ElementKind.BYTES, known, raw)
 
 
 def foreign_elements(directory: Directory, blocks: Blocks) -> Iterator[Element]:
@@ -61,17 +77,20 @@ def name_element(tiff: TiffFile) -> Element:
     return Element(ElementPath("file/name"), ElementKind.TEXT, True, tiff.path.name.encode("utf-8", "surrogateescape"))
 
 
-def _kind(found: Field) -> ElementKind:
-    if found.code in STRUCTURE or found.code in t.POINTERS:
-        return ElementKind.STRUCTURE
-    if found.type in _WORDS:
-        return ElementKind.TEXT if found.type == t.ASCII else ElementKind.BYTES
-    return ElementKind.NUMBER
+def _printed(directory: Directory, found: Field) -> bytes:
+    """The first few numbers of a numeric field, as text."""
+    raw = found.raw[: t.TYPE_SIZES[found.type] * MAX_NUMBERS]
+    if found.type in (t.RATIONAL, t.SRATIONAL):
+        pairs = _array(raw, directory.order + ("u4" if found.type == t.RATIONAL else "i4"))
+        numbers = [above / below if below else 0.0 for above, below in zip(pairs[::2], pairs[1::2], strict=True)]
+    else:
+        numbers = _array(raw, directory.order + t.INTEGER_FORMATS.get(found.type, f"f{t.TYPE_SIZES[found.type]}"))
+    return " ".join(f"{number:.10g}" if isinstance(number, float) else str(number) for number in numbers).encode()
 
 
-def _value(found: Field) -> bytes:
-    """What the leak search looks for; fields of pure structure hold nothing to look for."""
-    return b"" if found.code in STRUCTURE or found.code in t.POINTERS else found.raw[:MAX_VALUE]
+def _array(raw: bytes, form: str) -> list[int | float]:
+    numbers: list[int | float] = np.frombuffer(raw, form).tolist()
+    return numbers
 
 
 def _foreign(path: str, number: int, foreign: Foreign) -> Element:
@@ -89,19 +108,28 @@ def _table_elements(path: str, raw: bytes) -> Iterator[Element]:
         yield _foreign(f"{path}/{segment.name}", i, Foreign(segment.name, segment.payload, 1))
 
 
-def _profile_elements(path: str, raw: bytes) -> Iterator[Element]:
+def profile_elements(path: str, raw: bytes) -> Iterator[Element]:
+    """The parts of a colour profile: its transform, and whatever in it can carry words or dates."""
     try:
         profile = icc.parse(raw)
     except InputError:
         yield Element(ElementPath(path), ElementKind.BYTES, False, raw[:MAX_VALUE])
         return
-    yield Element(ElementPath(f"{path}/transform"), ElementKind.BYTES)
+    yield Element(ElementPath(f"{path}/transform"), ElementKind.BYTES, _can_be_rebuilt(profile))
     yield Element(ElementPath(f"{path}/header"), ElementKind.BYTES, True, profile.header[24:36] + profile.header[48:56])
     yield Element(ElementPath(f"{path}/creator"), ElementKind.BYTES, True, profile.header[80:100])
     for i, tag in enumerate(profile.tags):
         if tag.signature not in icc.TRANSFORM:
             name = tag.name if tag.signature in _ICC_WORDS else f"tag[{i}]"
             yield Element(ElementPath(f"{path}/{name}"), ElementKind.TEXT, name == tag.name, _words(tag.data))
+
+
+def _can_be_rebuilt(profile: icc.Profile) -> bool:
+    """Whether the colour transform can be written anew; one that cannot is not kept, and the verifier misses it."""
+    try:
+        return bool(icc.clean(profile))
+    except InputError:
+        return False
 
 
 _ICC_WORDS: Final = frozenset(b"desc cprt dmnd dmdd tech vued view meas calt targ scrd".split())

@@ -24,7 +24,7 @@ TYPE_SIZES: Final = {
 }
 """Bytes per value by field type (TIFF 6.0 §2; 13 IFD; 16–18 BigTIFF)."""
 
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
+BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, SRATIONAL, LONG8 = 1, 2, 3, 4, 5, 6, 7, 10, 16
 
 INTEGER_FORMATS: Final = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 """numpy formats of the integer field types."""

@@ -85,7 +85,7 @@ def test_ndpi_fields_of_every_directory_are_seen(real_slide: Real) -> None:
         assert serial.untrusted_text == "950291"
         assert not serial.understood
     assert inventory.at("ifd[0]/DateTime") is not None
-    assert inventory.at("ifd[0]/XResolution").untrusted_text == "43826"  # type: ignore[union-attr]
+    assert inventory.at("ifd[0]/65421").untrusted_text == "40"  # type: ignore[union-attr]
     assert inventory.at("ifd[0]/65423").untrusted_text == "-96063"  # type: ignore[union-attr]
     assert inventory.at("properties/hamamatsu.NDP.S/N") is not None
 
@@ -112,7 +112,7 @@ def test_dicom_attributes_of_the_whole_series_are_seen(real_slide: Real, tmp_pat
     assert values["dicom/(0009,1001)"] == "ACC-123456"
     assert values["dicom/preamble"].startswith("SECRET-PREAMBLE")
     assert values["dicom/SpecimenDescriptionSequence/SpecimenUID"].startswith("1.2.826")
-    assert inventory.at("icc/profile").untrusted_value[36:40] == b"acsp"  # type: ignore[union-attr]
+    assert inventory.at("icc/desc") is not None
     assert inventory.at("icc/transform").understood  # type: ignore[union-attr]
     assert {"associated/label", "associated/macro", "associated/thumbnail"} <= {e.path for e in inventory}
     assert len([e for e in inventory if e.path.startswith("companion[")]) == 3

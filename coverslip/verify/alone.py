@@ -42,10 +42,10 @@ def properties_of(source: Path) -> tuple[Secret, ...]:
     found = [Secret("file/name", source.stem.encode("utf-8", "replace"))]
     slide = other_reader.opened(source)
     if slide is not None:
-        with slide:
+        with slide, other_reader.typed("properties"):
             own = [name for name in slide.properties if not name.startswith("openslide.")]
             found += [
-                Secret(f"properties[{number}]", slide.properties[name].encode("utf-8", "replace")[:MAX_VALUE])
+                Secret(f"properties[{number}]", slide.properties.get(name, "").encode("utf-8", "replace")[:MAX_VALUE])
                 for number, name in enumerate(sorted(own))
             ]
     return tuple(found)
@@ -56,7 +56,7 @@ def scale_words(source: Path) -> frozenset[str]:
     slide = other_reader.opened(source)
     if slide is None:
         return frozenset()
-    with slide:
+    with slide, other_reader.typed("properties"):
         names = ("mpp-x", "mpp-y", "objective-power", "background-color")
         return frozenset(slide.properties.get(f"openslide.{name}", "") for name in names) - {""}
 

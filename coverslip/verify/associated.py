@@ -7,6 +7,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import openslide
 import tifffile
 from openslide.lowlevel import OpenSlideError
 from PIL import Image
@@ -70,11 +71,17 @@ def _openslide_pictures(source: Path) -> Iterator[Picture]:
     with slide:
         for name in PRIVATE_NAMES:
             try:
-                picture = slide.associated_images.get(name)
+                picture = slide.associated_images.get(name) if _is_small(slide, name) else None
             except OpenSlideError:
                 continue
             if picture is not None:
                 yield small(f"associated/{name}", picture)
+
+
+def _is_small(slide: openslide.OpenSlide, name: str) -> bool:
+    """True when OpenSlide says the picture's size and it is worth decoding."""
+    sides = [slide.properties.get(f"openslide.associated.{name}.{side}", "") for side in ("width", "height")]
+    return all(side.isdecimal() for side in sides) and int(sides[0]) * int(sides[1]) <= MAX_PICTURE_PIXELS
 
 
 def _decoded(path: Path, page: Page) -> Iterator[Picture]:

@@ -38,7 +38,7 @@ def check_decoded(clean: Path, source: Path, step: Callable[[float], None]) -> t
     if before is None or after is None:
         where = "source" if before is None else "clean"
         return Sampled(0, 0, 0.0, 0.0), [Finding("scans", "not-comparable", where, "no other reader opens the slide")]
-    with before, after:
+    with before, after, other_reader.typed("levels"):
         return _compare(before, after, step)
 
 

@@ -63,6 +63,15 @@ def pictures(file: Bytes, tiff: Tiff) -> tuple[Page, ...]:
     return tuple(_page(file, tiff, ifd) for ifd in tiff.ifds if ifd.kind in kinds and ifd.field(256))
 
 
+def is_level_below(page: Page, base: Page) -> bool:
+    """Whether a SubIFD of the first page is a level of it: tiled alike, smaller, the same shape to within rounding."""
+    below = page.ifd.kind is IfdKind.SUBIFD and page.path.startswith(f"{base.path}/")
+    smaller = page.size.width < base.size.width and page.samples == base.samples and page.codec == base.codec
+    expected = base.size.height * page.size.width / base.size.width
+    slack = 2 + page.size.height / page.size.width
+    return below and page.tiled and smaller and abs(page.size.height - expected) <= slack
+
+
 def _page(file: Bytes, tiff: Tiff, ifd: Ifd) -> Page:
     size = Size(_number(file, tiff, ifd, 256, 0), _number(file, tiff, ifd, 257, 0))
     if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE) or size.area > MAX_PIXELS:

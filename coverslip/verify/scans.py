@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from coverslip.verify.blocks import runs
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.merkle import merkle_root
-from coverslip.verify.pages import Page
+from coverslip.verify.pages import Page, is_level_below
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, ScanSummary
 from coverslip.verify.tiff_walk import IfdKind
@@ -49,8 +49,12 @@ class ScanResult:
 
 
 def level_pages(pages: Iterable[Page]) -> tuple[Page, ...]:
-    """Tiled pages of the main chain: everything else is a picture beside the pyramid."""
-    return tuple(page for page in pages if page.tiled and page.ifd.kind is IfdKind.PAGE)
+    """Tiled pages of the main chain and those below its first page that show the same at less size (OME-TIFF).
+
+    Everything else is a picture beside the pyramid.
+    """
+    tiled = [page for page in pages if page.tiled]
+    return tuple(page for page in tiled if page.ifd.kind is IfdKind.PAGE or is_level_below(page, tiled[0]))
 
 
 def check_scans(

@@ -10,7 +10,7 @@ from coverslip.slide import Route
 from coverslip.verify import grammar, icc, jpeg_walk
 from coverslip.verify.codecs import judge_for
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
-from coverslip.verify.pages import Page
+from coverslip.verify.pages import Page, is_level_below
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding
 from coverslip.verify.tiff_walk import INTEGER_TYPES, TYPE_SIZES, Field, Ifd, IfdKind, Tiff, raw
@@ -20,7 +20,7 @@ SAMPLES = -1
 MANY = -2
 ALLOWED: dict[int, int] = {
     254: 1, 256: 1, 257: 1, 258: SAMPLES, 259: 1, 262: 1, 266: 1, 270: MANY, 273: MANY, 274: 1, 277: 1, 278: 1,
-    279: MANY, 282: 1, 283: 1, 284: 1, 296: 1, 317: 1, 322: 1, 323: 1, 324: MANY, 325: MANY, 338: SAMPLES,
+    279: MANY, 282: 1, 283: 1, 284: 1, 296: 1, 317: 1, 322: 1, 323: 1, 324: MANY, 325: MANY, 330: MANY, 338: SAMPLES,
     339: SAMPLES, 347: MANY, 529: 3, 530: 2, 531: 1, 532: 6, 32997: 1, 34675: MANY,
 }  # fmt: skip
 """Tag → how many values it may have. Everything else is somebody's words or nobody's business."""
@@ -35,7 +35,8 @@ def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route
     by_ifd = {page.path: page for page in pages}
     found: list[Finding] = []
     for ifd in tiff.ifds:
-        found += _directory(file, ifd, by_ifd.get(ifd.path))
+        page = by_ifd.get(ifd.path)
+        found += _directory(file, ifd, page, is_level=page is not None and is_level_below(page, pages[0]))
     found += _pictures(pages, route)
     for page in pages:
         found += _tables(page)
@@ -48,8 +49,8 @@ def _finding(code: str, where: str, detail: str) -> Finding:
     return Finding("structure", code, where, detail)
 
 
-def _directory(file: Bytes, ifd: Ifd, page: Page | None) -> Iterator[Finding]:
-    if ifd.kind is not IfdKind.PAGE:
+def _directory(file: Bytes, ifd: Ifd, page: Page | None, *, is_level: bool) -> Iterator[Finding]:
+    if ifd.kind is not IfdKind.PAGE and not is_level:
         yield _finding("unexpected-directory", ifd.path, f"no clean slide has a directory of kind {ifd.kind.value}")
     if page is None:
         yield _finding("unexpected-directory", ifd.path, "a directory without a picture")

@@ -72,7 +72,7 @@ def _reading(path: Path, walked: Walked | None) -> SlideReading:
     slide = other_reader.opened(path)
     if slide is None:
         return _own_reading(walked) if walked else SlideReading("", None, None, "", "", (), (), (), "", "")
-    with slide:
+    with slide, other_reader.typed("properties"):
         transform = icc.transform_digest(other_reader.profile(slide))
         return other_reader.read_facts(slide, transform, _texts(walked) if walked else ("", ""))
 

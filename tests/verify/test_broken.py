@@ -246,6 +246,14 @@ def test_blank_pictures_match_nothing(workshop):
     assert workshop.codes(good) == set()
 
 
+def test_comments_in_the_thumbnail_are_found(workshop):
+    """Pictures beside the levels are JPEG streams too, here with words nobody knows."""
+    broken = workshop.clean.page(
+        1, lambda page: page.with_piece(0, lambda data: workshop.commented(data, b"who knows"))
+    )
+    assert workshop.codes(broken) == {("structure", "foreign-marker")}
+
+
 def test_more_pictures_than_expected_are_found(workshop):
     """Levels, a thumbnail and one drawn label; a fourth kind does not exist."""
     extra = workshop.picture(np.full((50, 60, 3), 200, np.uint8), 9)

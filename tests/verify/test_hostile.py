@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from coverslip.errors import InputError
-from coverslip.verify import verify_alone
+from coverslip.verify import alone, verify_alone
 
 RELAXED = settings(
     max_examples=60,
@@ -47,8 +47,16 @@ def test_a_cut_slide_never_ends_in_an_untyped_error(workshop, share):
     assert judged(cut) is not True
 
 
+def test_properties_with_broken_names_are_left_out(workshop):
+    """OpenSlide lists a key that is no UTF-8 under a name it then does not know."""
+    tag = workshop.tag(270, 2, workshop.description + b"|Us\xffer = Jane\0")
+    source = workshop.source.page(0, lambda page: page.with_tag(tag)).write(workshop.folder / "source.svs")
+    assert alone.properties_of(source)
+
+
 @RELAXED
 @given(changes=CHANGES)
+@example(changes=[(267, 128), (412, 1)])
 def test_a_hostile_source_never_ends_in_an_untyped_error(workshop, changes):
     """The source is as untrusted as the clean slide."""
     clean = workshop.clean.write(workshop.folder / "clean.svs")

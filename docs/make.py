@@ -10,10 +10,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import click
 import typer
 
 from coverslip import cli, policy
@@ -91,7 +91,8 @@ def routing_codes() -> str:
 
 def routes() -> str:
     """Every address the front end answers, who may use it, and the first sentence of its function."""
-    return table(("method", "address", "who", "what"), sorted(_routes(), key=lambda row: (row[1], row[0])))
+    rows = sorted(_routes(), key=lambda row: (row[1], row[0]))
+    return table(("method", "address", "who", "what"), rows)
 
 
 def _routes() -> Iterator[tuple[str, str, str, str]]:
@@ -138,18 +139,20 @@ def _rule(rule: Rule) -> tuple[str, ...]:
 
 def states() -> str:
     """Where a slide may go from each state."""
-    rows = ((f"`{state}`", ", ".join(f"`{to}`" for to in sorted(moves)) or "nothing else") for state, moves in MOVES.items())
+    rows = (
+        (f"`{state}`", ", ".join(f"`{to}`" for to in sorted(moves)) or "nothing else") for state, moves in MOVES.items()
+    )
     return table(("state", "can become"), rows)
 
 
 def commands() -> str:
     """Every command of the command line with its options."""
-    group = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(cli.app)
     rows = ((f"`{name}`", text, "<br>".join(_options(command))) for name, command, text in _commands(group, ""))
     return table(("command", "what it does", "options"), rows)
 
 
-def _commands(group: click.Command, prefix: str) -> Iterator[tuple[str, click.Command, str]]:
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401  typer's own
     for name, command in getattr(group, "commands", {}).items():
         full = f"{prefix}{name}"
         if hasattr(command, "commands"):
@@ -158,7 +161,7 @@ def _commands(group: click.Command, prefix: str) -> Iterator[tuple[str, click.Co
             yield f"coverslip {full}", command, (command.help or "").split("\n")[0]
 
 
-def _options(command: click.Command) -> Iterator[str]:
+def _options(command: Any) -> Iterator[str]:  # noqa: ANN401  typer's own
     for option in command.params:
         if option.param_type_name == "option":
             yield f"`{' '.join([*option.opts, *option.secondary_opts])}` {getattr(option, 'help', '') or ''}"
@@ -172,7 +175,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "readers": readers,
     "states": states,
     "commands": commands,
-    **{f"policy-{name}": (lambda name=name: rules(name)) for name in policy.BUILTIN},
+    **{f"policy-{name}": partial(rules, name) for name in policy.BUILTIN},
 }
 
 

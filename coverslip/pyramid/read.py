@@ -73,9 +73,7 @@ class Pyramid:
         except PyramidInvalid:
             _close_all(opened)
             raise
-        found = cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened))
-        weakref.finalize(found, _close_all, opened)  # a cache may drop it while a thread still reads
-        return found
+        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened))
 
     @property
     def size(self) -> Size:

@@ -16,7 +16,7 @@ from coverslip.errors import DamagedSlide
 from coverslip.verify import other_reader
 from coverslip.verify.labels import Picture, small
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
-from coverslip.verify.pages import Page
+from coverslip.verify.pages import Page, level_pages
 from coverslip.verify.tiff_walk import IfdKind
 
 PRIVATE_NAMES = ("label", "macro", "overview")
@@ -47,8 +47,9 @@ def private_pictures(source: Path, pages: Sequence[Page]) -> tuple[Picture, ...]
 def shown_pictures(clean: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
     """Every picture of the clean slide that is no level; raises `DamagedSlide` for one that cannot be decoded."""
     found = []
+    levels = level_pages(pages)
     for page in pages:
-        if page.tiled and page.ifd.kind is IfdKind.PAGE:
+        if page in levels:
             continue
         decoded = list(_decoded(clean, page))
         if not decoded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,6 +62,15 @@ def pictures(file: Bytes, tiff: Tiff) -> tuple[Page, ...]:
     """Every directory that holds a picture, SubIFDs included; raises `DamagedSlide` or `LimitExceeded`."""
     kinds = (IfdKind.PAGE, IfdKind.SUBIFD)
     return tuple(_page(file, tiff, ifd) for ifd in tiff.ifds if ifd.kind in kinds and ifd.field(256))
+
+
+def level_pages(pages: Sequence[Page]) -> tuple[Page, ...]:
+    """Tiled pages of the main chain and those below its first page that show the same at less size (OME-TIFF).
+
+    Everything else is a picture beside the pyramid.
+    """
+    tiled = [page for page in pages if page.tiled]
+    return tuple(page for page in tiled if page.ifd.kind is IfdKind.PAGE or is_level_below(page, tiled[0]))
 
 
 def is_level_below(page: Page, base: Page) -> bool:

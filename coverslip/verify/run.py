@@ -19,10 +19,10 @@ from coverslip.verify.decoded import Sampled, check_decoded
 from coverslip.verify.labels import check_labels
 from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
 from coverslip.verify.ledger import check_ledger
-from coverslip.verify.pages import Page, pictures
+from coverslip.verify.pages import Page, level_pages, pictures
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
-from coverslip.verify.scans import Levels, check_scans, level_pages
+from coverslip.verify.scans import Levels, check_scans
 from coverslip.verify.structure import check_structure
 from coverslip.verify.tiff_walk import Tiff, walk
 from coverslip.verify.utility import Walked, check_utility

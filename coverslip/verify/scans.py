@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from coverslip.verify.blocks import runs
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.merkle import merkle_root
-from coverslip.verify.pages import Page, is_level_below
+from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, ScanSummary
-from coverslip.verify.tiff_walk import IfdKind
 from coverslip.verify.tiles import HeaderBook, Outcome, Pair, judge_block
 
 DETAILS = {
@@ -46,15 +45,6 @@ class ScanResult:
     findings: list[Finding]
     headers: tuple[tuple[str, bytes], ...]
     """Every distinct JPEG header with its page: the leak search reads them, so it need not read a header per tile."""
-
-
-def level_pages(pages: Iterable[Page]) -> tuple[Page, ...]:
-    """Tiled pages of the main chain and those below its first page that show the same at less size (OME-TIFF).
-
-    Everything else is a picture beside the pyramid.
-    """
-    tiled = [page for page in pages if page.tiled]
-    return tuple(page for page in tiled if page.ifd.kind is IfdKind.PAGE or is_level_below(page, tiled[0]))
 
 
 def check_scans(

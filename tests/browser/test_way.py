@@ -73,7 +73,7 @@ def test_from_upload_to_release(visit, source):
     page.keyboard.press("a")
     page.wait_for_selector("#side .state-released")
     page.click("text=Read the certificate")
-    assert page.inner_text("h1") == "Certificate"
+    assert page.inner_text("h1") == "Certificate of de-identification"
     assert source.name not in page.content()
 
 

@@ -1,10 +1,13 @@
 """The one table from code to status, and what an error body may say."""
 
+import asyncio
+
 import pytest
 
 import coverslip.errors
 import service.safety  # noqa: F401  defines a refusal of its own
 from service import errors
+from service.edge import Edge
 
 SECRET = "DOE^JANE 1934-05-06"
 
@@ -67,8 +70,29 @@ def test_large_bodies_end_early(house):
     assert answer.status_code in (400, 413)
 
 
+def test_a_crash_at_the_edge_ends_there(capsys):
+    """What a tile or page raises unforeseen never reaches the server's own log, which would print its text."""
+
+    async def broken(scope, receive, send):
+        raise RuntimeError(SECRET)
+
+    async def run():
+        await Edge(broken, broken, secure=False)({"type": "http", "path": "/slides/x.dzi"}, None, sent)
+
+    async def sent(message):
+        messages.append(message)
+
+    messages = []
+    asyncio.run(run())
+    assert messages[0]["status"] == 500
+    assert b"DOE" not in messages[1]["body"]
+    logged = capsys.readouterr().out
+    assert "test_errors.py:" in logged
+    assert "DOE" not in logged
+
+
 def test_a_crash_says_nothing(house, monkeypatch, capsys):
-    """An unexpected exception is a 500 without its text; the log has the place."""
+    """An unexpected exception behind a page is a 500 without its text."""
 
     def broken(self):
         raise RuntimeError(SECRET)

@@ -22,7 +22,7 @@ def start(folder, **settings):
     [
         ({"host": "0.0.0.0"}, "No API key"),
         ({"host": "::"}, "No API key"),
-        ({"host": "0.0.0.0", "demo": "1"}, "loopback"),
+        ({"host": "0.0.0.0", "demo": "1"}, "The demo"),
         ({"secret_key": "short"}, "SECRET_KEY"),
     ],
 )

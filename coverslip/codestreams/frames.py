@@ -52,7 +52,8 @@ def check_jpeg(header: bytes, expected: Expected) -> None:
 def _check_tables(frame: bytes, segments: list[tuple[int, bytes]]) -> None:
     """Every quantisation table that the frame refers to must be defined.
 
-    Huffman tables need not be: libvips writes them into the first tile only, and decoders fall back on those of T.81 K.3.
+    Huffman tables need not be: libvips writes them into the first tile only, and decoders fall back on those of T.81
+    K.3.
     """
     wanted = {frame[6 + 3 * i + 2] for i in range(frame[5])}
     if not wanted <= set(_quantisers(segments)):

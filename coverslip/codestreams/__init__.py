@@ -1,0 +1,1 @@
+"""Codestreams and colour profiles: headers rebuilt, coded bytes left alone."""

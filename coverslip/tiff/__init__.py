@@ -1,0 +1,1 @@
+"""TIFF and BigTIFF as bytes: directories, fields, tiles, within limits."""

@@ -1,0 +1,1 @@
+"""Writing clean slides: plan and slide in, new file out."""

@@ -1,10 +1,13 @@
 """What is public, and what the wheel holds."""
 
+import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +16,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SIDE_EFFECTS = {"silence"}
 """Imported to be called at import, not to be handed on."""
+
+OURS = {"coverslip", "service", "workers"}
+COMES_WITH = {"starlette": "fastapi", "markupsafe": "jinja2", "kombu": "celery", "redis": "celery"}
+"""Parts of what is declared, used by name."""
 
 
 def place(name):
@@ -44,3 +51,41 @@ def test_the_wheel_holds_the_library_alone(tmp_path):
     assert {name for name in held if not name.startswith(("coverslip/", about))} == set()
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "coverslip").rglob("*") if path.is_file()}
     assert {name for name in sources if "__pycache__" not in name} - held == set()
+
+
+def imported(folder):
+    """Top-level names a folder's files import, wherever in the file they do."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0]
+
+
+def declared(*extras):
+    """Distributions pyproject.toml asks for, as normal names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    return {normal(re.match(r"[\w.-]+", one)[0]) for one in asked}
+
+
+def normal(name):
+    """A distribution's name as the packaging rules compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"), [("coverslip", ("service",)), ("service", ("service",)), ("workers", ("workers",))]
+)
+def test_what_is_imported_is_declared(folder, extras):
+    """A part that is installed here by chance would be missing elsewhere, and a wall with it."""
+    known = packages_distributions()
+    wanted = {name for name in imported(folder) if name not in sys.stdlib_module_names and name not in OURS}
+    assert wanted
+    missing = {
+        name
+        for name in wanted
+        if declared(*extras).isdisjoint(normal(one) for one in [COMES_WITH.get(name, name), *known.get(name, [])])
+    }
+    assert missing == set()

@@ -9,6 +9,7 @@ import pytest
 from coverslip.archive.archive import Archive
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
+from coverslip.errors import LeaseLost
 
 
 class Killed(BaseException):
@@ -127,3 +128,19 @@ def test_an_attempt_between_name_and_record_is_no_orphan(archive, fill, produced
     assert archive.discard_orphans() == 0
     (archive.storage.zone(Zone.REVIEW) / "nobody" / "art-1").mkdir(parents=True)
     assert archive.discard_orphans() == 1
+
+
+def test_a_zombie_takes_its_folder_back(archive, fill, produced, clock):
+    """It wakes up past its lease with a finished draft: refused, and nothing of it stays."""
+    sid, job = fill(archive.catalog).slide()
+    zombie = archive.catalog.claim(job, "a")
+    with archive.storage.scratch(sid, zombie.artefact) as draft:
+        (draft / "slide.svs").write_bytes(b"late")
+        clock.wait(seconds=61)
+        living = archive.catalog.claim(job, "b")
+        with pytest.raises(LeaseLost):
+            archive.publish(zombie, draft, produced)
+    assert archive.storage.artefacts_in(Zone.REVIEW) == ()
+    with archive.storage.scratch(sid, living.artefact) as draft:
+        archive.publish(living, draft, produced)
+    assert archive.storage.artefacts_in(Zone.REVIEW) == ((sid, living.artefact),)

@@ -121,13 +121,17 @@ class CatalogContract:
         clock.wait(seconds=61)
         living = catalog.claim(job, "b")
         assert living.artefact != zombie.artefact
-        catalog.finish(living, produced)
-        for act in (
+        acts = (
             lambda: catalog.heartbeat(zombie),
             lambda: catalog.finish(zombie, produced),
             lambda: catalog.fail(zombie, "child-crashed"),
             lambda: catalog.release(zombie),
-        ):
+        )
+        for act in acts:  # while the other works
+            with pytest.raises(LeaseLost):
+                act()
+        catalog.finish(living, produced)
+        for act in acts:  # and when the other is done
             with pytest.raises(LeaseLost):
                 act()
         assert catalog.slide(sid).artefact == living.artefact
@@ -270,6 +274,22 @@ class CatalogContract:
         with pytest.raises(StateConflict):
             catalog.transition(sid, State.RELEASED, "curator")
 
+    def test_one_of_many_moves_wins(self, catalog, filler, produced):
+        """Curators who press at once: one move happens, the others hear that the state changed."""
+        sid, job = filler.slide()
+        catalog.finish(catalog.claim(job, "a"), produced)
+
+        def press(to):
+            try:
+                return catalog.transition(sid, to, "curator").state
+            except StateConflict:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            moves = list(pool.map(press, [State.RELEASED] * 4 + [State.QUARANTINED] * 4))
+        assert len(moves) - moves.count(None) == 1
+        assert len(catalog.events(sid)) == 5
+
     def test_a_refused_move_leaves_no_event(self, catalog, filler):
         """Act and event are one transaction."""
         sid, _ = filler.slide()
@@ -351,6 +371,12 @@ class CatalogContract:
         with ThreadPoolExecutor(4) as pool:
             others = list(pool.map(lambda _: open_catalog(url), range(4)))
         assert all(other.slide(sid).sid == sid for other in others)
+
+    def test_processes_that_start_together_make_the_tables_once(self, open_catalog, url):
+        """Service and worker find an empty database at the same moment."""
+        with ThreadPoolExecutor(6) as pool:
+            opened = list(pool.map(lambda _: open_catalog(url), range(6)))
+        assert all(sum(catalog.counts().values()) == 0 for catalog in opened)
 
     def test_max_attempts_is_a_setting(self, open_catalog, url, fill, clock):
         """Somebody may want one attempt only."""

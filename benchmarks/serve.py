@@ -1,0 +1,182 @@
+"""Handing out tiles over HTTP, beside OpenSlide's DeepZoom and nginx, in one run.
+
+    python -m benchmarks.serve                       about a minute and a half
+    python -m benchmarks.serve --seconds 8           longer, steadier
+    python -m benchmarks.serve --ours --seconds 30   only ours, to look at it with a profiler
+
+One generated slide goes through the worker's own steps into a real archive, and is released a thousand times under
+different ids. The service runs as `python -m service` does; every server is asked for the same tiles in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from benchmarks import stage
+from benchmarks.load import CONNECTIONS, Ask, Rate, generator, load
+from benchmarks.peers import nginx
+from benchmarks.servers import NoAnswer, Server, ask, free_port, running
+from benchmarks.stage import Stage
+from coverslip.pyramid import Pyramid
+from coverslip.pyramid.export import export_dzi
+
+OURS, HIDDEN, UNCHANGED, DERIVED = (
+    "coverslip, released", "coverslip, curator's cookie", "coverslip, 304", "coverslip, derived tiles",
+)  # fmt: skip
+OPENSLIDE, NGINX = "OpenSlide DeepZoomGenerator", "nginx, DZI folder"
+Rates = dict[str, Rate]
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What it takes to hold many slides."""
+
+    slides: int
+    median: float
+    """Milliseconds to the first tile of a slide nobody had asked for."""
+    worst: float
+    resident: float
+    """MiB of the service's process afterwards."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, and say which bar was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=4, help="how long each server is asked")
+    parser.add_argument("--slides", type=int, default=1000, help="how many slides are released")
+    parser.add_argument("--ours", action="store_true", help="leave the peers out")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        begin = time.perf_counter()
+        made = stage.build(Path(folder), options.slides)
+        print(f"tiles over HTTP: {CONNECTIONS} connections, {options.seconds} s each, load from {generator()}")
+        print(f"{options.slides} slides released in {time.perf_counter() - begin:.0f} s")
+        rates, server, touched = ours(made, options.seconds)
+        if not options.ours:
+            rates |= peers(made, Path(folder), options.seconds)
+        table(rates)
+        verdicts(rates, server, touched)
+
+
+def ours(made: Stage, seconds: int) -> tuple[Rates, Server, Touched]:
+    """Everything about the service."""
+    sid = made.released[0]
+    stored = [Ask(f"/slides/{sid}_files/{place}") for place in made.stored]
+    with service(made, stored[0].path) as server:
+        cookie = sign_in(server.port, made.key)
+        hidden = [Ask(f"/slides/{made.reviewed}_files/{place}", {"Cookie": cookie}) for place in made.stored]
+        asked = {
+            OURS: stored,
+            HIDDEN: hidden,
+            UNCHANGED: list(tagged(server.port, stored)),
+            DERIVED: [Ask(f"/slides/{sid}_files/{place}") for place in made.derived],
+        }
+        require_right(server.port, made, stored[0], hidden[0])
+        rates = {name: load(server.port, asks, seconds) for name, asks in asked.items()}
+        return rates, server, touch(server, made)
+
+
+@contextmanager
+def service(made: Stage, path: str) -> Iterator[Server]:
+    """`python -m service` on the archive."""
+    port = free_port()
+    settings = {"DATA_DIR": str(made.settings.data_dir), "PORT": str(port), "LOG_LEVEL": "ERROR"}
+    environment = {f"COVERSLIP_{name}": value for name, value in settings.items()}
+    with running([sys.executable, "-m", "service"], port, path, environment) as server:
+        yield server
+
+
+def sign_in(port: int, key: str) -> str:
+    """A curator's cookie, got as a browser gets it."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://127.0.0.1:{port}"}
+    answer, _ = ask(port, "/signin", headers, "POST", urlencode({"key": key}))
+    return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
+
+def tagged(port: int, asks: Sequence[Ask]) -> Iterator[Ask]:
+    """The same requests from somebody who has the tiles already."""
+    tags = {path: str(ask(port, path)[0].headers["ETag"]) for path in {one.path for one in asks}}
+    return (Ask(one.path, {"If-None-Match": tags[one.path]}) for one in asks)
+
+
+def require_right(port: int, made: Stage, open_to_all: Ask, hidden: Ask) -> None:
+    """What is measured is right: the pyramid's bytes, and 404 without the cookie. Raises NoAnswer."""
+    level, _, rest = made.stored[0].partition("/")
+    column, _, row = rest.removesuffix(".jpg").partition("_")
+    with Pyramid.open(made.slide.clean, made.slide.index) as pyramid:
+        tile = pyramid.tile(int(level), int(column), int(row))
+    for one in (open_to_all, hidden):
+        if ask(port, one.path, one.headers)[1] != tile:
+            raise NoAnswer("a tile is not the pyramid's")
+    if ask(port, hidden.path)[0].status != 404:
+        raise NoAnswer("a slide nobody approved is public")
+
+
+def touch(server: Server, made: Stage) -> Touched:
+    """One tile of every slide."""
+    times = []
+    for sid in made.released:
+        begin = time.perf_counter()
+        if ask(server.port, f"/slides/{sid}_files/{made.stored[0]}")[0].status != 200:
+            raise NoAnswer("a released slide has no tile")
+        times.append((time.perf_counter() - begin) * 1e3)
+    return Touched(len(times), statistics.median(times), max(times), server.resident())
+
+
+def peers(made: Stage, folder: Path, seconds: int) -> Rates:
+    """The same tiles from the others; who is not installed is left out."""
+    asks = [Ask(f"/slide_files/{place}") for place in made.stored]
+    port = free_port()
+    deepzoom = [sys.executable, "-m", "benchmarks.peers.openslide_deepzoom", str(made.slide.clean), str(port)]
+    with running(deepzoom, port, asks[0].path) as server:
+        rates = {OPENSLIDE: load(server.port, asks, seconds)}
+    with Pyramid.open(made.slide.clean, made.slide.index) as pyramid:
+        export_dzi(pyramid, folder / "dzi", "slide")
+    port = free_port()
+    if command := nginx.command(folder / "nginx", folder / "dzi", port):
+        with running(command, port, asks[0].path) as server:
+            rates[NGINX] = load(server.port, asks, seconds)
+    return rates
+
+
+def table(rates: Rates) -> None:
+    """One line per server."""
+    print(f"\n{'':34}{'tiles/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'failed':>8}{'× OpenSlide':>13}{'of nginx':>10}")
+    for name, rate in rates.items():
+        ratios = "".join(_ratio(rate, rates.get(peer), form) for peer, form in ((OPENSLIDE, "13.1f"), (NGINX, "10.0%")))
+        print(f"{name:34}{rate.per_second:9.0f}{rate.p50:9.2f}{rate.p99:9.2f}{rate.failed:8}{ratios}")
+    print()
+
+
+def _ratio(rate: Rate, peer: Rate | None, form: str) -> str:
+    return format(rate.per_second / peer.per_second, form) if peer else ""
+
+
+def verdicts(rates: Rates, server: Server, touched: Touched) -> None:
+    """Every figure that has a bar, and whether it reaches it."""
+    from benchmarks.__main__ import say  # which imports us
+
+    for name in (OURS, HIDDEN):
+        say(f"{name}, tiles/s", rates[name].per_second, 12_000, more=True)
+        say(f"{name}, p99 ms", rates[name].p99, 10)
+    if OPENSLIDE in rates:
+        say("released / OpenSlide", rates[OURS].per_second / rates[OPENSLIDE].per_second, 30, more=True)
+    if NGINX in rates:
+        say("released / nginx", rates[OURS].per_second / rates[NGINX].per_second, 0.2, more=True)
+    say("failed requests", sum(rate.failed for rate in rates.values()), 0)
+    say("from process start to the first tile, s", server.first, 1)
+    print(f"{'first tile of an untouched slide, ms':52}{touched.median:9.2f}  worst {touched.worst:.1f}")
+    say(f"resident with {touched.slides} slides touched, MiB", touched.resident, 300)
+
+
+if __name__ == "__main__":
+    main()

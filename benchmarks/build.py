@@ -36,11 +36,12 @@ def main() -> None:
     parser.add_argument("--tissue", type=float, default=1.0, help="share of the generated slide that is tissue")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        slide = options.slide or _generated(Path(folder), options.size, options.tissue)
+        slide = options.slide or generated(Path(folder), options.size, options.tissue)
         _table(slide, Path(folder))
 
 
-def _generated(folder: Path, side: int, tissue: float) -> Path:
+def generated(folder: Path, side: int, tissue: float) -> Path:
+    """An Aperio slide whose tiles all differ, so that nothing wins by repetition."""
     from samples import aperio
 
     path = folder / "slide.svs"
@@ -55,7 +56,7 @@ def _table(slide: Path, folder: Path) -> None:
     length = slide.stat().st_size
     print(f"{'':34}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'bytes/slide':>13}{'files':>8}")
     _line("coverslip pyramid", ours, pyramid.stat().st_size / length, 1)
-    for name, command in _contenders(slide, folder / "dz"):
+    for name, command in contenders(slide, folder / "dz"):
         cost = cost_of(command)
         tiles = [path.stat().st_size for path in folder.glob("dz_files/*/*")]
         _line(name, cost, sum(tiles) / length, len(tiles))
@@ -64,7 +65,8 @@ def _table(slide: Path, folder: Path) -> None:
         (folder / "dz.dzi").unlink()
 
 
-def _contenders(slide: Path, target: Path) -> list[tuple[str, list[str]]]:
+def contenders(slide: Path, target: Path) -> list[tuple[str, list[str]]]:
+    """`vips dzsave` with every reader at hand: a name and a command each."""
     from coverslip.pyramid.source import scene_of
     from coverslip.tiff.structure import open_tiff
 

@@ -1,22 +1,66 @@
-"""Coverslip: take what points to a person out of whole-slide images, prove it, and make them ready to serve."""
+"""Coverslip: take what points to a person out of whole-slide images, prove it, and make them ready to serve.
 
-from coverslip.formats import open_slide
-from coverslip.pipeline import Cleaned, Outcome, Quarantined, Rejected, deidentify, plan_slide
-from coverslip.policy import load as load_policy
+The names below are the public list. They are looked up when first used: a process that only serves tiles need not load
+what writes and verifies slides.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from coverslip.quiet import silence
-from coverslip.verify import verify, verify_alone
+
+if TYPE_CHECKING:
+    from coverslip.formats import open_slide
+    from coverslip.pipeline import (
+        Cleaned,
+        Outcome,
+        Quarantined,
+        Rejected,
+        build_pyramid,
+        deidentify,
+        plan_slide,
+    )
+    from coverslip.policy import load as load_policy
+    from coverslip.pyramid import Pyramid
+    from coverslip.verify import verify_alone
 
 silence()
+
+_HOMES = {
+    "Cleaned": "coverslip.pipeline",
+    "Outcome": "coverslip.pipeline",
+    "Pyramid": "coverslip.pyramid",
+    "Quarantined": "coverslip.pipeline",
+    "Rejected": "coverslip.pipeline",
+    "build_pyramid": "coverslip.pipeline",
+    "deidentify": "coverslip.pipeline",
+    "load_policy": "coverslip.policy:load",
+    "open_slide": "coverslip.formats",
+    "plan_slide": "coverslip.pipeline",
+    "verify_alone": "coverslip.verify",
+}
 
 __all__ = [
     "Cleaned",
     "Outcome",
+    "Pyramid",
     "Quarantined",
     "Rejected",
+    "build_pyramid",
     "deidentify",
     "load_policy",
     "open_slide",
     "plan_slide",
-    "verify",
     "verify_alone",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'coverslip' has no attribute {name!r}")
+    module, _, inner = home.partition(":")
+    return getattr(import_module(module), inner or name)

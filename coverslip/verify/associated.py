@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import openslide
-import tifffile
 from openslide.lowlevel import OpenSlideError
 from PIL import Image
 
@@ -31,8 +29,7 @@ _UNDECODABLE = (
     OSError,
     MemoryError,
     NotImplementedError,
-    tifffile.TiffFileError,
-    imagecodecs.DelayedImportError,
+    ImportError,
 )
 """What tifffile and the codecs raise on hostile pictures; none of their texts is passed on."""
 
@@ -90,6 +87,8 @@ def _decoded(path: Path, page: Page) -> Iterator[Picture]:
     if page.size.area > MAX_PICTURE_PIXELS or page.samples > 4:
         return
     try:
+        import tifffile  # costs 200 ms, and slides without further pictures never need it
+
         with tifffile.TiffFile(path) as tiff:
             found = next((one for one in tiff.pages if one.offset == page.ifd.offset), None)
             pixels = found.asarray() if found is not None else None

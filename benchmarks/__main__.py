@@ -1,0 +1,89 @@
+"""`make bench`: what one slide costs, beside the peers, in one run.
+
+    python -m benchmarks                 a generated 40 000 × 40 000 Aperio slide, every tile different
+    python -m benchmarks --size 8192     quicker
+    python -m benchmarks --no-serve      without the tile servers
+
+`deidentify` (with its verification) is held against copying the slide, flushing it and checksumming both files;
+`deidentify --pyramid` against `vips dzsave`. Everything starts as a fresh process with the slide in the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import build, serve
+from benchmarks.measure import Cost, cost_of
+
+BARS = {"wall": 6.0, "cpu": 6.0, "peak": 200.0}
+"""Both steps together against dzsave, as ratios; peak in MiB."""
+
+
+def main() -> None:
+    """Measure, print the tables, and say which bar was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=40_000, help="side of the generated slide in pixels")
+    parser.add_argument("--no-serve", action="store_true", help="leave the tile servers out")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(
+        prefix="bench-", dir=Path.cwd() / "var" if Path("var").is_dir() else None
+    ) as where:
+        slide = build.generated(Path(where), options.size, 1.0)
+        print(f"slide: {options.size} × {options.size}, {slide.stat().st_size / 1e6:.0f} MB, every tile different\n")
+        one_slide(slide, Path(where))
+    if not options.no_serve:
+        print()
+        serve.main([])
+
+
+def one_slide(slide: Path, folder: Path) -> None:
+    """De-identification and pyramid beside their peers."""
+    out = folder / "out"
+    cli = [sys.executable, "-m", "coverslip"]
+    common = ["-o", str(out), "--key-file", str(folder / "key")]
+    copy = f"cp '{slide}' '{folder}/copy' && sync '{folder}/copy' && sha256sum '{slide}' '{folder}/copy'"
+
+    def fresh(command: list[str]) -> Callable[[], Cost]:
+        def run() -> Cost:
+            shutil.rmtree(out, ignore_errors=True)
+            return cost_of(command)
+
+        return run
+
+    clean = fresh([*cli, "deidentify", str(slide), *common])()
+    made = next(out.glob("*.svs"))
+    pyramid = cost_of([*cli, "pyramid", str(made)])
+    both = fresh([*cli, "deidentify", str(slide), "--pyramid", *common])()
+    copied = cost_of([shutil.which("sh") or "/bin/sh", "-c", copy])
+    (folder / "copy").unlink()
+    peers = {name: cost_of(command) for name, command in build.contenders(slide, folder / "dz")}
+    rows = {"coverslip deidentify": clean, "coverslip pyramid": pyramid, "both": both, "cp, sync, sha256sum": copied}
+    print(f"{'':34}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}")
+    for name, cost in (rows | peers).items():
+        print(f"{name:34}{cost.wall:9.2f}{cost.cpu:9.2f}{cost.peak:10.0f}")
+    print()
+    verdicts(clean, both, copied, peers)
+
+
+def verdicts(clean: Cost, both: Cost, copied: Cost, peers: dict[str, Cost]) -> None:
+    """The ratios, each with its bar."""
+    say("deidentify / (cp, sync, sha256sum), wall", clean.wall / copied.wall, 1.0)
+    for name, peer in peers.items():
+        say(f"{name} / both, wall", peer.wall / both.wall, BARS["wall"], more=True)
+        say(f"{name} / both, CPU", peer.cpu / both.cpu, BARS["cpu"], more=True)
+    say("peak of both, MiB", both.peak, BARS["peak"])
+
+
+def say(what: str, figure: float, bar: float, *, more: bool = False) -> None:
+    """One figure and whether it reaches its bar."""
+    reached = figure >= bar if more else figure <= bar
+    print(f"{what:52}{figure:9.2f}  {'reaches' if reached else 'MISSES'} {'≥' if more else '≤'} {bar:g}")
+
+
+if __name__ == "__main__":
+    main()

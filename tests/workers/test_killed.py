@@ -12,6 +12,7 @@ RECOVERY = 10
 """Seconds beyond the lease in which another worker must have taken over (operations.md, target 8)."""
 
 
+@pytest.mark.slow
 def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, start_worker, below, alive):
     """kill -9 in mid-slide: no process survives, no half file stays, the next worker takes over in time."""
     sid, job = installation.add_slide()
@@ -35,6 +36,7 @@ def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, star
     assert [event.after for event in installation.archive.catalog.events(sid)].count("in_review") == 1
 
 
+@pytest.mark.slow
 def test_an_emptied_broker_loses_nothing(installation, start_worker, valkey):
     """FLUSHALL while slides wait: the sweeper tells the worker again, bindings and all."""
     first, _ = installation.add_slide()
@@ -46,6 +48,7 @@ def test_an_emptied_broker_loses_nothing(installation, start_worker, valkey):
         installation.until(lambda: all(installation.slide(sid).state is State.IN_REVIEW for sid in sids), 30)
 
 
+@pytest.mark.slow
 def test_a_restarted_broker_is_found_again(installation, start_worker, valkey):
     """kill -9 of the broker under work: work goes on when it is back, with no operator."""
     running, _ = installation.add_slide()
@@ -60,6 +63,7 @@ def test_a_restarted_broker_is_found_again(installation, start_worker, valkey):
     assert installation.slide(running).artefact.endswith("-1"), "the running slide never noticed"
 
 
+@pytest.mark.slow
 def test_a_dead_celery_worker_is_replaced(installation, start_worker, below):
     """The supervisor starts another; the slide goes on after the lease."""
     sid, _ = installation.add_slide()
@@ -73,6 +77,7 @@ def test_a_dead_celery_worker_is_replaced(installation, start_worker, below):
     assert installation.slide(sid).artefact.endswith("-2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_told_to_stop_gives_its_slide_back(installation, start_worker, below, alive, number):
     """After the grace the slide is queued again with no attempt spent, and no process stays."""

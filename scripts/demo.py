@@ -77,6 +77,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="check what a viewer gets and leave")
     parser.add_argument("--port", type=int, default=8000, help="the port to serve on; another one if it is taken")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave as after Ctrl-C: nothing stays behind
     try:
         with tempfile.TemporaryDirectory(prefix="coverslip-demo-") as folder:
             run(Path(folder), chosen.port, smoke=chosen.smoke)

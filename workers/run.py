@@ -50,7 +50,11 @@ def command(name: str, settings: Settings, app: str) -> list[str]:
 def worker(settings: Settings, name: str, app: str = "workers.app") -> Program:
     """Celery's worker as a program. SIGTERM means: finish within the grace, then give the slide back."""
     grace = settings.shutdown_grace.total_seconds() + EXTRA_GRACE
-    return Program(command(name, settings, app), environment={"REMAP_SIGTERM": "SIGQUIT"}, grace=grace)
+    environment = {
+        "REMAP_SIGTERM": "SIGQUIT",
+        "PYTHONWARNINGS": "ignore:You're running the worker",  # as root in a container or a demo, on purpose
+    }
+    return Program(command(name, settings, app), environment=environment, grace=grace)
 
 
 def new_name() -> str:

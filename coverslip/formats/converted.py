@@ -127,7 +127,7 @@ class ConvertedReader:
     """The last line of the readers' table: whatever OpenSlide reads and no reader of our own takes."""
 
     name = "converted"
-    title = "Read through OpenSlide, written as pyramidal BigTIFF"
+    title = "Hamamatsu, MIRAX, Leica, Philips, Ventana, Zeiss, Sakura, Trestle and DICOM, as OpenSlide reads them"
     suffixes = (
         ".ndpi", ".vms", ".vmu", ".mrxs", ".scn", ".bif", ".tif", ".tiff", ".svslide", ".czi", ".dcm",
     )  # fmt: skip

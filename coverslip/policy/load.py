@@ -14,6 +14,7 @@ from coverslip.errors import PolicyInvalid
 from coverslip.policy.model import Action, Form, Keep, Policy, Remove, Replace, Rule
 
 BUILTIN = ("strict", "research")
+MAX_ANCESTORS = 8
 
 
 class _RuleText(BaseModel):
@@ -43,9 +44,15 @@ class _PolicyText(BaseModel):
 
 def load(name_or_path: str) -> Policy:
     """A built-in policy by name, or the policy in a TOML file. Raises PolicyInvalid with what to mend."""
+    return _load(name_or_path, MAX_ANCESTORS)
+
+
+def _load(name_or_path: str, ancestors: int) -> Policy:
+    if not ancestors:
+        raise PolicyInvalid("policies extend each other in a circle, or too deep", where="extends")
     data = _read(name_or_path)
     text = _parse(data)
-    base = load(text.extends) if text.extends else None
+    base = _load(text.extends, ancestors - 1) if text.extends else None
     rules = tuple(_rule(rule) for rule in text.rule)
     digest = hashlib.sha256(data + (base.sha256.encode() if base else b"")).hexdigest()
     return Policy(text.name, text.version, text.description, rules + (base.rules if base else ()), digest)

@@ -20,6 +20,8 @@ from coverslip.pyramid.thumbnail import thumbnail
 
 ReadRange = Callable[[int, int], bytes]
 """`read(length, offset)`: bytes of one part, fewer when it ends early."""
+ReadAtHand = Callable[[int, int], bytes | bytearray | None]
+"""The same without ever waiting for a disk; None when it would have to."""
 
 _ENTRY_BYTES: Final = form.ENTRY.itemsize
 
@@ -39,10 +41,19 @@ class Pyramid:
     A cache should let go of a pyramid rather than close it: the files close with the last user, never under one.
     """
 
-    def __init__(self, index: Index, slide: ReadRange, derived: ReadRange, close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        slide: ReadRange,
+        derived: ReadRange,
+        close: Callable[[], None],
+        *,
+        at_hand: tuple[ReadAtHand, ReadAtHand] | None = None,
+    ) -> None:
         """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
         self._zoom = DeepZoom(index.head.size, index.head.tile)
         self._parts = (slide, derived)
+        self._at_hand = at_hand
         self._blobs = index.blobs
         self._entries = index.entries
         self._rows = [_Row(int(r["columns"]), int(r["rows"]), int(r["first"])) for r in index.levels]
@@ -73,7 +84,8 @@ class Pyramid:
         except PyramidInvalid:
             _close_all(opened)
             raise
-        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened))
+        at_hand = (_reader_at_hand(slide), _reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
+        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand)
 
     @property
     def size(self) -> Size:
@@ -102,6 +114,14 @@ class Pyramid:
         if len(found) != length:
             raise PyramidInvalid("a tile ends early", where=f"tile {dz_level}/{column}/{row}")
         return self._blobs[blob] + found if blob else found
+
+    def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
+        """The same if its bytes are in memory; None where `tile` might wait for a disk. Raises TileNotFound."""
+        if self._at_hand is None:
+            return None
+        offset, length, blob, part = self._entry(dz_level, column, row)
+        found = self._at_hand[part](length, offset)
+        return self._blobs[blob] + found if blob and found is not None else found
 
     def etag(self, dz_level: int, column: int, row: int) -> str:
         """A strong validator, quoted. Raises TileNotFound outside the grid."""
@@ -170,6 +190,18 @@ def _reader(fd: int) -> ReadRange:
             return os.pread(fd, length, offset)
         except OSError as error:
             raise StorageFailed("reading a tile failed", where="pyramid") from error
+
+    return read
+
+
+def _reader_at_hand(fd: int) -> ReadAtHand:
+    def read(length: int, offset: int) -> bytearray | None:
+        target = bytearray(length)
+        try:
+            found = os.preadv(fd, (target,), offset, os.RWF_NOWAIT)
+        except OSError:  # not in the page cache, or a file system that cannot say
+            return None
+        return target if found == length else None
 
     return read
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm, form_of
 from coverslip.tiff import tags as t
-from coverslip.tiff.structure import Directory, Numbers, TiffFile, check_blocks
+from coverslip.tiff.structure import Directory, FileBytes, Numbers, TiffFile, check_blocks
 
 _JPEG: Final = 7
 _RGB: Final = 2
@@ -117,7 +116,7 @@ def _level(tiff: TiffFile, directory: Directory) -> StoredLevel:
     return StoredLevel(directory, directory.size, tile, directory.size.ceil_div(tile), offsets, counts, form)
 
 
-def _jpeg_form(data: mmap.mmap, directory: Directory, offsets: Numbers, counts: Numbers) -> JpegForm | None:
+def _jpeg_form(data: FileBytes, directory: Directory, offsets: Numbers, counts: Numbers) -> JpegForm | None:
     present = np.flatnonzero(counts)
     planar = directory.number(t.PLANAR_CONFIGURATION, 1) == 2 and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
     if directory.compression != _JPEG or planar or not len(present):

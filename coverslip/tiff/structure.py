@@ -5,7 +5,6 @@ Source: TIFF 6.0 §2, the BigTIFF proposal (magic 43), TIFF Technical Note 1 (Su
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -138,21 +137,40 @@ class Directory:
             yield from child.walk()
 
 
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """A file's bytes by position, read when asked for.
+
+    Not memory-mapped: a map of a large slide counts against the address space a confined process may use, and pages
+    read through it against its memory.
+    """
+
+    fd: int
+    size: int
+
+    def __len__(self) -> int:
+        """Bytes of the file."""
+        return self.size
+
+    def __getitem__(self, span: slice) -> bytes:
+        """Bytes [start, stop), fewer at the end of the file."""
+        start, stop, _ = span.indices(self.size)
+        return os.pread(self.fd, max(0, stop - start), start)
+
+
 @dataclass(frozen=True)
 class TiffFile:
-    """A parsed file: its directories and its bytes (memory-mapped, read only)."""
+    """A parsed file: its directories and its bytes."""
 
     path: Path
     fd: int
-    """For positioned reads of tiles: bytes read so do not stay in this process's memory as mapped ones would."""
-    data: mmap.mmap = field(repr=False)
+    data: FileBytes = field(repr=False)
     order: str
     big: bool
     pages: tuple[Directory, ...]
 
     def close(self) -> None:
         """Release the file."""
-        self.data.close()
         os.close(self.fd)
 
     def walk(self) -> Iterator[Directory]:
@@ -187,7 +205,7 @@ class TiffFile:
         return np.concatenate(begins), np.concatenate(ends)
 
     def _is_padding(self, start: int, stop: int) -> bool:
-        return stop - start == 1 and stop % 2 == 0 and self.data[start] == 0
+        return stop - start == 1 and stop % 2 == 0 and self.data[start:stop] == b"\0"
 
 
 def open_tiff(path: Path) -> TiffFile:
@@ -197,13 +215,9 @@ def open_tiff(path: Path) -> TiffFile:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        order, big = _magic(os.pread(fd, 16, 0))
-        data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
-        try:
-            return TiffFile(path, fd, data, order, big, _Parser(data, order, big).pages())
-        except CoverslipError:
-            data.close()
-            raise
+        data = FileBytes(fd, os.fstat(fd).st_size)
+        order, big = _magic(data[:16])
+        return TiffFile(path, fd, data, order, big, _Parser(data, order, big).pages())
     except CoverslipError:
         os.close(fd)
         raise
@@ -227,7 +241,7 @@ def _magic(head: bytes) -> tuple[str, bool]:
 class _Parser:
     """One walk over the directories; remembers what it has seen so that no loop can hold it."""
 
-    def __init__(self, data: mmap.mmap, order: str, big: bool) -> None:
+    def __init__(self, data: FileBytes, order: str, big: bool) -> None:
         self._data, self._order, self._big = data, order, big
         self._offset = struct.Struct(order + ("Q" if big else "I"))
         self._count = struct.Struct(order + ("Q" if big else "H"))
@@ -246,9 +260,10 @@ class _Parser:
         return tuple(found)
 
     def _read(self, form: struct.Struct, at: int, where: str) -> int:
-        if at + form.size > len(self._data):
+        found = self._data[at : at + form.size]
+        if len(found) < form.size:
             raise DamagedSlide("the file ends inside a structure", where=where)
-        value: int = form.unpack_from(self._data, at)[0]
+        value: int = form.unpack(found)[0]
         return value
 
     def _directory(self, at: int, path: str, depth: int) -> tuple[Directory, int]:
@@ -272,7 +287,7 @@ class _Parser:
         return directory, following
 
     def _field(self, at: int, path: str) -> Field:
-        code, kind, count = self._entry.unpack_from(self._data, at)
+        code, kind, count = self._entry.unpack(self._data[at : at + self._entry.size])
         where = f"{path}/{t.name_of(code)}"
         size = t.TYPE_SIZES.get(kind)
         if size is None:

@@ -101,3 +101,11 @@ def test_an_unknown_policy_names_the_built_in_ones():
     """Absence explains itself."""
     with pytest.raises(PolicyInvalid, match="strict, research"):
         policy.load("nobody-wrote-this")
+
+
+def test_a_policy_that_extends_itself_is_refused(tmp_path):
+    """A circle ends in our error, not in the interpreter's."""
+    file = tmp_path / "policy.toml"
+    file.write_text(f'name = "x"\nversion = 1\ndescription = ""\nextends = "{file}"')
+    with pytest.raises(PolicyInvalid, match="circle"):
+        policy.load(str(file))

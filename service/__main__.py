@@ -11,6 +11,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.keys import ROLES
 from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
+from service.express import express
 from service.main import create_app
 
 EXIT_REFUSED = 78
@@ -19,8 +20,10 @@ EXIT_REFUSED = 78
 
 def serve(settings: Settings) -> int:
     """Run until told to stop."""
+    app = create_app(settings)
     uvicorn.run(
-        create_app(settings),
+        app,
+        http=express(app),
         host=settings.host,
         port=settings.port,
         access_log=False,  # paths are ids only, but a query string may be anything

@@ -49,14 +49,14 @@ class Edge:
     def __init__(self, pages: App, tiles: Tiles, *, secure: bool) -> None:
         """`pages` answers everything that is not a tile; `secure` says we are reached over TLS."""
         self._pages = pages
-        self._tiles = tiles
+        self.tiles = tiles
         self._headers = HEADERS + ((TLS_HEADER,) if secure else ())
         self.answers: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a request to where it belongs."""
         if scope["type"] == "http" and Tiles.takes(scope["path"]):
-            await self._guard(self._tiles, scope, receive, send)
+            await self._guard(self.tiles, scope, receive, send)
         elif scope["type"] == "http":
             await self._guard(self._pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
         else:

@@ -4,14 +4,15 @@
     /slides/{sid}_files/{dz_level}/{c}_{r}.jpg     one tile; columns come first, `dz_level` 0 is one pixel
     /slides/{sid}/thumbnail?width=                 the whole slide, small
 
-A stored tile is one dictionary look-up and one read. Whoever may see it was decided by `service.shelf`.
+A tile is one dictionary look-up and one read. Whoever may see it was decided by `service.shelf`. `at_once` is the way
+of the many: `service.express` puts what it returns on the socket; the rest comes in by `__call__`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from coverslip.archive.catalog import Catalog
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
+from coverslip.pyramid import Pyramid
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
 from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
 from service.roles import Role, has
@@ -32,11 +34,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Answer = tuple[int, Headers, bytes]
 
 ADDRESS = re.compile(
     r"/slides/(?P<sid>[A-Za-z0-9-]{1,64})"
     r"(?:_files/(?P<level>[0-9]{1,2})/(?P<column>[0-9]{1,6})_(?P<row>[0-9]{1,6})\.(?:jpg|jpeg)|(?P<what>\.dzi|/thumbnail))"
 )
+TILE = re.compile(rb"/slides/([A-Za-z0-9-]{1,64})_files/([0-9]{1,2})/([0-9]{1,6})_([0-9]{1,6})\.jpe?g")
 THUMBNAIL_WIDTHS = range(16, 1025)
 DEFAULT_THUMBNAIL = 256
 
@@ -48,7 +52,16 @@ _XML = (b"content-type", b"application/xml")
 _SNIFF = (b"x-content-type-options", b"nosniff")
 _CROSS = (b"cross-origin-resource-policy", b"cross-origin")
 _OWN = (b"cross-origin-resource-policy", b"same-origin")
+_STATUS = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 _WORKING = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
+
+
+class Ready(NamedTuple):
+    """An answer that needs no waiting."""
+
+    head: bytes
+    """Status line and headers, without the server's own and the empty line."""
+    body: bytes | bytearray
 
 
 class Tiles:
@@ -80,6 +93,34 @@ class Tiles:
         self.sent += len(body)
         return await _send(send, status, headers, b"" if scope["method"] == "HEAD" else body)
 
+    def at_once(self, untrusted_url: bytes, untrusted_headers: Iterable[tuple[bytes, bytes]]) -> Ready | None:
+        """The answer to a GET for a tile when all it takes is in memory; None for everything else, refusals too."""
+        found = TILE.fullmatch(untrusted_url)
+        if found is None:
+            return None
+        sid, level, column, row = found.groups()
+        opened = self._shelf.ready(sid.decode())
+        if opened is None or opened.pyramid is None:
+            return None
+        named = dict(untrusted_headers)
+        if not opened.public and not self._is_curator(named):
+            return None
+        try:
+            answer = _at_once(opened, opened.pyramid, (int(level), int(column), int(row)), named)
+        except TileNotFound:
+            return None
+        if answer is not None:
+            self.requests += 1
+            self.sent += len(answer.body)
+        return answer
+
+    def _is_curator(self, untrusted_headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a cookie verified a moment ago says so; every other credential takes the longer way."""
+        if b"authorization" in untrusted_headers:
+            return False
+        token = cookie_in(untrusted_headers.get(b"cookie", b"").decode("latin-1"), self._sessions.cookie)
+        return token is not None and has(self._sessions.remembered(token), Role.CURATOR)
+
     async def _opened(self, scope: Scope) -> Opened:
         """The slide of the address, if the caller may look at it and it has tiles."""
         found = ADDRESS.fullmatch(scope["path"])
@@ -107,46 +148,63 @@ class Tiles:
         return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.verify, token)
 
 
-async def _content(scope: Scope, opened: Opened) -> tuple[int, Headers, bytes]:
+def _at_once(
+    opened: Opened, pyramid: Pyramid, place: tuple[int, int, int], untrusted_headers: Mapping[bytes, bytes]
+) -> Ready | None:
+    etag = pyramid.etag(*place).encode()
+    known = untrusted_headers.get(b"if-none-match")
+    lines = _PUBLIC_LINES if opened.public else _PRIVATE_LINES
+    if known is not None and _matches(known.decode("latin-1"), etag):
+        return Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag, lines), b"")
+    body = pyramid.tile_at_hand(*place)
+    if body is None:
+        return None
+    head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"
+    return Ready(head % (_STATUS[200], len(body), etag, lines), body)
+
+
+async def _content(scope: Scope, opened: Opened) -> Answer:
     found = scope["coverslip.address"]
     if found["what"] == ".dzi":
         return _descriptor(scope, opened)
     if found["what"] == "/thumbnail":
         return await _thumbnail(scope, opened)
-    return _tile(scope, opened, int(found["level"]), int(found["column"]), int(found["row"]))
+    return await _tile(scope, opened, int(found["level"]), int(found["column"]), int(found["row"]))
 
 
-def _tile(scope: Scope, opened: Opened, level: int, column: int, row: int) -> tuple[int, Headers, bytes]:
+async def _tile(scope: Scope, opened: Opened, level: int, column: int, row: int) -> Answer:
     pyramid = opened.pyramid
     assert pyramid is not None
     try:
         etag = pyramid.etag(level, column, row).encode()
         if _matches(_header(scope["headers"], b"if-none-match"), etag):
-            return 304, [(b"etag", etag), *_caching(opened)], b""
-        body = pyramid.tile(level, column, row)
+            return 304, [(b"etag", etag), *_caching(opened.public)], b""
+        at_hand = pyramid.tile_at_hand(level, column, row)
+        # the disk may take its time, the others must not wait for it
+        body = await run_in_threadpool(pyramid.tile, level, column, row) if at_hand is None else bytes(at_hand)
     except TileNotFound as error:
         status, headers, text = _refusal(error)
         return status, _with_caching(headers, PUBLIC_MISS if opened.public else PRIVATE), text
-    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
+    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
 
 
-def _descriptor(scope: Scope, opened: Opened) -> tuple[int, Headers, bytes]:
+def _descriptor(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
     etag = f'"{opened.pyramid.version}-dzi"'.encode()
     if _matches(_header(scope["headers"], b"if-none-match"), etag):
-        return 304, [(b"etag", etag), *_caching(opened)], b""
+        return 304, [(b"etag", etag), *_caching(opened.public)], b""
     body = opened.pyramid.descriptor().encode()
-    return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
+    return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
 
 
-async def _thumbnail(scope: Scope, opened: Opened) -> tuple[int, Headers, bytes]:
+async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
     width = _width(scope["query_string"].decode("latin-1"))
     etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
     if _matches(_header(scope["headers"], b"if-none-match"), etag):
-        return 304, [(b"etag", etag), *_caching(opened)], b""
+        return 304, [(b"etag", etag), *_caching(opened.public)], b""
     body = await run_in_threadpool(thumbnail, opened.pyramid, width)
-    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
+    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
 
 
 def _width(query: str) -> int:
@@ -168,17 +226,22 @@ def _absent(state: State) -> CoverslipError:
             return NotFound()
 
 
-def _caching(opened: Opened) -> Headers:
-    if opened.public:
+def _caching(is_public: bool) -> Headers:
+    if is_public:
         return [(b"cache-control", PUBLIC), _CROSS, _SNIFF]
     return [(b"cache-control", PRIVATE), _OWN, _SNIFF]
+
+
+_PUBLIC_LINES, _PRIVATE_LINES = (
+    b"".join(b"%b: %b\r\n" % pair for pair in _caching(is_public)) for is_public in (True, False)
+)
 
 
 def _with_caching(headers: Headers, value: bytes) -> Headers:
     return [(name, value if name == b"cache-control" else old) for name, old in headers]
 
 
-def _refusal(error: CoverslipError) -> tuple[int, Headers, bytes]:
+def _refusal(error: CoverslipError) -> Answer:
     response = answer(error)
     return response.status_code, [*response.raw_headers, _SNIFF], bytes(response.body)
 

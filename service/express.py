@@ -39,6 +39,8 @@ class Express(HttpToolsProtocol):
         """Answer at once, or leave it to the application."""
         answer = self.tiles.at_once(self.url, self.headers) if self._is_plain_get() else None
         if answer is None:
+            # an answer given at once, to a request that came in the same breath, has set the clock already
+            self._unset_keepalive_if_required()
             super().on_headers_complete()
         else:
             self._answer(answer)

@@ -25,6 +25,7 @@ from coverslip.policy import load
 from coverslip.pyramid import Pyramid, build
 from coverslip.settings import Settings
 from samples import aperio
+from service.express import express
 from service.main import create_app
 
 START_UP = 120.0
@@ -137,7 +138,8 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Tiled:
 def _running(settings: Settings) -> Iterator[str]:
     """uvicorn in a thread on a free port."""
     held = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(settings), log_level="error", access_log=False)
+    app = create_app(settings)
+    config = uvicorn.Config(app, http=express(app), log_level="error", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [held]}, daemon=True)
     thread.start()

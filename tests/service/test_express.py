@@ -1,0 +1,201 @@
+"""The short way of tiles says exactly what the long way says, and keeps every connection in step."""
+
+import http.client
+import socket
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from coverslip.archive.states import State
+from coverslip.pyramid import Pyramid
+from service.express import Express
+from service.routes.tiles import Tiles
+
+LONG_WAY = "?"
+"""An address with a query is never answered at once."""
+
+
+@pytest.fixture(scope="module")
+def released(house):
+    """A slide anybody may see."""
+    return house.slide(State.RELEASED)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Every answer the short way gave, None for a request it passed on."""
+    found = []
+    short = Tiles.at_once
+
+    def watched(self, url, headers):
+        found.append(short(self, url, headers))
+        return found[-1]
+
+    monkeypatch.setattr(Tiles, "at_once", watched)
+    return found
+
+
+@pytest.fixture
+def curator(house):
+    """A browser with a curator's cookie, known for a moment."""
+    with house.client() as client:
+        form = {"key": house.keys["curator"]}
+        assert client.post("/signin", data=form, headers={"Origin": house.url}).status_code == 303
+        yield client
+
+
+def connection(house):
+    """A bare connection to the front end."""
+    where = urlsplit(house.url)
+    return socket.create_connection((where.hostname, where.port), timeout=20)
+
+
+def request(path, *headers):
+    """A GET as bytes."""
+    return "".join(f"{line}\r\n" for line in (f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "")).encode()
+
+
+def answers(sock, count):
+    """(status, body) of the next answers on a connection."""
+    found = []
+    with sock.makefile("rb") as file:
+        for _ in range(count):
+            status = int(file.readline().split()[1])
+            headers = http.client.parse_headers(file)
+            found.append((status, file.read(int(headers["Content-Length"]))))
+    return found
+
+
+def alike(short, long):
+    """Whether two answers are the same but for the second they were given in."""
+    dates = {"date": ""}
+    return (short.status_code, short.content) == (long.status_code, long.content) and dict(
+        short.headers
+    ) | dates == dict(long.headers) | dates
+
+
+def test_both_ways_give_the_same_answer(house, released, at_once):
+    """Status, headers and body of a released tile, asked for anew and again."""
+    where = f"/slides/{released}_files/9/0_0.jpg"
+    with house.client() as client:
+        client.get(where)
+        for headers in ({}, {"If-None-Match": '"x"'}, {"If-None-Match": client.get(where).headers["ETag"]}):
+            short = client.get(where, headers=headers)
+            assert at_once[-1] is not None
+            long = client.get(where + LONG_WAY, headers=headers)
+            assert at_once[-1] is None
+            assert alike(short, long)
+
+
+def test_a_known_curator_goes_the_short_way(house, curator, at_once):
+    """A cookie verified a moment ago opens a slide in review, with the headers of the long way."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    curator.get(where + LONG_WAY)
+    short = curator.get(where)
+    assert at_once[-1] is not None
+    assert short.status_code == 200
+    assert alike(short, curator.get(where + LONG_WAY))
+
+
+@pytest.mark.parametrize("headers", [{}, {"Cookie": "coverslip=forged"}, {"Authorization": "Bearer x"}])
+def test_nobody_else_sees_a_slide_in_review(house, curator, at_once, headers):
+    """Without a good cookie the short way gives nothing, even just after a curator looked."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    curator.get(where)
+    curator.get(where)
+    assert at_once[-1] is not None
+    with house.client(**headers) as client:
+        assert client.get(where).status_code in (401, 404)
+    assert at_once[-1] is None
+
+
+def test_a_viewers_cookie_is_not_enough(house, at_once):
+    """A verified cookie of another role gives nothing either."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    with house.client() as client:
+        client.post("/signin", data={"key": house.keys["viewer"]}, headers={"Origin": house.url})
+        assert [client.get(where).status_code for _ in range(2)] == [404, 404]
+    assert at_once[-1] is None
+
+
+@pytest.mark.parametrize("headers", [(), ("Connection: close",)])
+def test_answers_come_in_the_order_asked(house, released, headers):
+    """Tiles and descriptors in one breath: each answer where its question stood; `close` is honoured at the end."""
+    tile, descriptor = f"/slides/{released}_files/9/0_0.jpg", f"/slides/{released}.dzi"
+    with house.client() as client:
+        expected = {path: client.get(path).content for path in (tile, descriptor)}
+    paths = [tile, descriptor, tile, tile, descriptor, tile]
+    with connection(house) as sock:
+        sock.sendall(b"".join([*map(request, paths[:-1]), request(paths[-1], *headers)]))
+        assert answers(sock, len(paths)) == [(200, expected[path]) for path in paths]
+        if headers:
+            assert sock.recv(1) == b""
+
+
+def test_a_body_nobody_wants_is_dropped(house, released):
+    """A GET with a body gets its tile, and the next request on the connection is understood."""
+    tile = f"/slides/{released}_files/9/0_0.jpg"
+    with connection(house) as sock:
+        for _ in range(2):
+            sock.sendall(request(tile, "Content-Length: 5") + b"GET /")
+            sock.sendall(request(tile))
+            assert [status for status, _ in answers(sock, 2)] == [200, 200]
+
+
+def test_who_does_not_read_is_waited_for(house, released, at_once, monkeypatch):
+    """Two thousand tiles asked for and none read, for longer than an idle connection is kept: few are prepared, the
+    rest of the house goes on meanwhile, and in the end all come."""
+    tile = f"/slides/{released}_files/9/0_0.jpg"
+    made = Express.connection_made
+
+    def impatient(self, transport):
+        made(self, transport)
+        self.timeout_keep_alive = 0.1
+
+    with house.client() as client:
+        expected = client.get(tile).content
+        monkeypatch.setattr(Express, "connection_made", impatient)
+        with connection(house) as sock:
+            sock.sendall(request(tile) * 2000)
+            time.sleep(0.5)
+            assert client.get(tile).status_code == 200
+            assert sum(answer is not None for answer in at_once) * len(expected) < 20 << 20
+            assert answers(sock, 2000) == [(200, expected)] * 2000
+
+
+def test_a_tile_that_is_not_in_memory(house, released, monkeypatch):
+    """When the disk has to be asked, the answer comes the long way, and is the same."""
+    pyramid = Pyramid.open(house.tiled.clean, house.tiled.index)
+    monkeypatch.setattr(Pyramid, "tile_at_hand", lambda *_: None)
+    answer = house.client().get(f"/slides/{released}_files/9/0_0.jpg")
+    assert answer.content == pyramid.tile(9, 0, 0)
+
+
+def test_withdrawal_reaches_the_short_way(house, at_once):
+    """A slide served a moment ago is gone (410) once its second of belief is over."""
+    sid = house.slide(State.RELEASED)
+    where = f"/slides/{sid}_files/9/0_0.jpg"
+    with house.client() as client:
+        assert [client.get(where).status_code for _ in range(2)] == [200, 200]
+        assert at_once[-1] is not None
+        house.archive.transition(sid, State.WITHDRAWN, "curator", "asked to")
+        for _ in range(100):
+            if (status := client.get(where).status_code) == 410:
+                break
+            assert status == 200
+        assert at_once[-1] is None or status == 200
+
+
+def test_both_ways_count(house, released):
+    """`/metrics` counts requests and bytes of either way."""
+
+    def figures():
+        text = house.client("ops").get("/metrics").text
+        lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("coverslip_tile_"))
+        return float(lines["coverslip_tile_requests_total"]), float(lines["coverslip_tile_bytes_total"])
+
+    with house.client() as client:
+        requests, sent = figures()
+        lengths = [len(client.get(f"/slides/{released}_files/9/0_0.jpg{more}").content) for more in ("", "", LONG_WAY)]
+    assert figures() == (requests + 3, sent + sum(lengths))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from coverslip.pyramid.build import build
 from coverslip.slide import SlideFacts
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
+from coverslip.write.emit import flush_to_disk
 from coverslip.write.tiff import write_tiff
 
 SUFFIXES = {"aperio": ".svs"}
@@ -105,13 +105,15 @@ def plan_slide(slide: AnySlide, policy: Policy) -> Plan:
 def _deidentify(
     slide: AnySlide, out_dir: Path, policy: Policy, key: bytes, name: str | None, progress: Progress
 ) -> Outcome:
-    with ThreadPoolExecutor(1, "fingerprint") as hasher, _workspace(out_dir) as work:
-        known = hasher.submit(fingerprint, slide.files)
+    with _workspace(out_dir) as work, ThreadPoolExecutor(2, "beside") as beside:
+        known = beside.submit(fingerprint, slide.files)
         progress(Stage.PLAN, 0.0)
         plan = plan_slide(slide, policy)
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
         write_clean(slide, plan, draft, progress=progress)
+        flushed = beside.submit(flush_to_disk, draft)
         report = verify(_claim(slide, plan, draft), progress)
+        flushed.result()
         return _deliver(slide, plan, report, draft, out_dir, key, name, known)
 
 
@@ -187,7 +189,7 @@ def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[
                 _write_flushed(work / name, data)
         for name in reversed(files):
             (work / name).rename(out_dir / name)
-        _flush(out_dir, os.O_RDONLY | os.O_DIRECTORY)
+        flush_to_disk(out_dir)
     except OSError as error:
         raise StorageFailed("the results could not be given their final names") from error
     return [out_dir / name for name in files]
@@ -195,12 +197,4 @@ def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[
 
 def _write_flushed(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    _flush(path, os.O_RDONLY)
-
-
-def _flush(path: Path, flags: int) -> None:
-    handle = os.open(path, flags)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_to_disk(path)

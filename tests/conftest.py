@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from pytest import TestReport
 
 from samples.real import find
 
@@ -19,7 +18,7 @@ from samples.real import find
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, TestReport, TestReport]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI nothing is skipped: a test that does not run there fails, and says why."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":

@@ -70,9 +70,8 @@ class Emitter:
             view = view[_guarded(os.write, self._out, view) :]
 
     def finish(self) -> None:
-        """Flush to the disk itself; a failure here is never retried (the kernel forgets what it could not write)."""
+        """Hand everything to the kernel; `flush_to_disk` makes it last."""
         self._flush()
-        _guarded(os.fsync, self._out)
 
     def __enter__(self) -> Emitter:
         """The emitter itself."""
@@ -85,6 +84,18 @@ class Emitter:
                 self.finish()
         finally:
             os.close(self._out)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Make a file, or a folder's entries, last through a power cut.
+
+    Raises StorageFailed; a failure is never retried, because the kernel forgets what it could not write.
+    """
+    handle = _guarded(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _guarded(os.fsync, handle)
+    finally:
+        os.close(handle)
 
 
 def _exactly(source: int, count: int, start: int) -> bytes:

@@ -55,7 +55,7 @@ class _OutPage:
 
 
 def write_tiff(slide: TiffSlide, plan: Plan, target: Path, *, progress: Progress = silent) -> None:
-    """Write the clean slide to `target`, which must not exist, and flush it to the disk.
+    """Write the clean slide to `target`, which must not exist; it is complete, but not yet flushed to the disk.
 
     Raises InputError for a source that cannot be written, StorageFailed or StorageFull for the disk, Cancelled.
     """

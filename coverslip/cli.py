@@ -12,6 +12,8 @@ import typer
 from coverslip import policy as policies
 from coverslip.batch import Batch, run_batch
 from coverslip.errors import CoverslipError
+from coverslip.exporting import Form
+from coverslip.exporting import export as export_slide
 from coverslip.formats import choose, open_slide
 from coverslip.keys import load_key
 from coverslip.pipeline import build_pyramid, plan_slide
@@ -92,6 +94,20 @@ def pyramid(clean: CleanPath, as_json: AsJson = False) -> None:
     with Console(quiet=as_json) as console:
         build_pyramid(clean, target, progress=console.progress(clean.name))
     typer.echo(json.dumps({"pyramid": target.name, "bytes": target.stat().st_size}) if as_json else f"{target}")
+
+
+@app.command()
+def export(
+    clean: CleanPath,
+    to: Annotated[Form, typer.Option("--to", help="DeepZoom folder, SZI file, or folder for a web server.")],
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the result.")] = Path(),
+    openseadragon: Annotated[Path | None, typer.Option(help="The viewer library a static folder gets.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the tiles in a form other programs take; stored tiles are copied, never decoded."""
+    with Console(quiet=as_json or clean.with_suffix(".pyramid").exists()) as console:
+        made = export_slide(clean, to, out, openseadragon=openseadragon, progress=console.progress(clean.name))
+    typer.echo(json.dumps({"export": str(made), "form": to.value}) if as_json else f"{made}")
 
 
 @policy_app.command("check")

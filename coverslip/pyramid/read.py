@@ -123,6 +123,11 @@ class Pyramid:
         found = self._at_hand[part](length, offset)
         return self._blobs[blob] + found if blob and found is not None else found
 
+    def tile_length(self, dz_level: int, column: int, row: int) -> int:
+        """Bytes `tile` would return, from the index alone. Raises TileNotFound outside the grid."""
+        _, length, blob, _ = self._entry(dz_level, column, row)
+        return length + len(self._blobs[blob])
+
     def etag(self, dz_level: int, column: int, row: int) -> str:
         """A strong validator, quoted. Raises TileNotFound outside the grid."""
         self._number(dz_level, column, row)

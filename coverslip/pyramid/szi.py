@@ -1,0 +1,77 @@
+"""A pyramid as one SZI file: a zip, nothing in it compressed, that holds a DeepZoom image.
+
+    NAME/NAME.dzi   NAME/NAME_files/<dz_level>/<column>_<row>.jpg   NAME/scan-properties.xml
+
+The tiles are the very bytes that are served; none is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from coverslip.errors import OutputExists
+from coverslip.pyramid.read import Pyramid
+from coverslip.pyramid.store import storage_errors, sync_folder
+from coverslip.pyramid.zipped import Member, zip_chunks, zip_length
+
+_PROPERTIES = (
+    '<?xml version="1.0"?>\n<image xmlns="http://www.pathozoom.com/szi" version="1.0"><properties>'
+    '<property><name>ImageWidth</name><value type="gint">{width}</value></property>'
+    '<property><name>ImageHeight</name><value type="gint">{height}</value></property>'
+    "</properties></image>\n"
+)
+
+
+def szi_length(pyramid: Pyramid, name: str) -> int:
+    """Bytes of the SZI, from the index alone."""
+    return zip_length(_members(pyramid, name))
+
+
+def szi_chunks(pyramid: Pyramid, name: str) -> Iterator[bytes]:
+    """The SZI, piece by piece; the same pyramid and name make the same bytes.
+
+    Raises StorageFailed and PyramidInvalid while reading.
+    """
+    return zip_chunks(_members(pyramid, name))
+
+
+def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:
+    """Write `name.szi` into `folder` and return its path. Raises OutputExists, StorageFailed, PyramidInvalid."""
+    target = folder / f"{name}.szi"
+    if target.exists():
+        raise OutputExists(where="export")
+    partial_file = folder / f".{name}.{secrets.token_hex(4)}.part"
+    try:
+        with storage_errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            with partial_file.open("xb") as file:
+                file.writelines(szi_chunks(pyramid, name))
+                file.flush()
+                os.fsync(file.fileno())
+            partial_file.replace(target)
+            sync_folder(folder)
+    finally:
+        partial_file.unlink(missing_ok=True)
+    return target
+
+
+def _members(pyramid: Pyramid, name: str) -> Iterator[Member]:
+    yield _text(f"{name}/{name}.dzi", pyramid.descriptor())
+    size = pyramid.size
+    yield _text(f"{name}/scan-properties.xml", _PROPERTIES.format(width=size.width, height=size.height))
+    for dz_level in range(pyramid.dz_levels):
+        grid = pyramid.grid.grid(pyramid.grid.largest - dz_level)
+        for row in range(grid.height):
+            for column in range(grid.width):
+                where = (dz_level, column, row)
+                path = f"{name}/{name}_files/{dz_level}/{column}_{row}.jpg"
+                yield Member(path, pyramid.tile_length(*where), partial(pyramid.tile, *where))
+
+
+def _text(path: str, content: str) -> Member:
+    encoded = content.encode()
+    return Member(path, len(encoded), lambda: encoded)

@@ -1,7 +1,9 @@
 """Serving: addresses, validators, threads, thumbnails, exports."""
 
+import errno
 import io
 import json
+import os
 import threading
 import xml.etree.ElementTree as ET
 from itertools import pairwise
@@ -79,6 +81,33 @@ def test_descriptors_say_what_openseadragon_needs(pyramid):
     assert root.attrib == {"Format": "jpg", "Overlap": "0", "TileSize": "240"}
     assert root[0].attrib == {"Width": "1537", "Height": "1283"} == image["Size"]
     assert (image["TileSize"], image["Overlap"], image["Format"]) == ("240", "0", "jpg")
+
+
+def test_a_tile_at_hand_is_the_tile(pyramid):
+    """What is in memory is given without waiting, byte for byte; outside the grid nothing is."""
+    for level in range(pyramid.dz_levels):
+        tile = pyramid.tile(level, 0, 0)
+        assert pyramid.tile_at_hand(level, 0, 0) == tile
+    with pytest.raises(TileNotFound):
+        pyramid.tile_at_hand(pyramid.dz_levels, 0, 0)
+
+
+@pytest.mark.parametrize("says", [BlockingIOError(), OSError(errno.EOPNOTSUPP, "")])
+def test_a_tile_that_may_need_the_disk_is_not_at_hand(pyramid, monkeypatch, says):
+    """The kernel would have to wait, or cannot say: None, and `tile` gives it."""
+
+    def refuse(*_):
+        raise says
+
+    monkeypatch.setattr(os, "preadv", refuse)
+    assert pyramid.tile_at_hand(pyramid.dz_levels - 1, 0, 0) is None
+    assert pyramid.tile(pyramid.dz_levels - 1, 0, 0)
+
+
+def test_half_a_tile_is_not_at_hand(pyramid, monkeypatch):
+    """Some of its bytes in memory and some not: None, never a tile that ends early."""
+    monkeypatch.setattr(os, "preadv", lambda fd, buffers, offset, flags: len(buffers[0]) - 1)
+    assert pyramid.tile_at_hand(pyramid.dz_levels - 1, 0, 0) is None
 
 
 def test_threads_share_a_pyramid(pyramid):

@@ -13,6 +13,8 @@
     │   └── StorageFull            storage-full           no room for what was announced
     ├── PyramidInvalid             pyramid-invalid        an index that does not fit its slide or its checksum
     ├── TileNotFound               tile-not-found         no such level, column or row
+    ├── AddressInvalid             address-invalid        an address that asks for a picture nobody can make
+    ├── FeatureUnsupported         feature-unsupported    a feature of a protocol that is not offered
     ├── Cancelled                  cancelled              somebody asked us to stop
     ├── ConfinementFailed          confinement-failed     the child that parses did not end as it should
     │   ├── ChildCrashed           child-crashed
@@ -127,6 +129,20 @@ class TileNotFound(CoverslipError):
 
     code = "tile-not-found"
     summary = "There is no such tile."
+
+
+class AddressInvalid(CoverslipError):
+    """A picture's address does not parse or asks for pixels there cannot be."""
+
+    code = "address-invalid"
+    summary = "The address asks for a picture there cannot be."
+
+
+class FeatureUnsupported(CoverslipError):
+    """The protocol has such a feature; it is not offered here."""
+
+    code = "feature-unsupported"
+    summary = "This feature of the protocol is not offered."
 
 
 class Cancelled(CoverslipError):

@@ -169,6 +169,8 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "storage-full": 507,
         "pyramid-invalid": 500,
         "tile-not-found": 404,
+        "address-invalid": 400,
+        "feature-unsupported": 501,
         "cancelled": 409,
         "confinement-failed": 500,
         "child-crashed": 500,

@@ -64,18 +64,24 @@ def scene_of(tiff: TiffFile) -> Source:
 
     Raises UnsupportedSlide when the first directory is not tiled, DamagedSlide when a tile table lies.
     """
-    first = tiff.pages[0]
-    if not first.tiled:
-        raise UnsupportedSlide("the first image is not tiled", where=first.path)
-    base = _level(tiff, first)
+    found = levels_of(tiff)
+    base = found[0]
     zoom = DeepZoom(base.size, _tile_side(base.tile))
-    found = [base, *(_level(tiff, other) for other in _reductions(tiff, base))]
     ready: dict[int, StoredLevel] = {}
     for level in found:
         reduction = _reduction(zoom, level)
         if reduction is not None:
             ready.setdefault(reduction, level)
     return Source(zoom, base, ready)
+
+
+def levels_of(tiff: TiffFile) -> tuple[StoredLevel, ...]:
+    """The slide's own levels, the base first, then in the file's order. Raises as `scene_of` does."""
+    first = tiff.pages[0]
+    if not first.tiled:
+        raise UnsupportedSlide("the first image is not tiled", where=first.path)
+    base = _level(tiff, first)
+    return base, *(_level(tiff, other) for other in _reductions(tiff, base))
 
 
 def _tile_side(tile: Size) -> int:

@@ -16,8 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 CONNECTIONS = 16
-WARM_UP = 1
-"""Seconds before counting begins."""
 
 _SCRIPT = """
 local asks, requests, at = {{ {asks} }}, {{}}, 0
@@ -66,7 +64,6 @@ def generator() -> str:
 def load(port: int, asks: Sequence[Ask], seconds: int) -> Rate:
     """Send `asks` to a server on this machine, over and over, on sixteen connections."""
     if wrk := shutil.which("wrk"):
-        _wrk(wrk, port, asks, WARM_UP)
         return _wrk(wrk, port, asks, seconds)
     return asyncio.run(_own(port, asks, seconds))
 
@@ -95,9 +92,9 @@ def _quoted(text: str) -> str:
 
 async def _own(port: int, asks: Sequence[Ask], seconds: int) -> Rate:
     requests = list(map(_request, asks))
-    begin = time.perf_counter() + WARM_UP
+    end = time.perf_counter() + seconds
     firsts = range(0, CONNECTIONS * len(requests), len(requests))
-    askers = (_ask(port, requests, first // CONNECTIONS, begin, begin + seconds) for first in firsts)
+    askers = (_ask(port, requests, first // CONNECTIONS, end) for first in firsts)
     answers = list(itertools.chain.from_iterable(await asyncio.gather(*askers)))
     times = sorted(taken for taken, _ in answers)
     failed = sum(not good for _, good in answers)
@@ -109,8 +106,8 @@ def _request(ask: Ask) -> bytes:
     return f"GET {ask.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{said}\r\n".encode()
 
 
-async def _ask(port: int, requests: Sequence[bytes], first: int, begin: float, end: float) -> list[tuple[float, bool]]:
-    """(seconds, good) of every answer after `begin` on one connection."""
+async def _ask(port: int, requests: Sequence[bytes], first: int, end: float) -> list[tuple[float, bool]]:
+    """(seconds, good) of every answer on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answers = []
     for at in itertools.count(first):
@@ -119,8 +116,7 @@ async def _ask(port: int, requests: Sequence[bytes], first: int, begin: float, e
             break
         writer.write(requests[at % len(requests)])
         status = await _answer(reader)
-        if asked >= begin:
-            answers.append((time.perf_counter() - asked, status < 400))
+        answers.append((time.perf_counter() - asked, status < 400))
     writer.close()
     return answers
 

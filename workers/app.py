@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from celery.apps import worker as celery_worker
 from celery.signals import setup_logging
 from kombu.entity import Queue
 
 from coverslip.archive.jobs import JobKind
 from coverslip.settings import Settings
 from workers import kombu_fix, logs
+
+# Celery's farewells go to standard error past every logger; ours say the same as events.
+celery_worker.safe_say = lambda *_, **__: None
 
 PREFIX = "coverslip:"
 QUEUES = {kind: f"coverslip.{kind}" for kind in JobKind}

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import build, serve
-from benchmarks.measure import Cost, cost_of
+from benchmarks.measure import Cost, cost_of, say
 
 BARS = {"wall": 6.0, "cpu": 6.0, "peak": 200.0}
 """Both steps together against dzsave, as ratios; peak in MiB."""
@@ -77,12 +77,6 @@ def verdicts(clean: Cost, both: Cost, copied: Cost, peers: dict[str, Cost]) -> N
         say(f"{name} / both, wall", peer.wall / both.wall, BARS["wall"], more=True)
         say(f"{name} / both, CPU", peer.cpu / both.cpu, BARS["cpu"], more=True)
     say("peak of both, MiB", both.peak, BARS["peak"])
-
-
-def say(what: str, figure: float, bar: float, *, more: bool = False) -> None:
-    """One figure and whether it reaches its bar."""
-    reached = figure >= bar if more else figure <= bar
-    print(f"{what:52}{figure:9.2f}  {'reaches' if reached else 'MISSES'} {'≥' if more else '≤'} {bar:g}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -32,12 +33,23 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+def installed() -> dict[str, str]:
+    """The environment of an installed program: compiled modules are kept, as they are everywhere but in some shells."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def cost_of(command: Sequence[str]) -> Cost:
     """Run a command (a full path and its arguments) to its end. Raises CalledProcessError when it fails.
 
     A bare interpreter starts it: Linux counts the memory of whoever forks as the child's own peak.
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
-    done = subprocess.run(launcher, capture_output=True, check=True, text=True)
+    done = subprocess.run(launcher, capture_output=True, check=True, text=True, env=installed())
     wall, cpu, peak = map(float, done.stdout.split())
     return Cost(wall, cpu, peak)
+
+
+def say(what: str, figure: float, bar: float, *, more: bool = False) -> None:
+    """One figure and whether it reaches its bar."""
+    reached = figure >= bar if more else figure <= bar
+    print(f"{what:52}{figure:9.2f}  {'reaches' if reached else 'MISSES'} {'≥' if more else '≤'} {bar:g}")

@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 
 from benchmarks import stage
 from benchmarks.load import CONNECTIONS, Ask, Rate, generator, load
+from benchmarks.measure import say
 from benchmarks.peers import nginx
 from benchmarks.servers import NoAnswer, Server, ask, free_port, running
 from benchmarks.stage import Stage
@@ -181,8 +182,6 @@ def _ratio(rate: Rate, peer: Rate | None, form: str) -> str:
 
 def verdicts(rates: Rates, server: Server, touched: Touched) -> None:
     """Every figure that has a bar, and whether it reaches it."""
-    from benchmarks.__main__ import say  # which imports us
-
     for name in (OURS, HIDDEN):
         say(f"{name}, tiles/s", rates[name].per_second, 12_000, more=True)
         say(f"{name}, p99 ms", rates[name].p99, 10)

@@ -62,7 +62,32 @@ class Settings(BaseSettings):
         default=None,
         description="32 bytes that key pseudonyms and digests; none means one made and kept in the PHI zone.",
     )
+    embed_origins: str = Field(
+        default="",
+        max_length=2000,
+        pattern=r"^(https?://[A-Za-z0-9.*:\[\]-]+( https?://[A-Za-z0-9.*:\[\]-]+)*)?$",
+        description="Origins whose pages may frame the viewer, separated by one space; empty means none may.",
+    )
     demo: bool = Field(default=False, description="On loopback only: make a key and sign the browser in.")
+
+    cors_origins: str = Field(
+        default="", description="Origins whose pages may read slides: `*`, or a list with commas; empty means none."
+    )
+    pinned_lifetime: Duration = Field(
+        default=timedelta(days=1),
+        le=timedelta(days=365),
+        description="How long others may keep what a pinned address (`/v/…`) of a released slide gives.",
+    )
+    license_url: str = Field(default="", description="The licence of what is released, named with every answer.")
+    cite_as: str = Field(default="", description="The persistent address to cite (a DOI), named with every answer.")
+    region_pixels: int = Field(
+        default=4 * MIB, gt=0, le=64 * MIB, description="Pixels of the largest derived picture given at once."
+    )
+    derived_workers: int = Field(default=2, ge=1, description="Derived pictures made at a time.")
+    derived_waiting: int = Field(
+        default=32, ge=0, description="Derived pictures that may wait their turn; more are refused (503)."
+    )
+    derived_cache_bytes: int = Field(default=64 * MIB, ge=0, description="Memory for derived pictures, per process.")
 
     max_upload_bytes: int = Field(default=20 * GIB, gt=0, description="The largest file taken.")
     max_open_uploads: int = Field(default=64, gt=0, description="Uploads one owner may have under way.")

@@ -1,4 +1,7 @@
-"""The outermost edge: tiles go their own way, answers get their headers, bodies are bounded, a crash says nothing."""
+"""The outermost edge: tiles and pictures go their own ways, answers get their headers, bodies are bounded.
+
+A crash says nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from typing import Any
 
 import structlog
 
+from service.cors import READABLE, Outward
 from service.errors import PROBLEM_TYPE, UNEXPECTED, body_of
+from service.pictures import Pictures
+from service.pinned import Pinned
 from service.routes.tiles import Tiles
 from service.tus import VERSION
 
@@ -46,21 +52,43 @@ log = structlog.get_logger("service")
 class Edge:
     """The application uvicorn runs."""
 
-    def __init__(self, pages: App, tiles: Tiles, *, secure: bool) -> None:
-        """`pages` answers everything that is not a tile; `secure` says we are reached over TLS."""
+    def __init__(
+        self,
+        pages: App,
+        tiles: Tiles,
+        pictures: Pictures | None = None,
+        outward: Outward | None = None,
+        *,
+        secure: bool,
+    ) -> None:
+        """`pages` answers what is neither tile nor picture; `secure` says we are reached over TLS."""
         self._pages = pages
         self.tiles = tiles
+        self._pictures = pictures
+        self._outward = outward or Outward()
+        self._pinned = Pinned(self._floating, tiles.opened, self._outward.pinned) if pictures else None
         self._headers = HEADERS + ((TLS_HEADER,) if secure else ())
         self.answers: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a request to where it belongs."""
-        if scope["type"] == "http" and Tiles.takes(scope["path"]):
+        if scope["type"] != "http":
+            return await self._pages(scope, receive, send)
+        if scope["path"].startswith(READABLE):
+            send = self._outward.told(scope, send)
+            if self._outward.is_preflight(scope):
+                return await self._guard(self._outward.preflight, scope, receive, send)
+        if self._pinned and Pinned.takes(scope["path"]):
+            return await self._guard(self._pinned, scope, receive, send)
+        return await self._floating(scope, receive, send)
+
+    async def _floating(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._pictures and self._pictures.takes(scope):
+            await self._guard(self._pictures, scope, receive, send)
+        elif Tiles.takes(scope["path"]):
             await self._guard(self.tiles, scope, receive, send)
-        elif scope["type"] == "http":
-            await self._guard(self._pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
         else:
-            await self._pages(scope, receive, send)
+            await self._guard(self._pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
 
     async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place."""
@@ -70,7 +98,8 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self.answers[message["status"]] += 1
+                if "coverslip.pinned" not in scope:  # counted once, further out
+                    self.answers[message["status"]] += 1
             await send(message)
 
         try:

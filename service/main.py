@@ -13,7 +13,10 @@ from coverslip.archive.archive import Archive
 from coverslip.settings import Settings
 from service import errors
 from service.context import Service
+from service.cors import Outward
+from service.derived import Workshop
 from service.edge import Edge
+from service.pictures import Pictures
 from service.pulse import Pulse
 from service.receiving import Floor
 from service.rendering import STATIC, refusal_page
@@ -22,6 +25,7 @@ from service.routes.tiles import Tiles
 from service.safety import demo_key, principal_of_key, require_safe_start, session_key
 from service.sessions import Sessions
 from service.shelf import Shelf
+from service.sources import Sources
 
 ROUTERS = (uploads.router, slides.router, slides.files, pages.router, session.router, ops.router)
 
@@ -35,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Edge:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    return Edge(app, service.tiles, secure=service.sessions.secure)
+    return Edge(app, service.tiles, pictures(service), outward(service), secure=service.sessions.secure)
 
 
 def assemble(settings: Settings) -> Service:
@@ -55,6 +59,21 @@ def assemble(settings: Settings) -> Service:
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),
     )
+
+
+def pictures(service: Service) -> Pictures:
+    """Tiles under other addresses and derived pictures, with the pool that makes them."""
+    had = service.settings
+    workshop = Workshop(had.derived_workers, had.derived_waiting, had.derived_cache_bytes)
+    return Pictures(service.tiles.opened, Sources(service.archive), workshop, had)
+
+
+def outward(service: Service) -> Outward:
+    """What answers about slides tell others; the tiles' short way tells it too."""
+    had = service.settings
+    found = Outward(had.cors_origins, had.license_url, had.cite_as, had.pinned_lifetime.total_seconds())
+    service.tiles.cors = found.cors
+    return found
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import Image, ImageCms
 
-from coverslip.errors import DamagedSlide
+from coverslip.errors import DamagedSlide, StorageFailed
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import open_tiff
 
@@ -80,9 +80,15 @@ def encode(picture: Image.Image, encoding: Encoding, profile: bytes | None = Non
 
 
 def profile_of(clean: Path) -> bytes | None:
-    """The ICC profile of a clean slide's first image, None when it has none. Raises what opening a TIFF raises."""
-    with closing(open_tiff(clean)) as tiff:
-        return tiff.pages[0].raw(t.ICC_PROFILE) or None
+    """The ICC profile of a clean slide's first image, None when it has none.
+
+    Raises what opening a TIFF raises, StorageFailed when the file cannot be read.
+    """
+    try:
+        with closing(open_tiff(clean)) as tiff:
+            return tiff.pages[0].raw(t.ICC_PROFILE) or None
+    except OSError as error:
+        raise StorageFailed("the slide cannot be opened", where="slide") from error
 
 
 def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:

@@ -23,6 +23,7 @@ from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
+from service.cors import Cors
 from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
@@ -72,6 +73,8 @@ class Tiles:
         self._shelf = shelf
         self._sessions = sessions
         self._catalog = catalog
+        self.cors = Cors("")
+        """Who else may read; the outermost edge sets it, and adds the headers of everything but `at_once`."""
         self.requests = 0
         self.sent = 0
 
@@ -96,7 +99,7 @@ class Tiles:
     def at_once(self, untrusted_url: bytes, untrusted_headers: Iterable[tuple[bytes, bytes]]) -> Ready | None:
         """The answer to a GET for a tile when all it takes is in memory; None for everything else, refusals too."""
         found = TILE.fullmatch(untrusted_url)
-        if found is None:
+        if found is None or self.cors.asks:
             return None
         sid, level, column, row = found.groups()
         opened = self._shelf.ready(sid.decode())
@@ -109,10 +112,11 @@ class Tiles:
             answer = _at_once(opened, opened.pyramid, (int(level), int(column), int(row)), named)
         except TileNotFound:
             return None
-        if answer is not None:
-            self.requests += 1
-            self.sent += len(answer.body)
-        return answer
+        if answer is None:
+            return None
+        self.requests += 1
+        self.sent += len(answer.body)
+        return Ready(answer.head + self.cors.lines, answer.body) if self.cors.lines else answer
 
     def _is_curator(self, untrusted_headers: Mapping[bytes, bytes]) -> bool:
         """Whether a cookie verified a moment ago says so; every other credential takes the longer way."""
@@ -127,7 +131,10 @@ class Tiles:
         if found is None:
             raise NotFound
         scope["coverslip.address"] = found
-        sid = found["sid"]
+        return await self.opened(scope, found["sid"])
+
+    async def opened(self, scope: Scope, sid: str) -> Opened:
+        """The slide, if the caller may look at it and it has tiles; raises `NotFound`, `NotReady` or `Withdrawn`."""
         opened = self._shelf.ready(sid) or await self._shelf.find(sid)
         if not opened.public and not has(await self._caller(scope["headers"]), Role.CURATOR):
             raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound

@@ -1,0 +1,114 @@
+"""Which other sites' pages may read what we serve (Fetch standard, CORS). Cookies never cross: no credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+EXPOSED = b"ETag, Content-Range, Accept-Ranges, Link, Server-Timing, Cache-Status, Retry-After, Repr-Digest"
+ALLOWED = b"Authorization, Range, If-None-Match, traceparent"
+READABLE = ("/slides", "/iiif/", "/v/", "/api/v1/slides")
+"""Where the answers of these addresses begin; everything else stays ours."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Cors:
+    """The allow-list."""
+
+    def __init__(self, origins: str) -> None:
+        """`*`, or origins with commas between them; empty means nobody."""
+        listed = frozenset(origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip())
+        self._all = "*" in listed
+        self._listed = frozenset(origin.encode("latin-1", "replace") for origin in listed)
+        self.lines: bytes = b"".join(b"%b: %b\r\n" % pair for pair in self.headers(b"")) if self._all else b""
+        """The headers as they go on the wire, where they do not depend on who asks."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody else may read."""
+        return not self._listed
+
+    @property
+    def asks(self) -> bool:
+        """Whether the answer depends on who asks."""
+        return bool(self._listed) and not self._all
+
+    def headers(self, untrusted_origin: bytes) -> Headers:
+        """What an answer carries; with a list, caches learn that it depends on the origin even where none was sent."""
+        if self._all:
+            return [(b"access-control-allow-origin", b"*"), *_OPEN]
+        if untrusted_origin and untrusted_origin in self._listed:
+            return [
+                (b"access-control-allow-origin", untrusted_origin),
+                (b"vary", b"Origin"),
+                *_open_to(untrusted_origin),
+            ]
+        return [(b"vary", b"Origin")] if self._listed else []
+
+    def preflight(self, untrusted_origin: bytes) -> Headers:
+        """What the answer to a preflight carries."""
+        more = [
+            (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+            (b"access-control-allow-headers", ALLOWED),
+            (b"access-control-max-age", b"86400"),
+        ]
+        found = self.headers(untrusted_origin)
+        return [*found, *more] if any(name == b"access-control-allow-origin" for name, _ in found) else found
+
+
+def _open_to(origin: bytes) -> Headers:
+    return [(b"access-control-expose-headers", EXPOSED), (b"timing-allow-origin", origin)]
+
+
+_OPEN = _open_to(b"*")
+
+
+class Outward:
+    """What every answer about a slide says to the rest of the world: who may read it, its licence, how to cite it."""
+
+    def __init__(self, origins: str = "", license_url: str = "", cite_as: str = "", pinned: float = 0) -> None:
+        """As in the settings; `pinned` is how many seconds others may keep what a pinned address gives."""
+        self.cors = Cors(origins)
+        self.pinned = pinned
+        links = [(license_url, "license"), (cite_as, "cite-as")]
+        self._links = ", ".join(f'<{address}>; rel="{kind}"' for address, kind in links if address).encode("ascii")
+
+    def is_preflight(self, scope: Scope) -> bool:
+        """Whether a browser asks, before it asks."""
+        asks = any(name == b"access-control-request-method" for name, _ in scope["headers"])
+        return scope["method"] == "OPTIONS" and asks and not self.cors.closed
+
+    async def preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer to that; `told` has put the origin's headers on already."""
+        headers = [*self.cors.preflight(_origin(scope)), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    def told(self, scope: Scope, send: Send) -> Send:
+        """A way to send that puts these headers on."""
+        if self.cors.closed and not self._links:
+            return send
+        more = [] if self.cors.closed or scope["method"] == "OPTIONS" else self.cors.headers(_origin(scope))
+        linked = bool(self._links) and "_files/" not in scope["path"]
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                link = [(b"link", self._links)] if linked and _is_public(message["headers"]) else []
+                message["headers"] = [*message["headers"], *more, *link]
+            await send(message)
+
+        return tell
+
+
+def _is_public(headers: Headers) -> bool:
+    return any(name == b"cache-control" and value.startswith(b"public") for name, value in headers)
+
+
+def _origin(scope: Scope) -> bytes:
+    return next((value for name, value in scope["headers"] if name == b"origin"), b"")

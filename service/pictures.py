@@ -1,0 +1,141 @@
+"""Between an address of `service.routes.images` and the socket: who may look, ETag, pool, memory, headers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+
+from coverslip.errors import CoverslipError, NotFound, TileNotFound
+from coverslip.settings import Settings
+from service.asking import Answer, Ask, How, Route, SeeOther, base_of, query_of
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match
+from service.derived import Workshop
+from service.errors import answer as problem
+from service.routes.images import ROUTES
+from service.shelf import Opened
+from service.sources import Sources
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+Reply = tuple[int, Headers, bytes | bytearray]
+
+PUBLIC_MISS: Final = b"public, max-age=60"
+_STORED_TILE: Final = re.compile(r"/slides/[A-Za-z0-9-]{1,64}_files/[^?]*\.jpe?g")
+_LINK_ALONE: Final = re.compile(rb"(?:token=[^&]*)?")
+_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+_RESOURCE: Final = b"cross-origin-resource-policy"
+
+
+class Pictures:
+    """The application."""
+
+    def __init__(
+        self,
+        opened: Callable[[Scope, str], Awaitable[Opened]],
+        sources: Sources,
+        workshop: Workshop,
+        settings: Settings,
+    ) -> None:
+        """`opened` decides who may look; it is the tile route's own."""
+        self._opened = opened
+        self._sources = sources
+        self._workshop = workshop
+        self._settings = settings
+
+    def takes(self, scope: Scope) -> bool:
+        """Whether an address belongs here; a JPEG tile without parameters is the tile route's."""
+        path: str = scope["path"]
+        if not path.startswith(("/slides/", "/iiif/")):
+            return False
+        if _STORED_TILE.fullmatch(path) and _LINK_ALONE.fullmatch(scope["query_string"]):
+            return False
+        return path.startswith("/iiif/") or any(route.pattern.fullmatch(path) for route in ROUTES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every refusal is a problem+json body."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return await _send(send, (405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b""))
+        opened: Opened | None = None
+        try:
+            route, part = _found(scope["path"])
+            opened = await self._opened(scope, part["sid"])
+            status, headers, body = await self._answer(scope, opened, route, part)
+        except CoverslipError as error:
+            status, headers, body = _refusal(error, opened)
+        return await _send(send, (status, headers, b"" if scope["method"] == "HEAD" else body))
+
+    async def _answer(self, scope: Scope, opened: Opened, route: Route, part: dict[str, str]) -> Reply:
+        assert opened.pyramid is not None  # `opened` refuses slides without tiles
+        named = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        pinned = scope.get("coverslip.pinned")
+        ask = Ask(
+            part=part,
+            untrusted_query=query_of(scope["query_string"], route.parameters),
+            accept=named.get(b"accept", ""),
+            base=base_of(self._settings, scope["scheme"], named.get(b"host", ""), pinned),
+            opened=opened,
+            pyramid=opened.pyramid,
+            sources=self._sources,
+            settings=self._settings,
+        )
+        found = await route.handler(ask)
+        if isinstance(found, SeeOther):
+            return 303, [(b"location", found.location.encode()), (b"content-length", b"0"), *_caching(opened)], b""
+        return await self._made(ask, found, named.get(b"if-none-match", ""))
+
+    async def _made(self, ask: Ask, found: Answer, untrusted_known: str) -> Reply:
+        etag = found.etag(ask.pyramid.version)
+        headers = [(b"etag", etag.encode()), *_caching(ask.opened)]
+        headers += [(name.encode(), value.encode("ascii", "replace")) for name, value in found.headers]
+        if untrusted_known and none_match(untrusted_known, etag):
+            return 304, headers, b""
+        body, told = await self._body(ask, found)
+        headers += [(b"content-type", found.media_type.encode()), (b"content-length", b"%d" % len(body)), *told]
+        return 200, headers, body
+
+    async def _body(self, ask: Ask, found: Answer) -> tuple[bytes | bytearray, Headers]:
+        match found.how:
+            case How.AT_ONCE:
+                return found.make(), []
+            case How.READ:
+                return await run_in_threadpool(found.make), []
+            case How.DERIVE:
+                began = time.perf_counter()
+                made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))
+                status = b"coverslip; hit" if made.hit else b"coverslip; fwd=miss; stored"
+                took = b"derive;dur=%.1f" % (1000 * (time.perf_counter() - began))
+                return made.body, [(b"cache-status", status), (b"server-timing", took)]
+
+
+def _found(path: str) -> tuple[Route, dict[str, str]]:
+    for route in ROUTES:
+        if found := route.pattern.fullmatch(path):
+            return route, found.groupdict()
+    raise NotFound
+
+
+def _caching(opened: Opened) -> Headers:
+    if opened.public:
+        return [(b"cache-control", CACHE_PUBLIC.encode()), (_RESOURCE, b"cross-origin"), _SNIFF]
+    return [(b"cache-control", CACHE_PRIVATE.encode()), (_RESOURCE, b"same-origin"), _SNIFF]
+
+
+def _refusal(error: CoverslipError, opened: Opened | None) -> Reply:
+    response = problem(error)
+    headers: Iterable[tuple[bytes, bytes]] = response.raw_headers
+    if isinstance(error, TileNotFound) and opened is not None and opened.public:
+        headers = [(name, PUBLIC_MISS if name == b"cache-control" else value) for name, value in headers]
+    return response.status_code, [*headers, _SNIFF], bytes(response.body)
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    status, headers, body = reply
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

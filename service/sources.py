@@ -1,0 +1,73 @@
+"""What derived pictures need beside the tiles: a clean slide's own levels, its colour profile, its other pictures."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from openslide import OpenSlide, OpenSlideError
+from PIL import Image
+
+from coverslip.archive.archive import Archive
+from coverslip.elements import ImageRole
+from coverslip.errors import DamagedSlide, NotFound
+from coverslip.pyramid.colour import profile_of
+from coverslip.pyramid.native import Native
+from service.shelf import Opened, folder_of
+
+T = TypeVar("T")
+
+REMEMBERED = 64
+"""Slides whose parsed structure is kept."""
+_ROLES = {"thumbnail": ImageRole.THUMBNAIL, "macro": ImageRole.OVERVIEW, "label": ImageRole.LABEL}
+"""OpenSlide's names for other pictures, and ours."""
+
+
+class Sources:
+    """Facts of clean slides, read once; every method blocks."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Nothing is opened before it is asked for."""
+        self._archive = archive
+        self._known: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def native(self, opened: Opened) -> Native:
+        """The slide's own levels; raises what opening a TIFF raises."""
+        return self._once("native", opened, Native)
+
+    def profile(self, opened: Opened) -> bytes | None:
+        """The slide's ICC profile; raises what opening a TIFF raises."""
+        return self._once("profile", opened, profile_of)
+
+    def associated(self, opened: Opened) -> dict[str, Image.Image]:
+        """The pictures the policy kept beside the pyramid, by role; what it removed is not in the file."""
+        try:
+            with OpenSlide(self._clean(opened)) as slide:
+                found = slide.associated_images
+                return {str(_ROLES[name]): found[name].convert("RGB") for name in found if name in _ROLES}
+        except (OpenSlideError, OSError) as error:
+            raise DamagedSlide("the slide's other pictures cannot be read", where="associated") from error
+
+    def _clean(self, opened: Opened) -> Path:
+        folder = folder_of(self._archive, opened.slide)
+        if folder is None or opened.slide.clean_name is None:
+            raise NotFound
+        return folder / opened.slide.clean_name
+
+    def _once(self, kind: str, opened: Opened, read: Callable[[Path], T]) -> T:
+        key = (kind, opened.slide.sid, opened.slide.artefact or "")
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                known: T = self._known[key]
+                return known
+        found = read(self._clean(opened))
+        with self._lock:
+            self._known[key] = found
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found

@@ -6,11 +6,12 @@ record's transaction. `reconcile` finishes what a crash interrupted: the record 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from coverslip.archive.catalog import Catalog
+from coverslip.archive.catalog import SYSTEM, Catalog
 from coverslip.archive.jobs import Terms
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord
 from coverslip.archive.states import State
@@ -18,6 +19,9 @@ from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.errors import LeaseLost, NotFound, StateConflict
 from coverslip.settings import Settings
+
+CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
+"""States in which an original lies in the closed zone."""
 
 
 class Archive:
@@ -63,9 +67,20 @@ class Archive:
             raise
 
     def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
-        """Record that a slide goes no further and close its original away; raises `LeaseLost`."""
+        """Record that a slide goes no further and close its original away; raises `LeaseLost`.
+
+        The findings go first: a draft does not outlive its attempt. The original goes last, or `reconcile` moves it.
+        """
+        self.storage.keep_report(claim.uid, report)
         self.catalog.finish(claim, verdict)
-        self.storage.quarantine(claim.uid, report)
+        self.storage.quarantine(claim.uid)
+
+    def terminate_upload(self, uid: str, actor: str) -> None:
+        """End an upload: its bytes go inside the record's transaction, so that none outlive what accounts for them.
+
+        Raises `NotFound`, `StateConflict` or `StorageFailed`.
+        """
+        self.catalog.terminate_upload(uid, actor, follow=self.storage.drop_incoming)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
         """The folder with a slide's clean files; None while there is none."""
@@ -74,19 +89,19 @@ class Archive:
         return self.storage.artefact(zone_of(slide.state), slide.sid, slide.artefact)
 
     def reconcile(self) -> int:
-        """Finish releases that a crash interrupted between record and folder; returns how many there were.
+        """Finish moves that a crash interrupted between record and files; returns how many there were.
 
-        Looking at the review zone is enough: a folder leaves the released zone before its record says so.
+        For releases looking at the review zone is enough: a folder leaves the released zone before its record says so.
         """
-        return sum(self._finish_release(sid) for sid in self.storage.slides_in(Zone.REVIEW))
+        closed = sum(self._finish_closing(slide) for slide in self._closed())
+        return closed + sum(self._finish_release(sid) for sid in self.storage.slides_in(Zone.REVIEW))
 
     def expire_uploads(self, now: datetime) -> int:
         """End uploads whose time is over and delete what arrived of them; returns how many."""
         overdue = self.catalog.expired_uploads(now)
         for upload in overdue:
             with suppress(StateConflict):  # it was finished or ended a moment ago
-                self.catalog.terminate_upload(upload.uid)
-                self.storage.drop_incoming(upload.uid)
+                self.terminate_upload(upload.uid, SYSTEM)
         return len(overdue)
 
     def discard_drafts(self) -> int:
@@ -108,6 +123,24 @@ class Archive:
         except NotFound:
             pass
         self.storage.remove_artefact(sid, artefact)
+        return True
+
+    def _closed(self) -> Iterator[SlideRecord]:
+        """Every slide whose original is locked away, by its record."""
+        cursor: str | None = None
+        while True:
+            page = self.catalog.slides(CLOSED, cursor, limit=500)
+            yield from page.slides
+            if (cursor := page.cursor) is None:
+                return
+
+    def _finish_closing(self, slide: SlideRecord) -> bool:
+        if not self.storage.incoming(slide.uid).exists():
+            return False
+        with self.catalog.held(slide.sid) as now:
+            if now.state not in CLOSED:
+                return False
+            self.storage.quarantine(now.uid)
         return True
 
     def _finish_release(self, sid: str) -> bool:

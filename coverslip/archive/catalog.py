@@ -129,10 +129,15 @@ class Catalog:
                 kind=kind,
             )
 
-    def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
-        """End an upload and forget what was said about it; raises `NotFound` or `StateConflict`."""
+    def terminate_upload(self, uid: str, actor: str = SYSTEM, *, follow: Callable[[str], None] | None = None) -> None:
+        """End an upload and forget what was said about it; raises `NotFound` or `StateConflict`.
+
+        Ends the record only: `Archive.terminate_upload` deletes the bytes, by `follow` before the record is committed.
+        """
         with self._db.write() as session:
             uploads.terminate(session, self._now(), uid, actor=actor)
+            if follow is not None:
+                follow(uid)
 
     def expired_uploads(self, now: datetime) -> tuple[Upload, ...]:
         """Open uploads whose time is over."""
@@ -188,6 +193,11 @@ class Catalog:
         """One slide that nobody else can move while the block runs; raises `NotFound`."""
         with self._db.write() as session:
             yield slides.record(slides.locked(session, sid))
+
+    def note(self, sid: str, actor: str, action: str) -> None:
+        """Put an act that changes no state into a slide's audit trail."""
+        with self._db.write() as session:
+            events.append(session, self._now(), actor=actor, action=action, sid=sid)
 
     def events(self, sid: str) -> tuple[Event, ...]:
         """The audit trail of one slide, oldest first."""

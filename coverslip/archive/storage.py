@@ -63,16 +63,22 @@ class Storage:
                 return path
         raise NotFound("There is no original.", where="phi zone")
 
-    def quarantine(self, uid: str, report: Path | None = None) -> None:
-        """Move an original, and the report why, to the closed zone; does nothing when it is there already."""
+    def keep_report(self, uid: str, report: Path | None) -> None:
+        """Move the findings of an attempt, if there are any, to the closed zone; a later attempt replaces them."""
         if report is not None and report.is_file():
+            with our_errors():
+                sync(report)
             self._move(report, self.zone(Zone.QUARANTINE) / f"{_checked(uid)}.json")
+
+    def quarantine(self, uid: str) -> None:
+        """Move an original to the closed zone; does nothing when it is there already."""
         self._move(self.zone(Zone.INCOMING) / _checked(uid), self.zone(Zone.QUARANTINE) / uid)
 
     def drop_incoming(self, uid: str) -> None:
-        """Delete what arrived of an upload that ended."""
+        """Delete what arrived of an upload that ended; gone for good when this returns."""
         with our_errors():
             self.incoming(uid).unlink(missing_ok=True)
+            sync(self.zone(Zone.INCOMING))
 
     def artefact(self, zone: Zone, sid: str, artefact: str) -> Path:
         """Where a clean slide's files lie in a zone, whether or not they do."""

@@ -80,8 +80,7 @@ async def terminate(uid: str, request: Request, service: Here, caller: SignedIn)
     tus.require_version(request.headers)
     await ask(_owned, service, caller, uid)
     await service.floor.clear(uid)
-    await ask(service.catalog.terminate_upload, uid, caller.owner)
-    await ask(service.storage.drop_incoming, uid)
+    await ask(service.archive.terminate_upload, uid, caller.owner)
     return Response(status_code=204)
 
 

@@ -1,0 +1,155 @@
+"""The protocols that touch rows and files, run in a process that ends, without a word, before its nth step.
+
+A step is whatever changes the disk or the database: a write, an fsync, a rename, a delete, a commit. `CRASH_AT=n`
+in SQLite's manner: the tests loop over all n until a run comes through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import SessionTransaction
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.records import Claim, Produced, SetAside
+from coverslip.archive.states import State
+from coverslip.settings import Settings
+from service.receiving import Target, digest, receive
+
+DATA = bytes(range(256)) * 8192
+SHA256 = hashlib.sha256(DATA).hexdigest()
+CRASHED = 99
+REACHED_END = 0
+ATTEMPT_OVER = timedelta(seconds=61)
+
+
+def open_archive(folder: Path, *, late: bool = False) -> Archive:
+    """The installation as the next process finds it; `late` means after every lease has run out."""
+    archive = Archive.open(Settings(data_dir=folder), with_vault=True)
+    if late:
+        archive.catalog._now = lambda: datetime.now(UTC) + ATTEMPT_OVER
+    return archive
+
+
+def crash_at(step: int) -> None:
+    """End this process before the nth step from now on."""
+    count = 0
+
+    def watched(original: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            nonlocal count
+            count += 1
+            if count == step:
+                os._exit(CRASHED)
+            return original(*arguments, **options)
+
+        return call
+
+    for name in ("fsync", "rename", "unlink", "rmdir", "mkdir", "pwrite"):
+        setattr(os, name, watched(getattr(os, name)))
+    shutil.rmtree = watched(shutil.rmtree)  # type: ignore[assignment]
+    SessionTransaction.commit = watched(SessionTransaction.commit)  # type: ignore[method-assign]
+
+
+def perform(protocol: str, folder: Path, step: int, late: bool = False) -> None:
+    """Do one protocol from where it stands, crashing at a step; step 0 never crashes."""
+    archive = open_archive(folder, late=late)
+    crash_at(step)
+    PROTOCOLS[protocol](archive)
+    archive.close()
+    os._exit(REACHED_END)
+
+
+def upload(archive: Archive) -> None:
+    """Receive what is missing of the only upload, and finish it."""
+    catalog = archive.catalog
+    (found,) = catalog.open_uploads("owner") or (None,)
+    if found is None:
+        return
+    generation = catalog.begin_patch(found.uid)
+    target = Target(archive.storage.incoming(found.uid), found.offset)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(found.offset, len(DATA), 1 << 19):
+            yield DATA[at : at + (1 << 19)]
+
+    async def acknowledge(offset: int) -> None:
+        catalog.advance(found.uid, generation, offset)
+
+    asyncio.run(receive(pieces(), target, len(DATA), acknowledge))
+    target.close()
+    assert digest(archive.storage.incoming(found.uid)) == SHA256
+    catalog.finish_upload(found.uid, generation, SHA256, "strict")
+
+
+def terminate(archive: Archive) -> None:
+    """End the only upload, which has bytes."""
+    for found in archive.catalog.open_uploads("owner"):
+        archive.terminate_upload(found.uid, "owner")
+
+
+def publish(archive: Archive) -> None:
+    """One attempt at the only slide."""
+    claim = _claim(archive)
+    if claim is not None:
+        with archive.storage.scratch(claim.sid, claim.artefact) as draft:
+            shutil.copyfile(archive.storage.original(claim.uid), draft / "slide.svs")
+            archive.publish(claim, draft, PRODUCED)
+
+
+def set_aside(archive: Archive) -> None:
+    """One attempt at the only slide, which ends in quarantine."""
+    claim = _claim(archive)
+    if claim is not None:
+        with archive.storage.scratch(claim.sid, claim.artefact) as draft:
+            (draft / "slide.findings.json").write_text("{}")
+            archive.set_aside(claim, SetAside("unknown-structure", "ifd[3]"), draft / "slide.findings.json")
+
+
+def release(archive: Archive) -> None:
+    """A curator releases the only slide."""
+    _move(archive, State.IN_REVIEW, State.RELEASED)
+
+
+def withdraw(archive: Archive) -> None:
+    """A curator withdraws the only slide."""
+    _move(archive, State.RELEASED, State.WITHDRAWN)
+
+
+def _move(archive: Archive, before: State, to: State) -> None:
+    for slide in archive.catalog.slides([before]).slides:
+        archive.transition(slide.sid, to, "curator")
+
+
+def _claim(archive: Archive) -> Claim | None:
+    (slide,) = archive.catalog.slides().slides
+    return archive.catalog.claim(archive.catalog.jobs(slide.sid)[-1].id, "worker")
+
+
+PROTOCOLS: dict[str, Callable[[Archive], None]] = {
+    each.__name__: each for each in (upload, terminate, publish, set_aside, release, withdraw)
+}
+
+PRODUCED = Produced(
+    clean_name="slide.svs",
+    sha256=SHA256,
+    size_bytes=len(DATA),
+    vendor="aperio",
+    route="same-container",
+    width=2220,
+    height=2967,
+    levels=1,
+    tile_size=240,
+    mpp_x=0.5,
+    mpp_y=0.5,
+    magnification=20.0,
+    removed=9,
+    kept=8,
+    replaced=1,
+)

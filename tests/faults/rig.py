@@ -1,0 +1,199 @@
+"""Everything that works on jobs, each part a process that may be shot, and what must hold whatever was shot."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.records import SlideRecord
+from coverslip.archive.states import JobState, State
+from coverslip.archive.storage import Zone
+from coverslip.settings import Settings
+from tests.faults.proxy import Proxy
+from workers.programs import Program
+from workers.sweeper import tidy
+from workers.valkey import Valkey
+
+ORIGINAL = b"an original, " * 1000
+CANARIES = "tests.workers.canaries"
+RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
+TERMINAL = frozenset({State.IN_REVIEW, State.QUARANTINED, State.REJECTED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How a run ended; everything but `jobs` and `attempts` should be zero."""
+
+    jobs: int
+    attempts: int
+    open: int
+    """Jobs that came to no end."""
+    not_published: int
+    published_twice: int
+    damaged: int
+    """Rows whose folder is missing or holds other bytes than were uploaded."""
+    orphans: int
+    """Folders and drafts no row accounts for once tidying is done."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every job took effect exactly once."""
+        return not (self.open or self.not_published or self.published_twice or self.damaged or self.orphans)
+
+
+class Rig:
+    """A broker behind a network, workers, and the init system that starts them again."""
+
+    def __init__(self, folder: Path, sockets: Path, database_url: str, workers: int = 2, **changes: object) -> None:
+        self.valkey = Valkey(sockets / "valkey.sock")
+        self.proxy = Proxy(self.valkey.socket)
+        self._folder = folder
+        self._count = workers
+        short = {
+            "lease": timedelta(seconds=4),
+            "heartbeat": timedelta(seconds=0.5),
+            "sweep_every": timedelta(seconds=0.5),
+            "rehint_after": timedelta(seconds=2),
+            "retry_delay": timedelta(0),
+            "shutdown_grace": timedelta(seconds=1),
+            "watchdog_every": timedelta(seconds=5),
+            "watchdog_stall": timedelta(seconds=15),
+            # Here it is us who kill, and a job must come through however often it is hit.
+            "max_attempts": 1000,
+            "concurrency": 2,
+        }
+        self.settings = Settings(
+            data_dir=folder / "data",
+            database_url=database_url,
+            broker_url=f"redis://127.0.0.1:{self.proxy.port}/0",
+            **{**short, **changes},
+        )
+        self.archive = Archive.open(self.settings, with_vault=True)
+        self.workers: list[Program] = []
+        self.sids: list[str] = []
+        self.restarts = 0
+        self._stack = ExitStack()
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._stack.callback(self.archive.close)
+        self._stack.enter_context(self.valkey)
+        self._stack.enter_context(self.proxy)
+        for number in range(self._count):
+            self.workers.append(self._program(number))
+            self._stack.callback(self.workers[-1].kill)
+            self.workers[-1].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def tend(self) -> None:
+        """What systemd or Kubernetes would do: start again what is gone."""
+        for program in self.workers:
+            if program.pid is None:
+                self.restarts += 1
+                program.start()
+
+    def add(self, count: int) -> None:
+        """Upload small slides; the database may be away for a moment."""
+        for _ in range(count):
+            self.sids.append(_upload(self.archive))
+
+    def family(self) -> list[psutil.Process]:
+        """Every process of every worker, supervisors first."""
+        found = []
+        for pid in [program.pid for program in self.workers]:
+            try:
+                top = psutil.Process(pid) if pid is not None else None
+                found += [] if top is None else [top, *top.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def open_jobs(self) -> int:
+        """Slides that came to no end yet."""
+        return sum(count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL)
+
+    def until(self, holds: Callable[[], bool], seconds: float) -> float:
+        """Wait for something while tending; returns how long it took."""
+        begin = time.monotonic()
+        while not holds():
+            if time.monotonic() - begin > seconds:
+                raise TimeoutError
+            self.tend()
+            time.sleep(0.1)
+        return time.monotonic() - begin
+
+    def stop(self) -> None:
+        """End the workers, so that nothing moves while we count."""
+        for program in self.workers:
+            program.kill()
+
+    def tally(self) -> Tally:
+        """Compare rows, trail and disk."""
+        catalog = self.archive.catalog
+        tidy(self.archive)
+        slides = self._slides()
+        assert set(self.sids) <= {slide.sid for slide in slides}, "an acknowledged slide is lost"
+        jobs = [job for slide in slides for job in catalog.jobs(slide.sid)]
+        published = [[event.after for event in catalog.events(slide.sid)].count("in_review") for slide in slides]
+        known = {(slide.sid, slide.artefact) for slide in slides}
+        found = set(self.archive.storage.artefacts_in(Zone.REVIEW))
+        return Tally(
+            jobs=len(jobs),
+            attempts=sum(job.token for job in jobs),
+            open=sum(job.state in (JobState.QUEUED, JobState.RUNNING) for job in jobs),
+            not_published=sum(count == 0 for count in published),
+            published_twice=sum(count > 1 for count in published),
+            damaged=sum(not self._is_whole(slide.sid, slide.artefact) for slide in slides),
+            orphans=len(found - known) + len(self.archive.storage.drafts()),
+        )
+
+    def _slides(self) -> list[SlideRecord]:
+        """All there are: also one whose commit was made and whose answer was lost."""
+        page = self.archive.catalog.slides(limit=500)
+        found = list(page.slides)
+        while page.cursor is not None:
+            page = self.archive.catalog.slides(cursor=page.cursor, limit=500)
+            found += page.slides
+        return found
+
+    def _is_whole(self, sid: str, artefact: str | None) -> bool:
+        if artefact is None:
+            return False
+        clean = self.archive.storage.artefact(Zone.REVIEW, sid, artefact) / "slide.svs"
+        return clean.is_file() and clean.read_bytes() == ORIGINAL
+
+    def _program(self, number: int) -> Program:
+        log = str(self._folder / f"worker-{number}.log")
+        code = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {RUN}"
+        variables = {**environment(self.settings), "CANARY_WORK": f"{CANARIES}:copy"}
+        return Program([sys.executable, "-c", code], environment=variables, grace=10)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Settings as a child process reads them."""
+    values = settings.model_dump(exclude_defaults=True, exclude={"secret_key"})
+    plain = {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
+    return {f"COVERSLIP_{name.upper()}": str(value) for name, value in plain.items()} | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
+
+
+def _upload(archive: Archive) -> str:
+    catalog = archive.catalog
+    upload = catalog.create_upload("owner", len(ORIGINAL), datetime.now(UTC) + timedelta(days=1), "x.svs", {})
+    archive.storage.incoming(upload.uid).write_bytes(ORIGINAL)
+    generation = catalog.begin_patch(upload.uid)
+    catalog.advance(upload.uid, generation, len(ORIGINAL))
+    return catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")

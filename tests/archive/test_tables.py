@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from coverslip.archive import schema
 from coverslip.archive.database import Database
 from coverslip.archive.models import Base
 from coverslip.archive.schema import upgrade
@@ -111,3 +114,10 @@ def test_a_deep_data_dir_still_has_a_socket(tmp_path):
 def test_secrets_do_not_show_in_settings():
     """Printing settings, as a traceback may, shows no key."""
     assert "hunter2" not in json.dumps(repr(Settings(secret_key="hunter2")))
+
+
+def test_the_newest_file_is_the_newest_migration():
+    """A start compares file names instead of loading Alembic; the two must agree on what is newest."""
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    assert schema.head() == ScriptDirectory.from_config(config).get_current_head()

@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     embed_origins: str = Field(
         default="",
         max_length=2000,
-        pattern=r"^(https?://[A-Za-z0-9.*:\[\]-]+( https?://[A-Za-z0-9.*:\[\]-]+)*)?$",
-        description="Origins whose pages may frame the viewer, separated by one space; empty means none may.",
+        pattern=r"^(https?://[A-Za-z0-9.*:\[\]-]+(,https?://[A-Za-z0-9.*:\[\]-]+)*)?$",
+        description="Origins whose pages may frame the viewer, a list with commas; empty means none may.",
     )
     demo: bool = Field(default=False, description="On loopback only: make a key and sign the browser in.")
 

@@ -13,6 +13,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.storage import Storage
 from coverslip.settings import Settings
+from service.links import LinkTokens
 from service.pulse import Pulse
 from service.receiving import Floor
 from service.routes.tiles import Tiles
@@ -29,6 +30,7 @@ class Service:
     settings: Settings
     archive: Archive
     sessions: Sessions
+    links: LinkTokens
     shelf: Shelf
     tiles: Tiles
     floor: Floor

@@ -139,6 +139,13 @@ class NotReady(RequestRefused):
     headers = MappingProxyType({"Retry-After": "5"})
 
 
+class LinkExpired(RequestRefused):
+    """A link token is out of time, of another slide, or not ours."""
+
+    code = "link-expired"
+    summary = "This link has expired or does not open this slide. Ask for a new one."
+
+
 class Withdrawn(RequestRefused):
     """The slide was public once and is no longer."""
 
@@ -196,6 +203,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "upload-stalled": 408,
         "superseded": 409,
         "not-ready": 409,
+        "link-expired": 403,
         "withdrawn": 410,
         "overloaded": 503,
     }

@@ -16,18 +16,22 @@ from service.context import Service
 from service.cors import Outward
 from service.derived import Workshop
 from service.edge import Edge
+from service.links import LinkTokens
 from service.pictures import Pictures
 from service.pulse import Pulse
 from service.receiving import Floor
 from service.rendering import STATIC, refusal_page
-from service.routes import ops, pages, session, slides, uploads
+from service.routes import exports, ops, pages, session, slides, uploads, viewer
 from service.routes.tiles import Tiles
 from service.safety import demo_key, principal_of_key, require_safe_start, session_key
 from service.sessions import Sessions
 from service.shelf import Shelf
 from service.sources import Sources
 
-ROUTERS = (uploads.router, slides.router, slides.files, pages.router, session.router, ops.router)
+ROUTERS = (
+    *(uploads.router, slides.router, slides.files, exports.router),
+    *(viewer.router, pages.router, session.router, ops.router),
+)
 
 
 def create_app(settings: Settings | None = None) -> Edge:
@@ -47,14 +51,17 @@ def assemble(settings: Settings) -> Service:
     archive = Archive.open(settings, with_vault=True)
     require_safe_start(settings, archive.catalog)
     secure = settings.public_base_url.startswith("https:")
-    sessions = Sessions(session_key(settings, archive), partial(principal_of_key, archive.catalog), secure=secure)
+    key = session_key(settings, archive)
+    links = LinkTokens(key)
+    sessions = Sessions(key, partial(principal_of_key, archive.catalog), secure=secure)
     shelf = Shelf(archive)
     return Service(
         settings=settings,
         archive=archive,
         sessions=sessions,
+        links=links,
         shelf=shelf,
-        tiles=Tiles(shelf, sessions, archive.catalog),
+        tiles=Tiles(shelf, sessions, links, archive.catalog),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),

@@ -27,6 +27,8 @@ class Links(Out):
     tiles: str | None = None
     thumbnail: str | None = None
     file: str | None = None
+    szi: str | None = None
+    viewer: str | None = None
 
 
 class Problem(Out):
@@ -96,6 +98,8 @@ def links_of(slide: SlideRecord) -> Links:
         tiles=f"{page}_files/" if tiled else None,
         thumbnail=f"{page}/thumbnail" if tiled else None,
         file=f"{page}/file" if tiled else None,
+        szi=f"{page}.szi" if tiled else None,
+        viewer=f"{page}/viewer" if tiled else None,
     )
 
 
@@ -124,6 +128,14 @@ class EventOut(Out):
     def of(cls, event: Event) -> EventOut:
         """The event as recorded."""
         return cls.model_validate(event)
+
+
+class LinkOut(Out):
+    """A way to one slide for whoever holds it."""
+
+    url: str
+    token: str
+    expires: datetime
 
 
 class Events(Out):

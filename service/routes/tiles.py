@@ -25,6 +25,7 @@ from coverslip.pyramid import Pyramid
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
 from service.cors import Cors
 from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
+from service.links import LinkTokens
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
 from service.shelf import Opened, Shelf
@@ -42,6 +43,7 @@ ADDRESS = re.compile(
     r"(?:_files/(?P<level>[0-9]{1,2})/(?P<column>[0-9]{1,6})_(?P<row>[0-9]{1,6})\.(?:jpg|jpeg)|(?P<what>\.dzi|/thumbnail))"
 )
 TILE = re.compile(rb"/slides/([A-Za-z0-9-]{1,64})_files/([0-9]{1,2})/([0-9]{1,6})_([0-9]{1,6})\.jpe?g")
+TOKEN = re.compile(rb"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
 THUMBNAIL_WIDTHS = range(16, 1025)
 DEFAULT_THUMBNAIL = 256
 
@@ -68,10 +70,11 @@ class Ready(NamedTuple):
 class Tiles:
     """The application; `requests` and `sent` count what it answered, for `/metrics`."""
 
-    def __init__(self, shelf: Shelf, sessions: Sessions, catalog: Catalog) -> None:
+    def __init__(self, shelf: Shelf, sessions: Sessions, links: LinkTokens, catalog: Catalog) -> None:
         """Share the opened pyramids and the verified cookies with the rest of the front end."""
         self._shelf = shelf
         self._sessions = sessions
+        self._links = links
         self._catalog = catalog
         self.cors = Cors("")
         """Who else may read; the outermost edge sets it, and adds the headers of everything but `at_once`."""
@@ -136,11 +139,18 @@ class Tiles:
     async def opened(self, scope: Scope, sid: str) -> Opened:
         """The slide, if the caller may look at it and it has tiles; raises `NotFound`, `NotReady` or `Withdrawn`."""
         opened = self._shelf.ready(sid) or await self._shelf.find(sid)
-        if not opened.public and not has(await self._caller(scope["headers"]), Role.CURATOR):
+        if not opened.public and not await self._may_look(scope, sid):
             raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound
         if opened.pyramid is None:
             raise _absent(opened.slide.state)
         return opened
+
+    async def _may_look(self, scope: Scope, sid: str) -> bool:
+        """Whether a link token in the query or the caller's role opens a slide that is not released."""
+        link = TOKEN.search(scope["query_string"])
+        if link and self._links.allows(link[1].decode(), sid):
+            return True
+        return has(await self._caller(scope["headers"]), Role.CURATOR)
 
     async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
         """Who asks: a cookie verified a moment ago costs one look-up."""
@@ -217,6 +227,7 @@ async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
 def _width(query: str) -> int:
     """`width` of a thumbnail; an unknown parameter is refused, not ignored."""
     given = parse_qs(query, keep_blank_values=True, max_num_fields=8)
+    given.pop("token", None)
     texts = given.pop("width", [str(DEFAULT_THUMBNAIL)])
     if given or len(texts) != 1 or not re.fullmatch(r"[0-9]{1,4}", texts[0]) or int(texts[0]) not in THUMBNAIL_WIDTHS:
         raise Malformed("A thumbnail takes one parameter: width, 16 to 1024.")

@@ -1,0 +1,16 @@
+"""The real work on a slide that may be a folder; runs inside a confined child."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import coverslip.formats.dicom_series  # noqa: F401  a second to import: once, not in each child
+from coverslip.progress import Progress
+from workers import work
+from workers.messages import Outcome, Task
+
+
+def deidentify(task: Task, progress: Progress) -> Outcome:
+    """As a worker does it; of a folder with a MIRAX slide its entry is opened."""
+    entries = sorted(task.source.glob("*.mrxs")) if task.source.is_dir() else []
+    return work.deidentify(dataclasses.replace(task, source=entries[0] if entries else task.source), progress)

@@ -24,7 +24,7 @@ from coverslip.policy import load as policies
 from coverslip.policy.model import Replace, Rule
 from coverslip.settings import Settings
 from service import auth, errors, main
-from service.routes import tiles
+from service.routes import iiif, images, tiles
 
 HERE = Path(__file__).resolve().parent
 BLOCK = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -101,7 +101,8 @@ def _routes() -> Iterator[tuple[str, str, str, str]]:
             endpoint: Callable[..., Any] = route.endpoint  # type: ignore[attr-defined]
             for method in sorted(route.methods):  # type: ignore[attr-defined]
                 yield method, f"`{route.path}`", _who(endpoint), _sentence(endpoint)  # type: ignore[attr-defined]
-    for line in re.findall(r"^ {4}(/slides/.*)$", tiles.__doc__ or "", re.MULTILINE):
+    beside = "\n".join(module.__doc__ or "" for module in (tiles, images, iiif))
+    for line in re.findall(r"^ {4}(/(?:slides|iiif)/.*)$", beside, re.MULTILINE):
         address, text = re.split(r" {2,}", line, maxsplit=1)
         yield "GET", f"`{address}`", "whoever may look at the slide", f"{text[0].upper()}{text[1:]}."
 

@@ -52,14 +52,14 @@ class Cors:
         return [(b"vary", b"Origin")] if self._listed else []
 
     def preflight(self, untrusted_origin: bytes) -> Headers:
-        """What the answer to a preflight carries."""
-        more = [
+        """What the answer to a preflight carries besides."""
+        if not (self._all or untrusted_origin in self._listed):
+            return []
+        return [
             (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
             (b"access-control-allow-headers", ALLOWED),
             (b"access-control-max-age", b"86400"),
         ]
-        found = self.headers(untrusted_origin)
-        return [*found, *more] if any(name == b"access-control-allow-origin" for name, _ in found) else found
 
 
 def _open_to(origin: bytes) -> Headers:
@@ -81,12 +81,11 @@ class Outward:
 
     def is_preflight(self, scope: Scope) -> bool:
         """Whether a browser asks, before it asks."""
-        asks = any(name == b"access-control-request-method" for name, _ in scope["headers"])
-        return scope["method"] == "OPTIONS" and asks and not self.cors.closed
+        return scope["method"] == "OPTIONS" and not self.cors.closed
 
     async def preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The answer to that; `told` has put the origin's headers on already."""
-        headers = [*self.cors.preflight(_origin(scope)), (b"content-length", b"0")]
+        """The answer to that; `told` puts on what every answer has."""
+        headers = [*self.cors.preflight(_origin(scope)), (b"allow", b"GET, HEAD, OPTIONS")]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
@@ -94,7 +93,7 @@ class Outward:
         """A way to send that puts these headers on."""
         if self.cors.closed and not self._links:
             return send
-        more = [] if self.cors.closed or scope["method"] == "OPTIONS" else self.cors.headers(_origin(scope))
+        more = self.cors.headers(_origin(scope))
         linked = bool(self._links) and "_files/" not in scope["path"]
 
         async def tell(message: Message) -> None:

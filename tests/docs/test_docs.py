@@ -15,7 +15,7 @@ from coverslip.settings import Settings
 from docs import make
 from service import errors, main, safety
 from service.roles import Role
-from service.routes import ops, tiles
+from service.routes import images, ops, tiles
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -71,7 +71,25 @@ def test_documented_routes_exist(told):
     rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \|", told("api.md", raw=True), re.MULTILINE)
     there = {(method, route.path) for router in main.ROUTERS for route in router.routes for method in route.methods}
     gone = {(method, path) for method, path in rows if (method, path) not in there}
-    assert {path for _, path in gone if not tiles.Tiles.takes(path.split("?")[0])} == set()
+    beside = {path.split("?")[0] for _, path in gone}
+    assert {path for path in beside if not (tiles.Tiles.takes(path) or picture_routes(path))} == set()
+
+
+def picture_routes(path):
+    """The picture routes an address as the page writes it belongs to."""
+    values = {"fmt": "png", "dz_level": "9", "region": "full", "quality": "default", "name": "thumbnail"}
+    filled = re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], "1"), path)
+    return {route.pattern.pattern for route in images.ROUTES if route.pattern.fullmatch(filled)}
+
+
+def test_picture_routes(told):
+    """Every address beside the routers is on the page, with every parameter it takes."""
+    text = told("api.md", raw=True)
+    rows = re.findall(r"^\| GET \| `([^`?]+)", text, re.MULTILINE)
+    documented = set().union(*(picture_routes(path) for path in rows))
+    assert [route.pattern.pattern for route in images.ROUTES if route.pattern.pattern not in documented] == []
+    parameters = set().union(*(route.parameters for route in images.ROUTES))
+    assert {name for name in parameters if f"`{name}`" not in text} == set()
 
 
 def test_roles(told):

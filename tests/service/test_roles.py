@@ -6,6 +6,7 @@ from starlette.routing import Mount
 
 from coverslip.archive.states import State
 from service.main import ROUTERS
+from service.routes.images import ROUTES
 
 ROLES = (None, "submitter", "other", "curator", "viewer", "ops", "admin")
 EVERYBODY = frozenset(ROLES)
@@ -36,6 +37,10 @@ TABLE = {
     ("GET", "/slides/{sid}.json"): INSIDERS,
     ("POST", "/slides/{sid}/transitions"): CURATORS,
     ("GET", "/slides/{sid}/file"): CURATORS,
+    ("GET", "/slides/{sid}.szi"): CURATORS,
+    ("GET", "/slides/{sid}/viewer"): CURATORS,
+    ("POST", "/slides/{sid}/links"): CURATORS,
+    ("POST", "/api/v1/slides/{sid}/links"): CURATORS,
     ("GET", "/slides/{sid}/certificate"): INSIDERS,
     ("GET", "/slides/{sid}/certificate.json"): INSIDERS,
     ("GET", "/upload"): SUBMITTERS,
@@ -53,6 +58,25 @@ TABLE = {
     ("GET", "/slides/{sid}.dzi"): CURATORS,
     ("GET", "/slides/{sid}_files/9/0_0.jpg"): CURATORS,
     ("GET", "/slides/{sid}/thumbnail"): CURATORS,
+    ("GET", "/slides/{sid}_files/9/0_0.png"): CURATORS,
+    ("GET", "/slides/{sid}/levels"): CURATORS,
+    ("GET", "/slides/{sid}/levels/0/tiles/0/0"): CURATORS,
+    ("GET", "/slides/{sid}/tilejson.json"): CURATORS,
+    ("GET", "/slides/{sid}/zxy/0/0/0.jpg"): CURATORS,
+    ("GET", "/slides/{sid}/zoomify/ImageProperties.xml"): CURATORS,
+    ("GET", "/slides/{sid}/zoomify/TileGroup0/0-0-0.jpg"): CURATORS,
+    ("GET", "/slides/{sid}/region?x=0&y=0&w=9&h=9"): CURATORS,
+    ("GET", "/slides/{sid}/pixel?x=0&y=0"): CURATORS,
+    ("GET", "/slides/{sid}/histogram"): CURATORS,
+    ("GET", "/slides/{sid}/tissue"): CURATORS,
+    ("GET", "/slides/{sid}/icc"): CURATORS,
+    ("GET", "/slides/{sid}/associated"): CURATORS,
+    ("GET", "/slides/{sid}/associated/thumbnail"): CURATORS,
+    ("GET", "/iiif/3/{sid}"): CURATORS,
+    ("GET", "/iiif/3/{sid}/info.json"): CURATORS,
+    ("GET", "/iiif/2/{sid}/info.json"): CURATORS,
+    ("GET", "/iiif/3/{sid}/full/max/0/default.jpg"): CURATORS,
+    ("GET", "/iiif/presentation/3/slides/{sid}/manifest"): CURATORS,
 }
 """Route → who gets in, for a slide in review that `submitter` sent in."""
 
@@ -71,6 +95,12 @@ def test_every_route_is_in_the_table():
             }
     found |= {("HEAD", "/uploads/{uid}")}
     assert found - set(TABLE) - ENDLESS == set()
+
+
+def test_every_picture_address_is_in_the_table():
+    """The same for addresses beside the routers."""
+    paths = {path.partition("?")[0].format(sid="x", uid="x") for _, path in TABLE}
+    assert [route.pattern.pattern for route in ROUTES if not any(map(route.pattern.fullmatch, paths))] == []
 
 
 @pytest.fixture(scope="module")

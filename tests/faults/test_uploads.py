@@ -1,0 +1,216 @@
+"""Uploads through every misfortune, in any order: what was acknowledged stays, and what is finished is whole."""
+
+import os
+import random
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tests.faults.front import Front, cut
+
+SEQUENCES = int(os.environ.get("COVERSLIP_UPLOAD_SEQUENCES", "40"))
+RESTART = 5.0
+"""Seconds after a restart within which an upload must be resumable (operations.md, target 1); more under load."""
+SIZES = (1, 70_000, 1 << 20, (3 << 20) + 17)
+POOL = random.Random(5).randbytes(4 << 20)
+SHARES = st.floats(0, 1)
+REFUSED = {404, 409, 410, 413}
+
+
+class Uploading(RuleBasedStateMachine):
+    """One client, one file, one server that is not always there."""
+
+    front: Front
+    finished = 0
+    kills = 0
+
+    @initialize(size=st.sampled_from(SIZES), start=st.integers(0, 1 << 18))
+    def announce(self, size, start):
+        self.data = POOL[start : start + size]
+        self.where = self.front.begin(self.data)
+        self.acknowledged = 0
+        self.held: list[socket.socket] = []
+        self.over = False
+
+    def see(self, offset: int) -> int:
+        """An offset the server says: never less than one it said before."""
+        assert self.acknowledged <= offset <= len(self.data)
+        self.acknowledged = offset
+        return offset
+
+    def ask(self) -> int:
+        """HEAD."""
+        answer = self.front.client.head(self.where)
+        assert answer.status_code == 200
+        return self.see(int(answer.headers["Upload-Offset"]))
+
+    def took(self, answer) -> None:
+        """What a PATCH said."""
+        if answer.status_code == 204:
+            self.see(int(answer.headers["Upload-Offset"]))
+            self.over = self.over or "Coverslip-Slide" in answer.headers
+        else:
+            assert answer.status_code in REFUSED, answer.text
+
+    @precondition(lambda self: not self.over)
+    @rule(share=SHARES)
+    def send_some(self, share):
+        """As it should be."""
+        at = self.ask()
+        self.took(self.front.patch(self.where, self.data[at : at + int(share * (len(self.data) - at))], at))
+
+    @precondition(lambda self: not self.over)
+    @rule(share=SHARES, reset=st.booleans())
+    def send_and_break_off(self, share, reset):
+        """The connection ends in mid-body."""
+        at = self.ask()
+        left = self.data[at:]
+        cut(self.front.half(self.where, left, at, int(share * len(left))), reset=reset)
+
+    @precondition(lambda self: not self.over and len(self.held) < 3)
+    @rule(share=SHARES)
+    def send_and_stall(self, share):
+        """The connection stays open and nothing comes; what follows overtakes it."""
+        at = self.ask()
+        left = self.data[at:]
+        self.held.append(self.front.half(self.where, left, at, int(share * (len(left) - 1))))
+
+    @precondition(lambda self: not self.over)
+    @rule(shares=st.tuples(SHARES, SHARES, SHARES))
+    def send_twice_at_once(self, shares):
+        """Two or three PATCHes from one offset: at most one of them may move it at a time."""
+        at = self.ask()
+        pieces = [self.data[at : at + int(share * (len(self.data) - at))] for share in shares]
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(lambda piece: self.front.patch(self.where, piece, at), pieces))
+        assert {answer.status_code for answer in answers} <= REFUSED | {204}
+        self.over = any("Coverslip-Slide" in answer.headers for answer in answers)
+        if not self.over:
+            self.ask()
+
+    @precondition(lambda self: not self.over)
+    @rule(off=st.integers(-(1 << 20), 1 << 20).filter(bool))
+    def send_from_elsewhere(self, off):
+        """A wrong offset changes nothing, and bytes that are wrong never get in."""
+        at = self.ask()
+        if at + off >= 0:
+            answer = self.front.patch(self.where, b"\xff" * 10, at + off)
+            assert answer.status_code in (409, 413)
+        assert self.ask() == at
+
+    @precondition(lambda self: not self.over)
+    @rule()
+    def send_too_much(self):
+        """More than was announced is refused before a byte of it."""
+        at = self.ask()
+        assert self.front.patch(self.where, self.data[at:] + b"\xff", at).status_code == 413
+        self.ask()
+
+    @precondition(lambda self: not self.over)
+    @rule(share=SHARES)
+    def kill_the_server(self, share):
+        """kill -9 in mid-body; then it is there again, with every byte it acknowledged."""
+        at = self.ask()
+        left = self.data[at:]
+        connection = self.front.half(self.where, left, at, int(share * (len(left) - 1)))
+        self.front.kill()
+        connection.close()
+        self.front.start()
+        type(self).kills += 1
+        begin = time.monotonic()
+        self.ask()
+        assert time.monotonic() - begin < RESTART
+
+    @precondition(lambda self: not self.over)
+    @rule(share=SHARES)
+    def pause_the_server(self, share):
+        """SIGSTOP and SIGCONT around a PATCH that breaks off meanwhile."""
+        at = self.ask()
+        os.kill(self.front.pid, signal.SIGSTOP)
+        try:
+            left = self.data[at:]
+            cut(self.front.half(self.where, left, at, min(int(share * len(left)), 1 << 16)), reset=True)
+        finally:
+            os.kill(self.front.pid, signal.SIGCONT)
+
+    @precondition(lambda self: not self.over)
+    @rule()
+    def end_it_while_sending(self):
+        """DELETE against PATCH and HEAD: whoever wins, nothing of an ended upload stays."""
+        at = self.ask()
+        with ThreadPoolExecutor(3) as pool:
+            patched = pool.submit(self.front.patch, self.where, self.data[at:], at)
+            asked = pool.submit(self.front.client.head, self.where)
+            ended = pool.submit(self.front.client.delete, self.where)
+        assert asked.result().status_code in (200, 410)
+        assert {patched.result().status_code, ended.result().status_code} <= REFUSED | {204}
+        upload = self.front.archive.catalog.upload(self.where.rsplit("/", 1)[1])
+        if upload.state == "terminated":
+            assert not self.front.archive.storage.incoming(upload.uid).exists()
+        self.over = True
+        self.data = self.data if upload.sid is not None else b""
+
+    @rule()
+    def look_again(self):
+        """Also afterwards: an upload that is over says so."""
+        if not self.over:
+            self.ask()
+        else:
+            assert self.front.client.head(self.where).status_code in (200, 410)
+
+    def teardown(self):
+        """Whatever happened, a client that goes on completes the file, and it is the file."""
+        if not hasattr(self, "data"):
+            return
+        try:
+            while not self.over and self.data:
+                at = self.ask()
+                self.took(self.front.patch(self.where, self.data[at:], at))
+        finally:
+            for connection in self.held:
+                connection.close()
+        if self.data:
+            uid = self.where.rsplit("/", 1)[1]
+            upload = self.front.archive.catalog.upload(uid)
+            assert upload.sid is not None
+            assert self.front.archive.storage.original(uid).read_bytes() == self.data
+            assert len(self.front.archive.catalog.jobs(upload.sid)) == 1
+            type(self).finished += 1
+            self.front.archive.storage.incoming(uid).unlink()
+
+
+@pytest.fixture
+def front(tmp_path):
+    """A front end that may be killed."""
+    found = Front(tmp_path / "data")
+    found.start()
+    yield found
+    found.close()
+
+
+@pytest.mark.slow
+def test_uploads_survive_anything_in_any_order(front, record_property):
+    """COVERSLIP_UPLOAD_SEQUENCES sequences of up to eight misfortunes each."""
+    Uploading.front = front
+    run_state_machine_as_test(
+        Uploading,
+        settings=settings(
+            max_examples=SEQUENCES,
+            stateful_step_count=8,
+            deadline=None,
+            derandomize=SEQUENCES <= 40,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    record_property("finished", Uploading.finished)
+    record_property("kills", Uploading.kills)
+    assert Uploading.finished > SEQUENCES // 2
+    assert Uploading.kills

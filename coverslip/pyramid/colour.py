@@ -16,7 +16,9 @@ from coverslip.errors import DamagedSlide, StorageFailed
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import open_tiff
 
-QUALITY: Final = 85
+QUALITY: Final = 90
+_FULL_COLOUR: Final = 0
+"""4:4:4: a derived picture is a second generation, and stains are told apart by colour."""
 _PROFILES: Final = 16
 
 
@@ -70,7 +72,7 @@ def encode(picture: Image.Image, encoding: Encoding, profile: bytes | None = Non
     match encoding.format:
         case Format.JPG:
             picture = picture if picture.mode in ("RGB", "L") else picture.convert("L")
-            picture.save(out, "JPEG", quality=encoding.quality, icc_profile=embedded)
+            picture.save(out, "JPEG", quality=encoding.quality, subsampling=_FULL_COLOUR, icc_profile=embedded)
         case Format.PNG:
             picture.save(out, "PNG", compress_level=3, icc_profile=embedded)
         case Format.WEBP:

@@ -89,13 +89,16 @@ def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding) -> bytes:
 
 
 def _turned(picture: Image.Image, request: iiif.ImageRequest) -> Image.Image:
-    """Turned clockwise: by right angles without touching a pixel, else on white, or on nothing where that exists."""
+    """Turned clockwise: by right angles without touching a pixel, else on nothing where that exists, or on black.
+
+    Black, because the corners are then no glass, and because the validator of the protocol expects it.
+    """
     if request.rotation in _TURNS:
         return picture.transpose(_TURNS[int(request.rotation)])
     if not request.rotation:
         return picture
     clear = request.format is not Format.JPG and request.quality is not iiif.Quality.BITONAL
-    ready, ground = (picture.convert("RGBA"), (255, 255, 255, 0)) if clear else (picture, (255, 255, 255))
+    ready, ground = (picture.convert("RGBA"), (0, 0, 0, 0)) if clear else (picture, (0, 0, 0))
     return ready.rotate(-request.rotation, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
 
 

@@ -158,7 +158,7 @@ def within(seconds, holds):
 
 
 @pytest.mark.parametrize(
-    "what", ["label", "macro", "overview", "associated", "associated/label", "label.jpg", "associated/macro"]
+    "what", ["label", "macro", "overview", "associated/label", "label.jpg", "associated/macro", "associated/overview"]
 )
 @pytest.mark.parametrize("role", [None, "curator", "admin"])
 def test_no_route_leads_to_a_label(house, released, role, what):

@@ -7,7 +7,7 @@ RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-virtualenv
 WORKERS ?= 2
 
-.PHONY: help demo smoke test check bench docs lock clean
+.PHONY: help demo smoke test check bench chaos docs lock clean
 
 help:
 	@echo "make demo    a real slide uploaded, de-identified, verified, tiled and shown in your browser"
@@ -15,6 +15,7 @@ help:
 	@echo "make test    everything CI runs: checks and the whole suite"
 	@echo "make check   formatting, types, layers"
 	@echo "make bench   ratios against peers, in one run"
+	@echo "make chaos   everything shot at random for minutes, and what docs/reliability.md reports"
 	@echo "make docs    the documents that are made from the code"
 
 demo: .venv/.app service/static/vendor/.ready
@@ -36,6 +37,11 @@ check: .venv/.dev
 
 bench: .venv/.bench service/static/vendor/.ready
 	$(RUN) -m benchmarks
+
+chaos: .venv/.dev
+	sh scripts/test-needs.sh
+	$(RUN) -m tests.faults.chaos
+	COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=100 $(RUN) -m pytest -q tests/faults/test_uploads.py tests/faults/test_power.py
 
 docs: .venv/.dev
 	$(RUN) -m docs.make

@@ -1,10 +1,13 @@
 #!/bin/sh
-# What the tests want from the system and no wheel brings: Debian's chromium and redis-server. Installed where that is
+# What the tests want from the system and no wheel brings: Debian's chromium, redis-server, libfiu and
+# XFS tools. Installed where that is
 # possible without asking (root and apt-get); otherwise named, and the tests that need them say so when they skip.
 set -eu
 missing=""
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v fiu-ctrl >/dev/null || missing="$missing fiu-utils"
+command -v mkfs.xfs >/dev/null || missing="$missing xfsprogs"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
-from coverslip.archive.storage import Storage, our_errors
+from coverslip.archive.storage import Storage, flush, our_errors
 from coverslip.errors import StorageFull
 from service.errors import Superseded, TooLarge, UploadStalled
 
@@ -51,7 +51,7 @@ class Target:
     def sync(self) -> None:
         """Return when the bytes would survive a power cut; a failed fsync is never retried."""
         with our_errors():
-            os.fsync(self._file)
+            flush(self._file)
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -21,13 +21,21 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded
+from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
 from coverslip.progress import Progress, Stage
 from workers import layers, libc
 from workers.layers import Limits, Reach
 from workers.messages import Confined, Failed, Message, Outcome, Reached, Task, place
 
 MAX_REQUEST = 64 << 10
+MACHINE_FAULTS = {
+    errno.EFBIG: LimitExceeded.code,
+    errno.ENOSPC: StorageFull.code,
+    errno.EDQUOT: StorageFull.code,
+    errno.EIO: StorageFailed.code,
+    errno.EROFS: StorageFailed.code,
+}
+"""What the file system says that is no fault of the slide's (but for EFBIG: its output passed the limit)."""
 QUIET = 0.2
 """Seconds between two reports of one stage."""
 
@@ -99,8 +107,8 @@ def work_confined(request: dict[str, object], pipe: int) -> int:
     except MemoryError:
         say(pipe, Failed(code=ChildOutOfMemory.code))
     except OSError as error:
-        too_much = error.errno == errno.EFBIG
-        say(pipe, Failed(code=LimitExceeded.code) if too_much else crash(error))
+        code = MACHINE_FAULTS.get(error.errno or 0)
+        say(pipe, Failed(code=code) if code else crash(error))
     except Exception as error:  # noqa: BLE001  the outermost edge: nothing of it but its place goes on
         say(pipe, crash(error))
     return 0

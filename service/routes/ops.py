@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.concurrency import run_in_threadpool
 
 from coverslip.archive.catalog import Catalog
+from coverslip.archive.storage import is_in_doubt
 from coverslip.errors import StorageFailed, StorageFull
 from service.auth import Ops
 from service.context import Here, Service, ask
@@ -33,7 +34,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(service: Here) -> dict[str, str]:
-    """The catalogue answers and there is room."""
+    """The catalogue answers, there is room, and no fsync failed a moment ago."""
     try:
         await run_in_threadpool(_require_ready, service)
     except (StorageFailed, StorageFull):
@@ -50,6 +51,8 @@ async def metrics(service: Here, caller: Ops) -> Response:
 
 def _require_ready(service: Service) -> None:
     service.catalog.ping()
+    if is_in_doubt():
+        raise StorageFailed
     if service.storage.free_bytes() < MINIMUM_FREE:
         raise StorageFull
 

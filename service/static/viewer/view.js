@@ -65,10 +65,13 @@ export class View {
   // The whole slide with some glass around it, turned or not.
   fit(immediately = false) {
     if (!this.item) return;
-    const bounds = this.item.getBoundsNoRotate();
-    const [x, y] = [bounds.width * MARGIN, bounds.height * MARGIN];
-    const around = new OpenSeadragon.Rect(bounds.x - x, bounds.y - y, bounds.width + 2 * x, bounds.height + 2 * y);
-    this.viewport.fitBounds(around.rotate(-this.viewport.getRotation(), around.getCenter()).getBoundingBox(), immediately);
+    const { x: width, y: height } = this.item.getContentSize();
+    const turn = (this.viewport.getRotation() * Math.PI) / 180;
+    const [across, down] = [Math.abs(Math.cos(turn)), Math.abs(Math.sin(turn))];
+    const { x: wide, y: high } = this.viewport.getContainerSize();
+    const zoom = Math.min(wide / (width * across + height * down), high / (width * down + height * across)) / (1 + 2 * MARGIN);
+    this.viewport.panTo(this.item.imageToViewportCoordinates(width / 2, height / 2), immediately);
+    this.viewport.zoomTo(this.item.imageToViewportZoom(zoom), null, immediately);
     this.home = true;
   }
 

@@ -10,7 +10,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from coverslip.errors import LimitExceeded, PyramidInvalid
+from coverslip.errors import AddressInvalid, LimitExceeded, PyramidInvalid
 from coverslip.geometry import Point, Region, Size
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.pixels import Pixels
@@ -72,8 +72,16 @@ def aligned(zoom: DeepZoom, region: Region, target: Size) -> int | None:
 def read_region(pyramid: Pyramid, region: Region, target: Size, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The region, in pixels of the largest level, as an RGB picture of `target` pixels, which is not larger.
 
-    Raises LimitExceeded for more than `max_pixels`, PyramidInvalid when a tile is damaged.
+    Raises AddressInvalid for a region that is not on the slide, LimitExceeded for more than `max_pixels`, PyramidInvalid
+    when a tile is damaged.
     """
+    corner = Size(region.origin.x + region.size.width, region.origin.y + region.size.height)
+    if (
+        min(region.origin.x, region.origin.y) < 0
+        or corner.width > pyramid.size.width
+        or corner.height > pyramid.size.height
+    ):
+        raise AddressInvalid("the region lies partly outside of the slide", where="region")
     if target.area > max_pixels or min(target.width, target.height) < 1:
         raise LimitExceeded("more pixels at once than allowed", where="region")
     exact = aligned(pyramid.grid, region, target)

@@ -20,7 +20,7 @@ def max_zoom(zoom: DeepZoom) -> int:
 def tile_at(zoom: DeepZoom, z: int, x: int, y: int) -> TileIndex:
     """The served tile, its `level` counted in halvings. Raises TileNotFound."""
     reduction = max_zoom(zoom) - z
-    if not 0 <= reduction < zoom.levels:
+    if z < 0 or reduction < 0:
         raise TileNotFound
     grid = zoom.grid(reduction)
     if not (0 <= x < grid.width and 0 <= y < grid.height):

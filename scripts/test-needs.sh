@@ -1,6 +1,5 @@
 #!/bin/sh
-# What the tests want from the system and no wheel brings: Debian's chromium, redis-server, libfiu and
-# XFS tools. Installed where that is
+# What the tests want from the system and no wheel brings: chromium, redis-server, libfiu, XFS tools. Installed where that is
 # possible without asking (root and apt-get); otherwise named, and the tests that need them say so when they skip.
 set -eu
 missing=""

@@ -72,8 +72,8 @@ def aligned(zoom: DeepZoom, region: Region, target: Size) -> int | None:
 def read_region(pyramid: Pyramid, region: Region, target: Size, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The region, in pixels of the largest level, as an RGB picture of `target` pixels, which is not larger.
 
-    Raises AddressInvalid for a region that is not on the slide, LimitExceeded for more than `max_pixels`, PyramidInvalid
-    when a tile is damaged.
+    Raises AddressInvalid for a region that is not on the slide, LimitExceeded for more than `max_pixels`,
+    PyramidInvalid when a tile is damaged.
     """
     corner = Size(region.origin.x + region.size.width, region.origin.y + region.size.height)
     if (

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import UID, JPEGBaseline8Bit
 
 from coverslip.geometry import Size
 from samples.codecs import jpeg_ycbcr
@@ -39,7 +39,7 @@ def instance(pixels: Pixels, level: int, full: Size, *, series: str = f"{ROOT}.1
     frames = [jpeg_ycbcr(tile, 80) for tile in _tiles(pixels)]
     found = Dataset()
     found.file_meta = _meta(f"{ROOT}.3.{level + 1}")
-    found.SOPClassUID, found.SOPInstanceUID = CLASS, f"{ROOT}.3.{level + 1}"
+    found.SOPClassUID, found.SOPInstanceUID = UID(CLASS), UID(f"{ROOT}.3.{level + 1}")
     found.StudyInstanceUID, found.SeriesInstanceUID, found.FrameOfReferenceUID = f"{ROOT}.1", series, f"{ROOT}.4"
     found.ImageType = ["ORIGINAL" if not level else "DERIVED", "PRIMARY", "VOLUME", "RESAMPLED" if level else "NONE"]
     found.Modality, found.PatientID, found.PatientName = "SM", patient, patient
@@ -61,7 +61,7 @@ def instance(pixels: Pixels, level: int, full: Size, *, series: str = f"{ROOT}.1
 
 def _meta(uid: str) -> FileMetaDataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CLASS, uid
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(CLASS), UID(uid)
     meta.TransferSyntaxUID = JPEGBaseline8Bit
     return meta
 

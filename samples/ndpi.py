@@ -38,6 +38,7 @@ def _page(maker: TiffMaker, pixels: Pixels, lens: float, reference: str) -> None
             maker.pointers(273, strips.offsets), maker.pointers(279, strips.counts), long(278, height),
             short(284, 1), rational(282, 20000, 1), rational(283, 20000, 1), short(296, 3),
             text(271, "Hamamatsu"), text(272, "C9600-12"), long(FORMAT, 1),
-            Tag(LENS, FLOAT, (lens,)), *(Tag(place, SIGNED, (0,)) for place in (65422, 65423, 65424)), text(REFERENCE, reference),
+            Tag(LENS, FLOAT, (lens,)), *(Tag(place, SIGNED, (0,)) for place in (65422, 65423, 65424)),
+            text(REFERENCE, reference),
         ]
     )  # fmt: skip

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from coverslip import preflight
 from coverslip.errors import StorageFailed, UnsupportedSlide
 from coverslip.formats import aperio, generic_tiff
 from coverslip.formats.contract import Probe, Reader
 from coverslip.formats.converted import READER as CONVERTED
 from coverslip.formats.converted import ConvertedSlide
 from coverslip.formats.tiff_slide import TiffSlide
+from coverslip.preflight import natives
+
+natives.require(natives.found())
 
 READERS: Final[tuple[Reader, ...]] = (aperio, generic_tiff, CONVERTED)
 """Most specific first. `CONVERTED` is last: it loses the container, so it takes only what no other reader does."""
@@ -31,7 +35,11 @@ def open_slide(path: Path) -> AnySlide:
 
 
 def choose(path: Path) -> tuple[Reader | None, dict[str, str]]:
-    """The reader that takes the file, and why each one before it declined."""
+    """The reader that takes the file, and why each one before it declined.
+
+    Raises InputError when the file is beyond the limits: that is looked at before any library opens it.
+    """
+    preflight.check(path)
     try:
         head = b"" if path.is_dir() else path.open("rb").read(64)
     except OSError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole
-from coverslip.errors import UnknownStructure
+from coverslip.errors import DamagedSlide, UnknownStructure
 from coverslip.formats.contract import Page, Probe
 from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.geometry import Mpp
@@ -76,10 +76,16 @@ class AperioDescription:
         )
 
     def rebuild(self, path: str, keeps: Callable[[str], bool]) -> bytes:
-        """Software line, geometry line, then the pairs that stay with their values exactly as they read."""
+        """Software line, geometry line, then the pairs that stay with their values exactly as they read.
+
+        Raises DamagedSlide when one of them is not ASCII, as a TIFF's text has to be.
+        """
         header = [part.text for part in self.header if keeps(f"{path}/{part.path}")]
         pairs = [f"{key} = {part.text}" for key, part in self.pairs if keeps(f"{path}/{part.path}")]
-        return "|".join(["\r\n".join(header or ["Aperio Image Library"]), *pairs]).encode("ascii")
+        text = "|".join(["\r\n".join(header or ["Aperio Image Library"]), *pairs])
+        if not text.isascii():
+            raise DamagedSlide("a value that is kept is not ASCII", where=path)
+        return text.encode("ascii")
 
     def value(self, key: str) -> str:
         """The first value of a key, empty when absent."""

@@ -1,0 +1,86 @@
+"""Where fuzzing begins: sound bytes out of the samples' generators, per target."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from samples import broken, codecs, dicom, ndpi
+from samples.icc import profile
+from samples.identifiers import Planter
+from samples.surgery import Patient
+
+
+def corpus(target: str) -> tuple[bytes, ...]:
+    """Sound inputs of a target; a few are enough, the fuzzer makes the rest."""
+    return tuple(_MAKERS[target]())
+
+
+def _tiffs() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        hamamatsu = ndpi.write(Path(folder) / "x.ndpi").read_bytes()
+    return [*(broken.sound(base) for base in ("svs", "big", "tiff", "deflate", "j2k")), hamamatsu]
+
+
+def _dicoms() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = dicom.write(Path(folder) / "x")
+        return [file.read_bytes()[132:] for file in sorted(made.iterdir())]
+
+
+def _zips() -> list[bytes]:
+    found = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", method) as made:
+            made.writestr("slide/Slidedat.ini", "[GENERAL]\n" * 20)
+            made.writestr("slide.mrxs", b"\xff\xd8\xff")
+        found.append(buffer.getvalue())
+    return found
+
+
+def _pixels() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+
+
+def _jpegs() -> list[bytes]:
+    sound = codecs.jpeg_ycbcr(_pixels(), 30)
+    return [sound, codecs.with_segments(sound, codecs.segment(0xFE, b"words")), *codecs.split(sound)]
+
+
+def _j2ks() -> list[bytes]:
+    sound = codecs.j2k(_pixels(), 20, mct=True)
+    return [sound, codecs.with_j2k_comment(sound, b"words"), codecs.with_j2k_comment(sound, b"words", tile_part=True)]
+
+
+def _descriptions() -> list[bytes]:
+    return [Patient(broken.sound("svs")).data[:4], b"Aperio Image Library v11.2.1\r\n150x100 [0,0 150x100] (64x64) "
+            b"JPEG/RGB Q=70|AppMag = 20|MPP = 0.499|Slide = 3|Title = a = b|Key|CustomField.1 = x"]  # fmt: skip
+
+
+_MAKERS: Final = {
+    "tiff": _tiffs,
+    "verify_tiff": _tiffs,
+    "dicom_header": _dicoms,
+    "zip_archive": _zips,
+    "xml_text": lambda: [b'<?xml version="1.0" encoding="UTF-8"?><OME a="b"><x>&lt;</x></OME>', b"<a><!DOCTYPE b></a>"],
+    "name": lambda: [b"a/b.dat", b"../x", b"con", "\u202ea".encode()],
+    "jpeg_stream": _jpegs,
+    "j2k_stream": _j2ks,
+    "profile": lambda: [profile(Planter(0, True), "x")],
+    "lzw": lambda: [codecs.packed(_pixels(), "lzw")],
+    "packed": lambda: [
+        zlib.compress(b"words " * 50),
+        b"d29yZHMgd29yZHMgd29yZHM=",
+        b"776f7264732077" * 3,
+        b"&amp;#x41;%41",
+    ],
+    "description": _descriptions,
+    "settings": lambda: [b"\xef\xbb\xbf[GENERAL]\r\nSLIDE_ID = 1\r\nx\r\n", b"words of a header\xff\xd8\xff\xfe\0\4ab"],
+}

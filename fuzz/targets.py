@@ -1,0 +1,147 @@
+"""What is fuzzed: every function of ours that is handed bytes of a file, and what it may raise.
+
+A target takes bytes and returns; an `InputError` is a right answer, any other exception is a finding.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from coverslip.codestreams import icc, j2k, jpeg
+from coverslip.codestreams.frames import Expected
+from coverslip.errors import InputError
+from coverslip.formats import aperio, ini, readable
+from coverslip.geometry import Size
+from coverslip.preflight import dicom, names, xml
+from coverslip.preflight import zip as archives
+from coverslip.tiff.blocks import survey
+from coverslip.tiff.structure import open_tiff
+from coverslip.verify import icc as verify_icc
+from coverslip.verify import j2k_walk, jpeg_walk, lzw_walk, tiff_walk, unpack
+from coverslip.verify.reading import Bytes
+
+_MEMORY: Final = Path("/dev/shm")
+FOLDER: Final = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
+WHERE: Final = "here"
+
+
+def tiff(data: bytes) -> None:
+    """Directories, orphans, then the headers of every page's tiles."""
+    found = open_tiff(_file(data))
+    try:
+        assert found.orphans is not None
+        for page in found.pages:
+            if page.has_pixels:
+                survey(found, page)
+    finally:
+        found.close()
+
+
+def verify_tiff(data: bytes) -> None:
+    """The verifier's own walk."""
+    with Bytes(_file(data)) as file:
+        tiff_walk.walk(file)
+
+
+def dicom_header(data: bytes) -> None:
+    """The walk before pydicom."""
+    dicom.check(_file(bytes(128) + dicom.MAGIC + data))
+
+
+def zip_archive(data: bytes) -> None:
+    """Directory and every file."""
+    with archives.open_zip(_file(data), max_bytes=1 << 20) as opened:
+        for entry in opened.entries:
+            for _ in opened.read(entry):
+                pass
+
+
+def xml_text(data: bytes) -> None:
+    """Descriptions."""
+    if xml.looks_like_xml(data):
+        xml.check(data, WHERE)
+
+
+def name(data: bytes) -> None:
+    """Names out of archives."""
+    names.parts(data.decode("utf-8", "surrogateescape"))
+
+
+def jpeg_stream(data: bytes) -> None:
+    """Ours, its tables, and the verifier's."""
+    _each(data, lambda raw: jpeg.codestream(raw, 0, len(raw)), jpeg.tables, _jpeg_walk)
+
+
+def _jpeg_walk(data: bytes) -> None:
+    found = jpeg_walk.walk_jpeg(data, WHERE)
+    jpeg_walk.meaning((), found.segments, WHERE)
+
+
+def j2k_stream(data: bytes) -> None:
+    """Ours and the verifier's."""
+    expected = Expected(Size(64, 64), 3, bits=8, tiled=True, tables=b"")
+    _each(data, lambda raw: j2k.codestream(raw, 0, len(raw), expected), lambda raw: j2k_walk.walk_j2k(raw, WHERE))
+
+
+def profile(data: bytes) -> None:
+    """Colour profiles: ours, written anew, and the verifier's."""
+    _each(data, lambda raw: icc.clean(icc.parse(raw)), lambda raw: tuple(verify_icc.objections(raw)),
+          verify_icc.transform_digest)  # fmt: skip
+
+
+def lzw(data: bytes) -> None:
+    """Where a stream ends."""
+    lzw_walk.lzw_end(data, WHERE)
+
+
+def packed(data: bytes) -> None:
+    """The leak search's unpacking."""
+    for _ in unpack.Unpacked().layers(data):
+        pass
+
+
+def description(data: bytes) -> None:
+    """Aperio's description, rebuilt from everything that is understood."""
+    found = aperio.parse(data.decode("latin-1"))
+    known = {part.path for part in found.elements("x") if part.understood}
+    found.rebuild("x", known.__contains__)
+
+
+def settings(data: bytes) -> None:
+    """INI files and the words of other companions."""
+    ini.pairs(_file(data))
+    tuple(readable.readable(data, WHERE))
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    target.__name__: target
+    for target in (
+        tiff, verify_tiff, dicom_header, zip_archive, xml_text, name, jpeg_stream, j2k_stream, profile, lzw, packed,
+        description, settings,
+    )
+}  # fmt: skip
+
+
+def run(target: Callable[[bytes], None], data: bytes) -> None:
+    """One input; an `InputError` is an answer."""
+    try:
+        target(data)
+    except InputError:
+        return
+
+
+def _each(data: bytes, *walks: Callable[[bytes], object]) -> None:
+    for walk in walks:
+        try:
+            walk(data)
+        except InputError:
+            continue
+
+
+def _file(data: bytes) -> Path:
+    path = FOLDER / "input"
+    path.write_bytes(data)
+    return path

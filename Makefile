@@ -1,4 +1,4 @@
-# Six verbs: demo, smoke, test, check, bench, docs. Each sets up what it needs; nothing has to be installed beforehand
+# Six verbs: demo, smoke, test, check, bench, docs (and two for long nights: fuzz, hostile). Each sets up what it needs; nothing has to be installed beforehand
 # but Python 3.11 or newer, make, and Node 20 or newer (without Node a wheel brings one).
 
 PYTHON ?= python3
@@ -17,6 +17,8 @@ help:
 	@echo "make bench   ratios against peers, in one run"
 	@echo "make chaos   everything shot at random for minutes, and what docs/reliability.md reports"
 	@echo "make docs    the documents that are made from the code"
+	@echo "make fuzz    a minute of atheris for each of our own walkers (SECONDS=3600 for an hour)"
+	@echo "make hostile 500 damaged slides of each kind through the confined child (RUNS=…)"
 
 demo: .venv/.app service/static/vendor/.ready
 	$(RUN) -m scripts.demo
@@ -45,6 +47,13 @@ chaos: .venv/.dev
 
 docs: .venv/.dev
 	$(RUN) -m docs.make
+
+fuzz: .venv/.dev
+	$(PIP) 'atheris>=3.0'
+	$(RUN) -m fuzz --seconds $(or $(SECONDS),60)
+
+hostile: .venv/.dev
+	$(RUN) -m tests.hostile.figures --runs $(or $(RUNS),500)
 
 lock: .venv/.dev
 	$(PIP) uv

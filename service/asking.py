@@ -8,11 +8,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import parse_qs
 
 import orjson
 
+from coverslip.geometry import TileIndex
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.colour import QUALITY, Colour, Encoding, Format
 from coverslip.settings import Settings
@@ -63,6 +65,10 @@ class How(Enum):
     """Decoding and encoding: bounded, and kept."""
 
 
+def _nothing() -> None:
+    """Nothing is at hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How to make the bytes, and what names them before they are made."""
@@ -73,6 +79,8 @@ class Answer:
     make: Callable[[], bytes | bytearray]
     how: How = How.DERIVE
     headers: tuple[tuple[str, str], ...] = ()
+    at_hand: Callable[[], bytes | bytearray | None] = _nothing
+    """The bytes if they need no waiting for a disk."""
 
     def etag(self, version: str) -> str:
         """A strong validator, quoted."""
@@ -144,6 +152,14 @@ def _word(kind: type[Word], untrusted: str, name: str) -> Word:
     if untrusted not in set(kind):
         raise Malformed(f"{name} is one of {', '.join(kind)}.")
     return kind(untrusted)
+
+
+def stored_tile(ask: Ask, tile: TileIndex, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """A served tile as it is stored; its `level` counts halvings. Raises `TileNotFound`."""
+    place = (ask.pyramid.grid.largest - tile.level, tile.column, tile.row)
+    ask.pyramid.stored(*place)
+    make, at_hand = partial(ask.pyramid.tile, *place), partial(ask.pyramid.tile_at_hand, *place)
+    return Answer(f"tile {place}", Format.JPG.media_type, make, How.READ, headers, at_hand)
 
 
 def document(ask: Ask, key: str, content: object, media_type: str = "application/json") -> Answer:

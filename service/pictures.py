@@ -56,7 +56,9 @@ class Pictures:
             return False
         if _STORED_TILE.fullmatch(path) and _LINK_ALONE.fullmatch(scope["query_string"]):
             return False
-        return path.startswith("/iiif/") or any(route.pattern.fullmatch(path) for route in ROUTES)
+        found = _found(path)
+        scope["coverslip.route"] = found
+        return found is not None or path.startswith("/iiif/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is a problem+json body."""
@@ -64,7 +66,10 @@ class Pictures:
             return await _send(send, (405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b""))
         opened: Opened | None = None
         try:
-            route, part = _found(scope["path"])
+            found = scope["coverslip.route"]
+            if found is None:
+                raise NotFound
+            route, part = found
             opened = await self._opened(scope, part["sid"])
             status, headers, body = await self._answer(scope, opened, route, part)
         except CoverslipError as error:
@@ -105,7 +110,8 @@ class Pictures:
             case How.AT_ONCE:
                 return found.make(), []
             case How.READ:
-                return await run_in_threadpool(found.make), []
+                at_hand = found.at_hand()
+                return (await run_in_threadpool(found.make) if at_hand is None else at_hand), []
             case How.DERIVE:
                 began = time.perf_counter()
                 made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))
@@ -114,11 +120,11 @@ class Pictures:
                 return made.body, [(b"cache-status", status), (b"server-timing", took)]
 
 
-def _found(path: str) -> tuple[Route, dict[str, str]]:
+def _found(path: str) -> tuple[Route, dict[str, str]] | None:
     for route in ROUTES:
         if found := route.pattern.fullmatch(path):
             return route, found.groupdict()
-    raise NotFound
+    return None
 
 
 def _caching(opened: Opened) -> Headers:

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from coverslip.pyramid import iiif
 from coverslip.pyramid.colour import Encoding, Format, encode
 from coverslip.pyramid.regions import read_region
-from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of
+from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, stored_tile
 
 LD_JSON: Final = "application/ld+json"
 _SID = r"(?P<sid>[A-Za-z0-9-]{1,64})"
@@ -68,8 +68,7 @@ async def image(ask: Ask) -> Answer:
     headers = (("link", links),)
     tile = request.tile(ask.pyramid.grid)
     if tile is not None and not ask.untrusted_query:
-        place = (ask.pyramid.grid.largest - tile.level, tile.column, tile.row)
-        return Answer(f"tile {place}", "image/jpeg", partial(ask.pyramid.tile, *place), How.READ, headers)
+        return stored_tile(ask, tile, headers)
     encoding = encoding_of(ask, str(request.format))
     made = partial(_drawn, ask, request, encoding)
     return Answer(f"{canonical} {encoding.key}", request.format.media_type, made, How.DERIVE, headers)

@@ -34,7 +34,7 @@ from coverslip.pyramid import zoomify, zxy
 from coverslip.pyramid.colour import Colour, Encoding, Format, encode
 from coverslip.pyramid.readouts import histogram, tissue
 from coverslip.pyramid.regions import decoded_tile, pixels_of_level, read_region
-from service.asking import Answer, Ask, How, Route, document, encoding_of, number, whole_number
+from service.asking import Answer, Ask, How, Route, document, encoding_of, number, stored_tile, whole_number
 from service.errors import Malformed, TooLarge
 from service.routes import iiif
 
@@ -73,12 +73,11 @@ async def zoomify_tile(ask: Ask) -> Answer:
 
 def _tile(ask: Ask, tile: TileIndex, encoding: Encoding) -> Answer:
     """A served tile: stored bytes where nothing else was asked for. Raises TileNotFound."""
-    place = (ask.pyramid.grid.largest - tile.level, tile.column, tile.row)
-    ask.pyramid.stored(*place)
+    stored = stored_tile(ask, tile)
     if encoding.format is Format.JPG and not {"quality", "color"} & set(ask.untrusted_query):
-        return Answer(f"tile {place}", "image/jpeg", partial(ask.pyramid.tile, *place), How.READ)
+        return stored
     make = partial(_recoded, ask, tile, encoding)
-    return Answer(f"tile {place} {encoding.key}", encoding.format.media_type, make)
+    return Answer(f"{stored.key} {encoding.key}", encoding.format.media_type, make)
 
 
 def _recoded(ask: Ask, tile: TileIndex, encoding: Encoding) -> bytes:

@@ -86,6 +86,9 @@ def test_zip64_offsets(limit):
         assert [archive.read(member.name) for member in made] == [member.read() for member in made]
         starts = [info.header_offset for info in archive.infolist()]
     assert starts == sorted(starts)
+    directory = [at for at in range(len(content) - 46) if content[at : at + 4] == b"PK\1\2"]
+    short = [struct.unpack_from("<I", content, at + 42)[0] for at in directory]
+    assert short == [start if start < limit else 0xFFFFFFFF for start in starts]
     assert starts[-1] > limit
 
 
@@ -95,6 +98,8 @@ def test_zip64_counts():
     content = packed(made)
     assert zip_length(made) == len(content)
     assert struct.unpack_from("<H", content, len(content) - 22 + 10) == (0xFFFF,)
+    record = content.index(b"PK\6\6")
+    assert struct.unpack_from("<2Q", content, record + 24) == (65_600, 65_600)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert len(archive.namelist()) == 65_600
         assert archive.read("m/65599") == made[-1].read()

@@ -1,5 +1,6 @@
-# Six verbs: demo, smoke, test, check, bench, docs (and two for long nights: fuzz, hostile). Each sets up what it needs; nothing has to be installed beforehand
-# but Python 3.11 or newer, make, and Node 20 or newer (without Node a wheel brings one).
+# Six verbs: demo, smoke, test, check, bench, docs (and two for long nights: fuzz, hostile). Each sets up what it needs;
+# nothing has to be installed beforehand but Python 3.11 or newer, make, and Node 20 or newer (without Node a wheel
+# brings one).
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -168,7 +168,7 @@ def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, eve
         blows.recover()
         rig.tend()
         with suppress(StorageFailed):  # it is the database that was struck: the client would try again
-            rig.add(min(jobs - len(rig.sids), max(0, int(jobs * (0.1 + passed / seconds)) - len(rig.sids))))
+            rig.add(min(3, jobs - len(rig.sids), max(0, int(jobs * (0.1 + passed / seconds)) - len(rig.sids))))
         time.sleep(0.05)
     blows.heal()
     rig.add(jobs - len(rig.sids))

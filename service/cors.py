@@ -81,7 +81,7 @@ class Outward:
 
     def is_preflight(self, scope: Scope) -> bool:
         """Whether a browser asks, before it asks."""
-        return scope["method"] == "OPTIONS" and not self.cors.closed
+        return not self.cors.closed and scope["method"] == "OPTIONS"
 
     async def preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The answer to that; `told` puts on what every answer has."""

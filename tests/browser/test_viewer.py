@@ -52,7 +52,7 @@ def sids(chromium, coverslip, tmp_path_factory):
     found = []
     for number, size in enumerate(SIZES):
         path = tmp_path_factory.mktemp("viewer") / f"{number}.svs"
-        aperio.write(path, size, seed=number)
+        aperio.write(path, size, seed=number, magnification=(40, 20)[number])
         page.goto("/upload")
         page.set_input_files("#files", path)
         page.wait_for_selector("#tray .state-in_review")

@@ -7,7 +7,7 @@ from tests.hostile.running import run
 
 REFUSALS = {"damaged-slide", "limit-exceeded", "unsupported-slide", "unknown-structure", "verification-failed"}
 CONTAINED = {"jpeg-strip-size": "child-crashed", "mirax-levels": "child-crashed", "lzw-tile": "ok"}
-"""The child dies of SIGTRAP inside OpenSlide on the first two, within its walls; an LZW tile is cut at its size, so nothing grows."""
+"""The first two die of SIGTRAP inside OpenSlide, within the walls; an LZW tile is cut at its size, so nothing grows."""
 
 
 @pytest.mark.parametrize("bomb", list(bombs.bombs()), ids=lambda bomb: bomb.name)

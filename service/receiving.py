@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
 from coverslip.archive.storage import Storage, flush, our_errors
-from coverslip.errors import StorageFull
-from service.errors import Superseded, TooLarge, UploadStalled
+from coverslip.errors import StorageFailed, StorageFull
+from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
 
 WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
@@ -34,10 +34,13 @@ class Target:
     """One upload's file in the PHI zone, open for writing at an offset."""
 
     def __init__(self, path: Path, offset: int) -> None:
-        """Open without ever truncating what another request may just have been promised."""
+        """Open, never truncating what another request was promised, never making anew what was deleted.
+
+        Raises `UploadExpired` when the upload was ended a moment ago, `StorageFailed`.
+        """
         self.offset = offset
-        with our_errors():
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with _unless_ended(), our_errors():
+            self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, data: bytes) -> None:
         """Put `data` where the last write ended."""
@@ -176,8 +179,19 @@ class Floor:
 
 def digest(path: Path) -> str:
     """Hex SHA-256 of what is on the disk now: a bit that flipped after it was written must show."""
-    with our_errors(), path.open("rb", buffering=0) as file:
+    with _unless_ended(), our_errors(), path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _unless_ended() -> Iterator[None]:
+    """A file that is missing was deleted with its upload."""
+    try:
+        yield
+    except StorageFailed as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise UploadExpired from error
+        raise
 
 
 def require_room(storage: Storage, length: int, promised: int, reserve: float) -> None:

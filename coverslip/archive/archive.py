@@ -75,6 +75,14 @@ class Archive:
         self.catalog.finish(claim, verdict)
         self.storage.quarantine(claim.uid)
 
+    def begin_patch(self, uid: str) -> int:
+        """Make the caller the only writer of an upload whose file is there; returns its generation.
+
+        The file is made inside the record's transaction and nowhere else: a writer that comes after the end of the
+        upload finds no file, and makes none. Raises `NotFound`, `StateConflict` or `StorageFailed`.
+        """
+        return self.catalog.begin_patch(uid, follow=self.storage.make_incoming)
+
     def terminate_upload(self, uid: str, actor: str) -> None:
         """End an upload: its bytes go inside the record's transaction, so that none outlive what accounts for them.
 

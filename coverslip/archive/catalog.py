@@ -96,10 +96,16 @@ class Catalog:
         with self._db.read() as session:
             return uploads.get(session, uid)
 
-    def begin_patch(self, uid: str) -> int:
-        """Make the caller the only writer and return its generation; raises `NotFound` or `StateConflict`."""
+    def begin_patch(self, uid: str, *, follow: Callable[[str], None] | None = None) -> int:
+        """Make the caller the only writer and return its generation; raises `NotFound` or `StateConflict`.
+
+        `follow` runs before the record is committed: nobody ends the upload meanwhile.
+        """
         with self._db.write() as session:
-            return uploads.begin_patch(session, self._now(), uid)
+            generation = uploads.begin_patch(session, self._now(), uid)
+            if follow is not None:
+                follow(uid)
+        return generation
 
     def advance(self, uid: str, generation: int, offset: int) -> None:
         """Promise that everything before `offset` is kept; raises `LeaseLost` when a newer request writes."""

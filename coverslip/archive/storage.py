@@ -79,6 +79,15 @@ class Storage:
         """Move an original to the closed zone; does nothing when it is there already."""
         self._move(self.zone(Zone.INCOMING) / _checked(uid), self.zone(Zone.QUARANTINE) / uid)
 
+    def make_incoming(self, uid: str) -> None:
+        """Make the file an upload's bytes go to; does nothing when it is there."""
+        path = self.incoming(uid)
+        if path.exists():
+            return
+        with our_errors():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            sync(path.parent)
+
     def drop_incoming(self, uid: str) -> None:
         """Delete what arrived of an upload that ended; gone for good when this returns."""
         with our_errors():

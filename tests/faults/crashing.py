@@ -72,7 +72,7 @@ def upload(archive: Archive) -> None:
     (found,) = catalog.open_uploads("owner") or (None,)
     if found is None:
         return
-    generation = catalog.begin_patch(found.uid)
+    generation = archive.begin_patch(found.uid)
     target = Target(archive.storage.incoming(found.uid), found.offset)
 
     async def pieces() -> AsyncIterator[bytes]:

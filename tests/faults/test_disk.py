@@ -168,6 +168,7 @@ def test_a_failed_sync_is_asked_once_and_doubted_for_a_while(tmp_path, monkeypat
     monkeypatch.setattr(storage_module, "_doubt", storage_module._Doubt())
     assert not storage_module.is_in_doubt()
     monkeypatch.setattr(os, "fsync", broken)
+    (tmp_path / "file").touch()
     target = Target(tmp_path / "file", 0)
     target.write(b"x")
     with pytest.raises(StorageFailed):

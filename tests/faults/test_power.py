@@ -19,7 +19,7 @@ from tests.faults.power import powered
 from tests.faults.rig import upload
 from workers.sweeper import tidy
 
-CUTS = int(os.environ.get("COVERSLIP_POWER_CUTS", "10"))
+CUTS = int(os.environ.get("COVERSLIP_POWER_CUTS", "8"))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ class Writer:
 
         catalog = self.archive.catalog
         found = catalog.create_upload("other", len(data) * 2, datetime.now(UTC) + timedelta(days=1), "x", {})
-        generation = catalog.begin_patch(found.uid)
+        generation = self.archive.begin_patch(found.uid)
         path = self.archive.storage.incoming(found.uid)
         target = Target(path, 0)
         for half in (data[: len(data) // 2], data[len(data) // 2 :]):

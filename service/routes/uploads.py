@@ -103,14 +103,7 @@ async def _receive(service: Service, uid: str, claimed: int, line: Line) -> Uplo
         await receive(line.pieces(), target, upload.length, acknowledge)
     finally:
         target.close()
-        await ask(_leave_nothing_of_ended, service, uid)
     return await ask(service.catalog.upload, uid)
-
-
-def _leave_nothing_of_ended(service: Service, uid: str) -> None:
-    """A DELETE may have come between our first look at the upload and our opening its file, which made it anew."""
-    if service.catalog.upload(uid).state == "terminated":
-        service.storage.drop_incoming(uid)
 
 
 def _admit(service: Service, caller: Principal, length: int, said: tus.Metadata) -> Upload:

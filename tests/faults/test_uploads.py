@@ -24,6 +24,8 @@ SEQUENCES = int(os.environ.get("COVERSLIP_UPLOAD_SEQUENCES", "30"))
 RESTART = 5.0
 """Seconds after a restart within which an upload must be resumable (operations.md, target 1); more under load."""
 SIZES = (1, 70_000, 1 << 20, (3 << 20) + 17)
+KILLS = 0.25
+"""Share of the kills drawn that are made: a restart takes seconds."""
 POOL = random.Random(5).randbytes(4 << 20)
 SHARES = st.floats(0, 1)
 REFUSED = {404, 409, 410, 413}
@@ -136,6 +138,9 @@ class Uploading(RuleBasedStateMachine):
     @while_open
     def kill_the_server(self, share):
         """kill -9 in mid-body; then it is there again, with every byte it acknowledged."""
+        if share > KILLS:
+            return
+        share /= KILLS
         at = self.ask()
         left = self.data[at:]
         connection = self.front.half(self.where, left, at, int(share * (len(left) - 1)))

@@ -2,6 +2,7 @@
 
     python -m benchmarks                 a generated 40 000 × 40 000 Aperio slide, every tile different
     python -m benchmarks --size 8192     quicker
+    python -m benchmarks --tissue 0.3    as much tissue as a real slide has; the rest is glass with grain
     python -m benchmarks --no-serve      without the tile servers
 
 `deidentify` (with its verification) is held against copying the slide, flushing it and checksumming both files;
@@ -28,13 +29,15 @@ def main() -> None:
     """Measure, print the tables, and say which bar was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=40_000, help="side of the generated slide in pixels")
+    parser.add_argument("--tissue", type=float, default=1.0, help="share of the generated slide that is tissue")
     parser.add_argument("--no-serve", action="store_true", help="leave the tile servers out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(
         prefix="bench-", dir=Path.cwd() / "var" if Path("var").is_dir() else None
     ) as where:
-        slide = build.generated(Path(where), options.size, 1.0)
-        print(f"slide: {options.size} × {options.size}, {slide.stat().st_size / 1e6:.0f} MB, every tile different\n")
+        slide = build.generated(Path(where), options.size, options.tissue)
+        megabytes = slide.stat().st_size / 1e6
+        print(f"slide: {options.size} × {options.size}, {options.tissue:.0%} tissue, {megabytes:.0f} MB, every tile different\n")
         one_slide(slide, Path(where))
     if not options.no_serve:
         print()

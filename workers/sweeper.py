@@ -85,7 +85,7 @@ def sweep_once(settings: Settings) -> int:
 def tidy(archive: Archive) -> None:
     """What need not be done often: interrupted releases, expired uploads, what dead attempts left behind."""
     done = archive.reconcile() + archive.expire_uploads(datetime.now(UTC))
-    done += archive.discard_drafts() + archive.discard_orphans()
+    done += archive.discard_ended() + archive.discard_drafts() + archive.discard_orphans()
     if done:
         log.info("tidied", count=done)
 

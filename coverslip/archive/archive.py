@@ -16,6 +16,7 @@ from coverslip.archive.jobs import Terms
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
+from coverslip.archive.uploads import TERMINATED
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.errors import LeaseLost, NotFound, StateConflict
 from coverslip.settings import Settings
@@ -84,11 +85,13 @@ class Archive:
         return self.catalog.begin_patch(uid, follow=self.storage.make_incoming)
 
     def terminate_upload(self, uid: str, actor: str) -> None:
-        """End an upload: its bytes go inside the record's transaction, so that none outlive what accounts for them.
+        """End an upload, then delete its bytes: while the record is open every byte it promises is there.
 
-        Raises `NotFound`, `StateConflict` or `StorageFailed`.
+        What a crash leaves in between is deleted by `discard_ended`. Raises `NotFound`, `StateConflict` or
+        `StorageFailed`.
         """
-        self.catalog.terminate_upload(uid, actor, follow=self.storage.drop_incoming)
+        self.catalog.terminate_upload(uid, actor)
+        self.storage.drop_incoming(uid)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
         """The folder with a slide's clean files; None while there is none."""
@@ -112,6 +115,16 @@ class Archive:
                 self.terminate_upload(upload.uid, SYSTEM)
         return len(overdue)
 
+    def discard_ended(self) -> int:
+        """Delete what arrived of uploads that ended or that nobody knows; returns how many.
+
+        Safe beside writers: a file is made only while its record is open (`begin_patch`), and no record opens again.
+        """
+        dead = [uid for uid in self.storage.incoming_uploads() if self._is_ended(uid)]
+        for uid in dead:
+            self.storage.drop_incoming(uid)
+        return len(dead)
+
     def discard_drafts(self) -> int:
         """Delete drafts of attempts that nobody works on any more; returns how many."""
         dead = [path for sid, artefact, path in self.storage.drafts() if not self.catalog.is_running(sid, artefact)]
@@ -122,6 +135,12 @@ class Archive:
     def discard_orphans(self) -> int:
         """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
         return sum(self._discard_orphan(sid, name) for sid, name in self.storage.artefacts_in(Zone.REVIEW))
+
+    def _is_ended(self, uid: str) -> bool:
+        try:
+            return self.catalog.upload(uid).state == TERMINATED
+        except NotFound:
+            return True
 
     def _discard_orphan(self, sid: str, artefact: str) -> bool:
         # In this order: an attempt that ends in between has its pointer by the time we look.

@@ -135,15 +135,13 @@ class Catalog:
                 kind=kind,
             )
 
-    def terminate_upload(self, uid: str, actor: str = SYSTEM, *, follow: Callable[[str], None] | None = None) -> None:
+    def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
         """End an upload and forget what was said about it; raises `NotFound` or `StateConflict`.
 
-        Ends the record only: `Archive.terminate_upload` deletes the bytes, by `follow` before the record is committed.
+        Ends the record only: `Archive.terminate_upload` deletes the bytes afterwards.
         """
         with self._db.write() as session:
             uploads.terminate(session, self._now(), uid, actor=actor)
-            if follow is not None:
-                follow(uid)
 
     def expired_uploads(self, now: datetime) -> tuple[Upload, ...]:
         """Open uploads whose time is over."""

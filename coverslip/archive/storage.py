@@ -88,6 +88,11 @@ class Storage:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             sync(path.parent)
 
+    def incoming_uploads(self) -> tuple[str, ...]:
+        """Ids of the uploads of which bytes lie in the incoming zone."""
+        with our_errors():
+            return tuple(entry.name for entry in os.scandir(self.zone(Zone.INCOMING)) if NAME.fullmatch(entry.name))
+
     def drop_incoming(self, uid: str) -> None:
         """Delete what arrived of an upload that ended; gone for good when this returns."""
         with our_errors():

@@ -106,11 +106,12 @@ def test_an_upload(after_crashes):
 
 
 def test_an_end_of_an_upload(after_crashes):
-    """Bytes never outlive the row that accounts for them: they may be a person's."""
+    """While the row is open its bytes are there; once it is not they are gone, after tidying at the latest."""
     for _, uid, archive, again in after_crashes("terminate"):
-        if archive.catalog.upload(uid).state == "terminated":
-            assert not archive.storage.incoming(uid).exists()
+        if archive.catalog.upload(uid).state == "open":
+            assert archive.storage.incoming(uid).read_bytes() == crashing.DATA
         assert again() == crashing.REACHED_END
+        tidy(archive)
         assert archive.catalog.upload(uid).state == "terminated"
         assert not archive.storage.incoming(uid).exists()
 

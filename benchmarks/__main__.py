@@ -37,7 +37,8 @@ def main() -> None:
     ) as where:
         slide = build.generated(Path(where), options.size, options.tissue)
         megabytes = slide.stat().st_size / 1e6
-        print(f"slide: {options.size} × {options.size}, {options.tissue:.0%} tissue, {megabytes:.0f} MB, every tile different\n")
+        drawn = f"{options.size} × {options.size}, {options.tissue:.0%} tissue"
+        print(f"slide: {drawn}, {megabytes:.0f} MB, every tile different\n")
         one_slide(slide, Path(where))
     if not options.no_serve:
         print()

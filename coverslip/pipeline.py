@@ -13,6 +13,7 @@ from pathlib import Path
 from coverslip import certificate as cert
 from coverslip.certificate_page import to_html
 from coverslip.codestreams import icc
+from coverslip.durable import sync
 from coverslip.errors import InputError, OutputExists, StorageFailed, UnknownStructure
 from coverslip.fingerprint import Fingerprint, fingerprint
 from coverslip.formats import AnySlide, open_slide
@@ -24,7 +25,6 @@ from coverslip.pyramid.build import build
 from coverslip.slide import SlideFacts
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
-from coverslip.write.emit import flush_to_disk
 from coverslip.write.tiff import write_tiff
 
 SUFFIXES = {"aperio": ".svs"}
@@ -111,7 +111,7 @@ def _deidentify(
         plan = plan_slide(slide, policy)
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
         write_clean(slide, plan, draft, progress=progress)
-        flushed = beside.submit(flush_to_disk, draft)
+        flushed = beside.submit(sync, draft)
         report = verify(_claim(slide, plan, draft), progress)
         flushed.result()
         return _deliver(slide, plan, report, draft, out_dir, key, name, known)
@@ -189,7 +189,7 @@ def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[
                 _write_flushed(work / name, data)
         for name in reversed(files):
             (work / name).rename(out_dir / name)
-        flush_to_disk(out_dir)
+        sync(out_dir)
     except OSError as error:
         raise StorageFailed("the results could not be given their final names") from error
     return [out_dir / name for name in files]
@@ -197,4 +197,4 @@ def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[
 
 def _write_flushed(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    flush_to_disk(path)
+    sync(path)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
-from coverslip.archive.storage import Storage, flush, our_errors
+from coverslip.archive.storage import Storage
+from coverslip.durable import flush, our_errors
 from coverslip.errors import StorageFailed, StorageFull
 from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
 
@@ -53,8 +54,7 @@ class Target:
 
     def sync(self) -> None:
         """Return when the bytes would survive a power cut; a failed fsync is never retried."""
-        with our_errors():
-            flush(self._file)
+        flush(self._file)
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim
-from coverslip.archive.storage import our_errors
 from coverslip.archive.vault import load_or_create_key
+from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost
 from coverslip.settings import MIB, Settings
 from workers import logs

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from coverslip.errors import NotFound, OutputExists, StorageFailed, StorageFull
+from coverslip.durable import our_errors, sync
+from coverslip.errors import NotFound, OutputExists
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 PRIVATE = 0o700
-DOUBT = timedelta(seconds=60)
-"""How long a process is not ready after a failed fsync; by itself it comes back, each failure begins anew."""
 
 
 class Zone(StrEnum):
@@ -195,49 +190,6 @@ class Storage:
                 return
             sync(target.parent)
             sync(source.parent)
-
-
-def sync(path: Path) -> None:
-    """Force a file or folder to disk; raises `OSError`."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        flush(handle)
-    finally:
-        os.close(handle)
-
-
-def flush(handle: int) -> None:
-    """Force what was written through `handle` to disk; raises `OSError`, and puts all storage in doubt then."""
-    try:
-        os.fsync(handle)
-    except OSError:
-        _doubt.since = time.monotonic()
-        raise
-
-
-def is_in_doubt() -> bool:
-    """Whether an fsync of this process failed within `DOUBT`: until then we ask to be left out."""
-    return _doubt.since is not None and time.monotonic() - _doubt.since < DOUBT.total_seconds()
-
-
-@dataclass(slots=True)
-class _Doubt:
-    since: float | None = None
-
-
-_doubt = _Doubt()
-"""One for the process: the kernel tells of a failed write-back once, to whoever syncs first."""
-
-
-@contextmanager
-def our_errors() -> Iterator[None]:
-    """Turn the operating system's complaints into `StorageFull` or `StorageFailed`, without a path in the text."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull from error
-        raise StorageFailed(f"The file system said {errno.errorcode.get(error.errno or 0, 'no')}.") from error
 
 
 def _checked(name: str) -> str:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from coverslip.durable import sync
 from coverslip.errors import OutputExists
 from coverslip.pyramid.export import export_dzi
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors, sync_folder
+from coverslip.pyramid.store import storage_errors
 
 _PAGE = "index.html"
 _PARTS = ("viewer.js", "viewer.css")
@@ -50,7 +51,7 @@ def export_static(pyramid: Pyramid, folder: Path, openseadragon: Path, facts: Pa
         export_dzi(pyramid, partial, "slide")
         with storage_errors():
             partial.rename(folder)
-            sync_folder(folder.parent)
+            sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / _PAGE

@@ -6,9 +6,10 @@ import secrets
 import shutil
 from pathlib import Path
 
+from coverslip.durable import sync
 from coverslip.errors import OutputExists
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors, sync_folder
+from coverslip.pyramid.store import storage_errors
 
 
 def export_dzi(pyramid: Pyramid, folder: Path, name: str) -> Path:
@@ -27,7 +28,7 @@ def export_dzi(pyramid: Pyramid, folder: Path, name: str) -> Path:
         with storage_errors():
             partial.replace(tiles)
             descriptor.write_text(pyramid.descriptor(), encoding="utf-8")
-            sync_folder(folder)
+            sync(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return descriptor

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 
-from coverslip.errors import OutputExists, StorageFailed, StorageFull
+from coverslip.durable import flush, our_errors, sync
+from coverslip.errors import OutputExists
 from coverslip.pyramid import index as form
 from coverslip.pyramid.chain import Made
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.repeats import Recent
 from coverslip.pyramid.source import Source, StoredLevel
 
+storage_errors: Final = partial(our_errors, where="pyramid")
+"""Our own files' complaints, as errors of the tree."""
 _REMEMBERED: Final = 1 << 16
 """How many derived tiles are remembered to find equal ones: a bound on memory, not on correctness."""
-
-
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Our own files' OSErrors, as errors of the tree."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(where="pyramid") from error
-        raise StorageFailed("writing the pyramid failed", where="pyramid") from error
 
 
 @dataclass
@@ -141,18 +132,9 @@ def written_whole(target: Path) -> Iterator[BinaryIO]:
             yield file
             with storage_errors():
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
         with storage_errors():
             temporary.replace(target)
-            sync_folder(target.parent)
+            sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder last."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

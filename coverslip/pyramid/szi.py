@@ -7,15 +7,15 @@ The tiles are the very bytes that are served; none is decoded.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from coverslip.durable import flush, sync
 from coverslip.errors import OutputExists
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors, sync_folder
+from coverslip.pyramid.store import storage_errors
 from coverslip.pyramid.zipped import Member, zip_chunks, zip_length
 
 _PROPERTIES = (
@@ -51,9 +51,9 @@ def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:
             with partial_file.open("xb") as file:
                 file.writelines(szi_chunks(pyramid, name))
                 file.flush()
-                os.fsync(file.fileno())
+                flush(file.fileno())
             partial_file.replace(target)
-            sync_folder(folder)
+            sync(folder)
     finally:
         partial_file.unlink(missing_ok=True)
     return target

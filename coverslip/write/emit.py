@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, ParamSpec, TypeVar
 
-from coverslip.errors import StorageFailed, StorageFull
+from coverslip.durable import typed
+from coverslip.errors import StorageFailed
 
 BUFFER: Final = 4 << 20
 DIRECT: Final = 256 << 10
@@ -54,7 +55,7 @@ class Emitter:
             copied = os.copy_file_range(source, self._out, min(count, 1 << 30), start)
         except OSError as error:
             if error.errno not in _NO_KERNEL_COPY:
-                raise _typed(error) from error
+                raise typed(error) from error
             copied = 0
         self._kernel_copy = copied > 0
         return copied
@@ -70,7 +71,7 @@ class Emitter:
             view = view[_guarded(os.write, self._out, view) :]
 
     def finish(self) -> None:
-        """Hand everything to the kernel; `flush_to_disk` makes it last."""
+        """Hand everything to the kernel; `durable.sync` makes it last."""
         self._flush()
 
     def __enter__(self) -> Emitter:
@@ -86,18 +87,6 @@ class Emitter:
             os.close(self._out)
 
 
-def flush_to_disk(path: Path) -> None:
-    """Make a file, or a folder's entries, last through a power cut.
-
-    Raises StorageFailed; a failure is never retried, because the kernel forgets what it could not write.
-    """
-    handle = _guarded(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _guarded(os.fsync, handle)
-    finally:
-        os.close(handle)
-
-
 def _exactly(source: int, count: int, start: int) -> bytes:
     data = _guarded(os.pread, source, count, start)
     if len(data) != count:
@@ -109,10 +98,4 @@ def _guarded(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) ->
     try:
         return function(*arguments, **named)
     except OSError as error:
-        raise _typed(error) from error
-
-
-def _typed(error: OSError) -> StorageFailed:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull()
-    return StorageFailed(f"the operating system refused ({errno.errorcode.get(error.errno or 0, 'unknown')})")
+        raise typed(error) from error

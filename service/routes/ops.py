@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.concurrency import run_in_threadpool
 
 from coverslip.archive.catalog import Catalog
-from coverslip.archive.storage import is_in_doubt
+from coverslip.durable import is_in_doubt
 from coverslip.errors import StorageFailed, StorageFull
 from service.auth import Ops
 from service.context import Here, Service, ask

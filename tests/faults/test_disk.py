@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from coverslip.archive import storage as storage_module
+from coverslip import durable
 from coverslip.archive.archive import Archive
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
@@ -165,8 +165,8 @@ def test_a_failed_sync_is_asked_once_and_doubted_for_a_while(tmp_path, monkeypat
         calls.append(handle)
         raise OSError(5, "EIO")
 
-    monkeypatch.setattr(storage_module, "_doubt", storage_module._Doubt())
-    assert not storage_module.is_in_doubt()
+    monkeypatch.setattr(durable, "_doubt", durable._Doubt())
+    assert not durable.is_in_doubt()
     monkeypatch.setattr(os, "fsync", broken)
     (tmp_path / "file").touch()
     target = Target(tmp_path / "file", 0)
@@ -175,10 +175,10 @@ def test_a_failed_sync_is_asked_once_and_doubted_for_a_while(tmp_path, monkeypat
         target.sync()
     target.close()
     assert len(calls) == 1
-    assert storage_module.is_in_doubt()
-    later = storage_module.time.monotonic() + storage_module.DOUBT.total_seconds()
-    monkeypatch.setattr(storage_module.time, "monotonic", lambda: later)
-    assert not storage_module.is_in_doubt()
+    assert durable.is_in_doubt()
+    later = durable.time.monotonic() + durable.DOUBT.total_seconds()
+    monkeypatch.setattr(durable.time, "monotonic", lambda: later)
+    assert not durable.is_in_doubt()
 
 
 def preload():

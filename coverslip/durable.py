@@ -1,0 +1,76 @@
+"""What makes bytes last: fsync, and the operating system's complaints as errors of our tree.
+
+A failed fsync is never tried again, because the kernel forgets what it could not write; the process is in doubt for a
+while instead (operations.md, decision 18).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from coverslip.errors import StorageFailed, StorageFull
+
+DOUBT: Final = timedelta(seconds=60)
+"""How long a process is not ready after a failed fsync; by itself it comes back, each failure begins anew."""
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+
+def sync(path: Path) -> None:
+    """Make a file, or a folder's entries, last through a power cut; raises `StorageFull` or `StorageFailed`."""
+    with our_errors():
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        flush(handle)
+    finally:
+        os.close(handle)
+
+
+def flush(handle: int) -> None:
+    """Make what was written through `handle` last.
+
+    Raises `StorageFull` or `StorageFailed`, and puts all storage in doubt then.
+    """
+    try:
+        with our_errors():
+            os.fsync(handle)
+    except StorageFailed:
+        _doubt.since = time.monotonic()
+        raise
+
+
+def is_in_doubt() -> bool:
+    """Whether an fsync of this process failed within `DOUBT`: until then we ask to be left out."""
+    return _doubt.since is not None and time.monotonic() - _doubt.since < DOUBT.total_seconds()
+
+
+@dataclass(slots=True)
+class _Doubt:
+    since: float | None = None
+
+
+_doubt = _Doubt()
+"""One for the process: the kernel tells of a failed write-back once, to whoever syncs first."""
+
+
+@contextmanager
+def our_errors(where: str = "") -> Iterator[None]:
+    """Turn the operating system's complaints into `StorageFull` or `StorageFailed`, without a path in the text."""
+    try:
+        yield
+    except OSError as error:
+        raise typed(error, where) from error
+
+
+def typed(error: OSError, where: str = "") -> StorageFailed:
+    """One complaint of the operating system as an error of our tree."""
+    if error.errno in _FULL:
+        return StorageFull(where=where)
+    return StorageFailed(f"The file system said {errno.errorcode.get(error.errno or 0, 'no')}.", where=where)

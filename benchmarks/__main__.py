@@ -36,9 +36,8 @@ def main() -> None:
         prefix="bench-", dir=Path.cwd() / "var" if Path("var").is_dir() else None
     ) as where:
         slide = build.generated(Path(where), options.size, options.tissue)
-        megabytes = slide.stat().st_size / 1e6
-        drawn = f"{options.size} × {options.size}, {options.tissue:.0%} tissue"
-        print(f"slide: {drawn}, {megabytes:.0f} MB, every tile different\n")
+        share, megabytes = f"{options.tissue:.0%} tissue", f"{slide.stat().st_size / 1e6:.0f} MB"
+        print(f"slide: {options.size} × {options.size}, {share}, {megabytes}, every tile different\n")
         one_slide(slide, Path(where))
     if not options.no_serve:
         print()
@@ -62,25 +61,36 @@ def one_slide(slide: Path, folder: Path) -> None:
     clean = fresh([*cli, "deidentify", str(slide), *common])()
     made = next(out.glob("*.svs"))
     pyramid = cost_of([*cli, "pyramid", str(made)])
+    made.with_suffix(".pyramid").unlink()
+    complete = cost_of([*cli, "pyramid", "--complete", str(made)])
     both = fresh([*cli, "deidentify", str(slide), "--pyramid", *common])()
     copied = cost_of([shutil.which("sh") or "/bin/sh", "-c", copy])
     (folder / "copy").unlink()
     peers = {name: cost_of(command) for name, command in build.contenders(slide, folder / "dz")}
     rows = {"coverslip deidentify": clean, "coverslip pyramid": pyramid, "both": both, "cp, sync, sha256sum": copied}
+    rows["coverslip pyramid --complete"] = complete
     print(f"{'':34}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}")
     for name, cost in (rows | peers).items():
         print(f"{name:34}{cost.wall:9.2f}{cost.cpu:9.2f}{cost.peak:10.0f}")
     print()
     verdicts(clean, both, copied, peers)
+    print("\nEvery tile stored (`pyramid --complete`), where the default leaves some to be made on request:")
+    stored = Cost(clean.wall + complete.wall, clean.cpu + complete.cpu, max(clean.peak, complete.peak))
+    against(stored, peers)
 
 
 def verdicts(clean: Cost, both: Cost, copied: Cost, peers: dict[str, Cost]) -> None:
     """The ratios, each with its bar."""
     say("deidentify / (cp, sync, sha256sum), wall", clean.wall / copied.wall, 1.0)
-    for name, peer in peers.items():
-        say(f"{name} / both, wall", peer.wall / both.wall, BARS["wall"], more=True)
-        say(f"{name} / both, CPU", peer.cpu / both.cpu, BARS["cpu"], more=True)
+    against(both, peers)
     say("peak of both, MiB", both.peak, BARS["peak"])
+
+
+def against(ours: Cost, peers: dict[str, Cost]) -> None:
+    """How much dearer each peer is."""
+    for name, peer in peers.items():
+        say(f"{name} / both, wall", peer.wall / ours.wall, BARS["wall"], more=True)
+        say(f"{name} / both, CPU", peer.cpu / ours.cpu, BARS["cpu"], more=True)
 
 
 if __name__ == "__main__":

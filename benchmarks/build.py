@@ -20,7 +20,10 @@ from pathlib import Path
 from benchmarks.measure import Cost, cost_of
 from coverslip.geometry import Size
 
-_BUILD = "import sys; from pathlib import Path; from coverslip.pyramid import build; build(*map(Path, sys.argv[1:]))"
+_BUILD = (
+    "import sys; from pathlib import Path; from coverslip.pyramid import build;"
+    "build(Path(sys.argv[1]), Path(sys.argv[2]), complete=sys.argv[3] == 'complete')"
+)
 _WHEEL = (
     "import sys, pyvips;"
     "pyvips.Image.new_from_file(sys.argv[1], access='sequential')"
@@ -51,18 +54,23 @@ def generated(folder: Path, side: int, tissue: float) -> Path:
 
 def _table(slide: Path, folder: Path) -> None:
     shutil.copyfile(slide, os.devnull)  # so that every contender finds the slide in the page cache
-    pyramid = folder / "slide.pyramid"
-    ours = cost_of([sys.executable, "-c", _BUILD, str(slide), str(pyramid)])
     length = slide.stat().st_size
     print(f"{'':34}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'bytes/slide':>13}{'files':>8}")
-    _line("coverslip pyramid", ours, pyramid.stat().st_size / length, 1)
+    ours = {kind: _ours(slide, folder / f"{kind}.pyramid", kind) for kind in ("sparse", "complete")}
     for name, command in contenders(slide, folder / "dz"):
         cost = cost_of(command)
         tiles = [path.stat().st_size for path in folder.glob("dz_files/*/*")]
         _line(name, cost, sum(tiles) / length, len(tiles))
-        print(f"{'  we need':34}{f'1/{cost.wall / ours.wall:.1f}':>9}{f'1/{cost.cpu / ours.cpu:.1f}':>9}")
+        for kind, own in ours.items():
+            print(f"{f'  {kind}: we need':34}{f'1/{cost.wall / own.wall:.1f}':>9}{f'1/{cost.cpu / own.cpu:.1f}':>9}")
         shutil.rmtree(folder / "dz_files")
         (folder / "dz.dzi").unlink()
+
+
+def _ours(slide: Path, pyramid: Path, kind: str) -> Cost:
+    cost = cost_of([sys.executable, "-c", _BUILD, str(slide), str(pyramid), kind])
+    _line(f"coverslip pyramid, {kind}", cost, pyramid.stat().st_size / slide.stat().st_size, 1)
+    return cost
 
 
 def contenders(slide: Path, target: Path) -> list[tuple[str, list[str]]]:

@@ -6,6 +6,7 @@ import os
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 from coverslip.archive.archive import Archive
@@ -92,6 +93,8 @@ class Stage:
     """A curator's."""
     stored: tuple[str, ...]
     """`level/column_row.jpg` of tiles the slide itself holds, at random."""
+    on_request: tuple[str, ...]
+    """The same of tiles that are made of four of those when somebody asks."""
     derived: tuple[str, ...]
     """The same of tiles that were made: levels in between, and the cropped last row."""
 
@@ -107,19 +110,24 @@ def build(folder: Path, slides: int) -> Stage:
         _, key = archive.catalog.create_key("bench", ["curator"], "bench")
     finally:
         archive.close()
-    stored, derived = _places(slide)
-    return Stage(settings, slide, released, reviewed, key, stored, derived)
+    return Stage(settings, slide, released, reviewed, key, *_places(slide))
 
 
-def _places(slide: Tiled) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _places(slide: Tiled) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Tiles that are stored, made on request and derived, each in random order."""
     stored: list[str] = []
+    on_request: list[str] = []
     derived: list[str] = []
     with Pyramid.open(slide.clean, slide.index) as pyramid:
         for level in range(pyramid.dz_levels):
             grid = pyramid.grid.grid(pyramid.grid.largest - level)
-            for column in range(grid.width):
-                for row in range(grid.height):
-                    kind = stored if pyramid.stored(level, column, row) else derived
-                    kind.append(f"{level}/{column}_{row}.jpg")
+            for column, row in product(range(grid.width), range(grid.height)):
+                made = on_request if pyramid.on_request(level, column, row) else derived
+                kind = stored if pyramid.stored(level, column, row) else made
+                kind.append(f"{level}/{column}_{row}.jpg")
     chance = random.Random(0)
-    return tuple(chance.choices(stored, k=ASKED)), tuple(chance.choices(derived, k=ASKED))
+    return (
+        tuple(chance.choices(stored, k=ASKED)),
+        tuple(chance.choices(on_request, k=ASKED)),
+        tuple(chance.choices(derived, k=ASKED)),
+    )

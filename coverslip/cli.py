@@ -88,11 +88,15 @@ def verify(
 
 
 @app.command()
-def pyramid(clean: CleanPath, as_json: AsJson = False) -> None:
+def pyramid(
+    clean: CleanPath,
+    complete: Annotated[bool, typer.Option(help="Store every tile; otherwise some are made on request.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Build the deep-zoom pyramid of a clean slide, beside it."""
     target = clean.with_suffix(".pyramid")
     with Console(quiet=as_json) as console:
-        build_pyramid(clean, target, progress=console.progress(clean.name))
+        build_pyramid(clean, target, complete=complete, progress=console.progress(clean.name))
     typer.echo(json.dumps({"pyramid": target.name, "bytes": target.stat().st_size}) if as_json else f"{target}")
 
 

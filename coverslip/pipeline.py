@@ -89,12 +89,16 @@ def deidentify(
         return Rejected(error.code, error.where, error.detail)
 
 
-def build_pyramid(clean: Path, target: Path, *, progress: Progress = silent, sha256: str = "") -> None:
+def build_pyramid(
+    clean: Path, target: Path, *, complete: bool = False, progress: Progress = silent, sha256: str = ""
+) -> None:
     """Write the deep-zoom index of a clean slide to `target`; `sha256` (hex) saves reading the slide once more.
+
+    Levels between two that the slide holds are made on request, unless `complete`.
 
     Raises StorageFailed, PyramidInvalid and Cancelled.
     """
-    build(clean, target, progress=progress, slide_digest=bytes.fromhex(sha256) or None)
+    build(clean, target, complete=complete, progress=progress, slide_digest=bytes.fromhex(sha256) or None)
 
 
 def plan_slide(slide: AnySlide, policy: Policy) -> Plan:

@@ -155,11 +155,11 @@ def _word(kind: type[Word], untrusted: str, name: str) -> Word:
 
 
 def stored_tile(ask: Ask, tile: TileIndex, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """A served tile as it is stored; its `level` counts halvings. Raises `TileNotFound`."""
+    """A served tile, stored or made as it would be stored; its `level` counts halvings. Raises `TileNotFound`."""
     place = (ask.pyramid.grid.largest - tile.level, tile.column, tile.row)
-    ask.pyramid.stored(*place)
+    how = How.DERIVE if ask.pyramid.on_request(*place) else How.READ
     make, at_hand = partial(ask.pyramid.tile, *place), partial(ask.pyramid.tile_at_hand, *place)
-    return Answer(f"tile {place}", Format.JPG.media_type, make, How.READ, headers, at_hand)
+    return Answer(f"tile {place}", Format.JPG.media_type, make, how, headers, at_hand)
 
 
 def document(ask: Ask, key: str, content: object, media_type: str = "application/json") -> Answer:

@@ -13,6 +13,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.storage import Storage
 from coverslip.settings import Settings
+from service.derived import Workshop
 from service.links import LinkTokens
 from service.pulse import Pulse
 from service.receiving import Floor
@@ -25,13 +26,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Settings, what exists and where it lies, sign-in cookies, opened pyramids, and what drives live pages."""
+    """Settings, what exists and where it lies, cookies, opened pyramids, who makes pictures, what drives live pages."""
 
     settings: Settings
     archive: Archive
     sessions: Sessions
     links: LinkTokens
     shelf: Shelf
+    workshop: Workshop
     tiles: Tiles
     floor: Floor
     pulse: Pulse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ class Made(NamedTuple):
     body: bytes
     hit: bool
     """Whether it was in memory."""
+    seconds: float = 0.0
+    """Waiting and making."""
 
 
 class Workshop:
@@ -33,9 +36,8 @@ class Workshop:
 
     async def make(self, key: str, work: Callable[[], bytes]) -> Made:
         """The picture `key` names; raises `Overloaded` when too many wait, and what `work` raises."""
-        kept = self._kept.get(key)
+        kept = self.kept(key)
         if kept is not None:
-            self._kept.move_to_end(key)
             return Made(kept, hit=True)
         task = self._under_way.get(key)
         if task is None:
@@ -43,8 +45,17 @@ class Workshop:
                 raise Overloaded
             task = self._under_way[key] = asyncio.create_task(self._run(key, work))
             task.add_done_callback(_seen)
+        began = time.perf_counter()
         # the others who wait for it must not lose it because one of them left
-        return Made(await asyncio.shield(task), hit=False)
+        body = await asyncio.shield(task)
+        return Made(body, hit=False, seconds=time.perf_counter() - began)
+
+    def kept(self, key: str) -> bytes | None:
+        """The picture `key` names if it is in memory."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
 
     def close(self) -> None:
         """Take no more work."""
@@ -65,6 +76,12 @@ class Workshop:
         self._bytes += len(body)
         while self._bytes > self._budget:
             self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def cache_status(made: Made) -> list[tuple[bytes, bytes]]:
+    """The headers that say whether a picture was in memory and how long it took (RFC 9211, Server-Timing)."""
+    status = b"coverslip; hit" if made.hit else b"coverslip; fwd=miss; stored"
+    return [(b"cache-status", status), (b"server-timing", b"derive;dur=%.1f" % (1000 * made.seconds))]
 
 
 def _seen(task: asyncio.Task[bytes]) -> None:

@@ -55,13 +55,15 @@ def assemble(settings: Settings) -> Service:
     links = LinkTokens(key)
     sessions = Sessions(key, partial(principal_of_key, archive.catalog), secure=secure)
     shelf = Shelf(archive)
+    workshop = Workshop(settings.derived_workers, settings.derived_waiting, settings.derived_cache_bytes)
     return Service(
         settings=settings,
         archive=archive,
         sessions=sessions,
         links=links,
         shelf=shelf,
-        tiles=Tiles(shelf, sessions, links, archive.catalog),
+        workshop=workshop,
+        tiles=Tiles(shelf, sessions, links, archive.catalog, workshop),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),
@@ -69,10 +71,8 @@ def assemble(settings: Settings) -> Service:
 
 
 def pictures(service: Service) -> Pictures:
-    """Tiles under other addresses and derived pictures, with the pool that makes them."""
-    had = service.settings
-    workshop = Workshop(had.derived_workers, had.derived_waiting, had.derived_cache_bytes)
-    return Pictures(service.tiles.opened, Sources(service.archive), workshop, had)
+    """Tiles under other addresses and derived pictures."""
+    return Pictures(service.tiles.opened, Sources(service.archive), service.workshop, service.settings)
 
 
 def outward(service: Service) -> Outward:

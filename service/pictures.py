@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
 from service.asking import Answer, Ask, How, Route, SeeOther, base_of, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match
-from service.derived import Workshop
+from service.derived import Workshop, cache_status
 from service.errors import answer as problem
 from service.routes.images import ROUTES
 from service.shelf import Opened
@@ -113,11 +112,8 @@ class Pictures:
                 at_hand = found.at_hand()
                 return (await run_in_threadpool(found.make) if at_hand is None else at_hand), []
             case How.DERIVE:
-                began = time.perf_counter()
                 made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))
-                status = b"coverslip; hit" if made.hit else b"coverslip; fwd=miss; stored"
-                took = b"derive;dur=%.1f" % (1000 * (time.perf_counter() - began))
-                return made.body, [(b"cache-status", status), (b"server-timing", took)]
+                return made.body, cache_status(made)
 
 
 def _found(path: str) -> tuple[Route, dict[str, str]] | None:

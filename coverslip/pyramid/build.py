@@ -19,19 +19,18 @@ from coverslip.pyramid.chain import Apex, Chain, Made
 from coverslip.pyramid.codecs import tile_decoder
 from coverslip.pyramid.edges import blank_tiles, edge_cells
 from coverslip.pyramid.feed import Feed, FullFeed, HalfFeed
+from coverslip.pyramid.index import Head
 from coverslip.pyramid.pixels import Encoding, Pixels
 from coverslip.pyramid.repeats import Repeats
+from coverslip.pyramid.rim import made_on_request, rim_cells
 from coverslip.pyramid.source import Source, pread, scene_of
 from coverslip.pyramid.store import TileStore, storage_errors, written_whole
-from coverslip.tiff import tags as t
 from coverslip.tiff.structure import open_tiff
 
 DEFAULT_QUALITY: Final = 80
 """IJG quality of derived tiles when the source is not JPEG."""
 _QUALITY_BOUNDS: Final = (70, 80)
 """Derived tiles are as good as the source within these: below, blocks show in overviews; above, only bytes grow."""
-_SUBSAMPLING: Final = "420"
-"""At half size a sixth fewer bytes and a third less time than full chroma, and no eye tells them apart."""
 _WINDOW_PER_WORKER: Final = 3
 
 
@@ -47,6 +46,8 @@ class BuildSummary:
     stored_tiles: int
     """Tiles served from the slide's own bytes."""
     derived_tiles: int
+    on_request_tiles: int
+    """Tiles nobody keeps: made of four of the slide's own when they are asked for."""
     distinct_tiles: int
     """Derived tiles that were stored; the others equal one of these."""
     quality: int
@@ -76,15 +77,18 @@ def build(
     clean: Path,
     target: Path,
     *,
+    complete: bool = False,
     quality: int | None = None,
     workers: int | None = None,
     progress: Progress = silent,
     slide_digest: bytes | None = None,
 ) -> BuildSummary:
-    """Write the index of `clean` to `target`, which appears when it is complete.
+    """Write the index of `clean` to `target`, which appears when it is whole.
 
-    `quality` is that of derived tiles (IJG, 1–100), by default near the source's. `slide_digest` is the slide's SHA-256
-    for callers who have it already; it is computed otherwise. The same slide gives the same bytes, whatever `workers`.
+    A level between two that the slide holds is left to be made on request, unless `complete`; its tiles are the same
+    bytes either way. `quality` is that of derived tiles (IJG, 1–100), by default near the source's. `slide_digest` is
+    the slide's SHA-256 for callers who have it already; it is computed otherwise. The same slide gives the same index,
+    whatever `workers`.
 
     Raises UnsupportedSlide, DamagedSlide or LimitExceeded when the slide is at fault, OutputExists, StorageFailed, and
     whatever `progress` raises to stop the work.
@@ -98,13 +102,15 @@ def build(
     fd = os.open(clean, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with written_whole(target) as file, ThreadPoolExecutor(threads, "pyramid") as pool:
-            store = TileStore.start(file, source)
-            digest = pool.submit(lambda: slide_digest or _digest_of(clean))
             encoding = _encoding(source, quality)
+            store = TileStore.start(file, source, encoding)
+            digest = pool.submit(lambda: slide_digest or _digest_of(clean))
             for stand_in in blank_tiles(source, encoding):
                 store.stand_in(*stand_in)
             edges = [Unit(cells, len(cells.cells)) for cells in edge_cells(fd, source, encoding)]
             chains = [Chain(feed, last, source.zoom, encoding) for feed, last in _feeds(fd, clean, source)]
+            if not complete:
+                chains = [chain for chain in chains if not _defer(chain, source, store, edges)]
             try:
                 _work_off(pool, threads, edges, chains, store, progress)
                 with storage_errors():
@@ -114,7 +120,7 @@ def build(
                 raise
     finally:
         os.close(fd)
-    return _summary(store, head.version, head.file_bytes, head.slide_bytes, encoding.quality)
+    return _summary(store, head)
 
 
 def _digest_of(path: Path) -> bytes:
@@ -127,7 +133,7 @@ def _encoding(source: Source, quality: int | None) -> Encoding:
     form = source.base.jpeg
     lowest, highest = _QUALITY_BOUNDS
     nearest = DEFAULT_QUALITY if form is None else max(lowest, min(highest, form.quality))
-    return Encoding(quality or nearest, _SUBSAMPLING)
+    return Encoding(quality or nearest)
 
 
 def _feeds(fd: int, clean: Path, source: Source) -> Iterator[tuple[Feed, int]]:
@@ -145,9 +151,17 @@ def _feeds(fd: int, clean: Path, source: Source) -> Iterator[tuple[Feed, int]]:
 
 
 def _full_feed(fd: int, clean: Path, source: Source) -> FullFeed:
-    samples = source.base.directory.number(t.SAMPLES_PER_PIXEL, 1)
-    decoder = tile_decoder(clean, source.base)
-    return FullFeed(fd, source.base, source.zoom, decoder, 1 if samples == 1 else 3)
+    return FullFeed(fd, source.base, source.zoom, tile_decoder(clean, source.base), source.channels)
+
+
+def _defer(chain: Chain, source: Source, store: TileStore, edges: list[Unit]) -> bool:
+    """Leave a chain to be made on request, but for its rim; whether that is possible."""
+    inside = made_on_request(chain, source)
+    if inside is None:
+        return False
+    store.defer(chain.feed.reduction, inside)
+    edges += [Unit(cells, len(cells.cells)) for cells in rim_cells(chain, inside)]
+    return True
 
 
 def _chain_units(chain: Chain) -> Iterator[Unit]:
@@ -201,17 +215,18 @@ def _take(store: TileStore, unit: Unit, made: list[Made], top: Pixels | None) ->
                 store.put(tile)
 
 
-def _summary(store: TileStore, version: str, pyramid_bytes: int, slide_bytes: int, quality: int) -> BuildSummary:
+def _summary(store: TileStore, head: Head) -> BuildSummary:
     return BuildSummary(
         size=store.zoom.size,
         tile=store.zoom.tile,
         dz_levels=store.zoom.levels,
         stored_levels=int(store.levels["stored"].sum()),
-        stored_tiles=len(store.entries) - store.tiles,
+        stored_tiles=len(store.entries) - store.tiles - store.on_request,
         derived_tiles=store.tiles,
+        on_request_tiles=store.on_request,
         distinct_tiles=store.distinct,
-        quality=quality,
-        slide_bytes=slide_bytes,
-        pyramid_bytes=pyramid_bytes,
-        version=version,
+        quality=head.quality,
+        slide_bytes=head.slide_bytes,
+        pyramid_bytes=head.file_bytes,
+        version=head.version,
     )

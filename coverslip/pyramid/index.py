@@ -21,7 +21,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid.deepzoom import DeepZoom
 
 MAGIC: Final = b"CVSLPYR\n"
-FORMAT: Final = 1
+FORMAT: Final = 2
 HEADER_BYTES: Final = 256
 MAX_INDEX_BYTES: Final = 1 << 30
 MAX_BLOBS: Final = 4096
@@ -30,6 +30,8 @@ PART_SLIDE: Final = 0
 """Bytes of the clean slide."""
 PART_DERIVED: Final = 1
 """Bytes of the index file itself."""
+PART_ON_REQUEST: Final = 2
+"""No bytes: the tile is made of the four tiles above it when it is asked for."""
 
 ENTRY: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("blob", "<u2"), ("part", "u1"), ("spare", "u1")])
 LEVEL: Final = np.dtype(
@@ -38,7 +40,7 @@ LEVEL: Final = np.dtype(
 )  # fmt: skip
 ENTRY_FORM: Final = struct.Struct("<QIHBB")
 
-_HEADER: Final = struct.Struct("<8sHHIIIHHIQQQQ32s32s32s16s")
+_HEADER: Final = struct.Struct("<8sHHIIIHHIQQQQ32s32s32s16sHH")
 _CHECKSUM: Final = struct.Struct("<I")
 
 Entries = npt.NDArray[np.void]
@@ -61,6 +63,10 @@ class Head:
     index_digest: bytes
     derived_digest: bytes
     """SHA-256 over the SHA-256 of every derived tile in file order."""
+    quality: int
+    """IJG quality of derived tiles, also of those made on request."""
+    channels: int
+    """Samples per pixel of derived tiles: 1 or 3."""
 
     @property
     def file_bytes(self) -> int:
@@ -70,7 +76,7 @@ class Head:
     @property
     def version(self) -> str:
         """Content version: changes when any served byte can have changed. 32 hex digits."""
-        return _version(self.slide_digest, self.index_digest, self.derived_digest).hex()
+        return _version(self.slide_digest, self.index_digest, self.derived_digest, self.quality).hex()
 
     def pack(self) -> bytes:
         """The 256 bytes."""
@@ -78,13 +84,14 @@ class Head:
             MAGIC, FORMAT, HEADER_BYTES, self.tile, self.size.width, self.size.height, self.planes,
             DeepZoom(self.size, self.tile).levels, self.blobs, self.slide_bytes, self.index_at, self.index_bytes,
             self.file_bytes, self.slide_digest, self.index_digest, self.derived_digest, bytes.fromhex(self.version),
+            self.quality, self.channels,
         )  # fmt: skip
         body = body.ljust(HEADER_BYTES - _CHECKSUM.size, b"\0")
         return body + _CHECKSUM.pack(zlib.crc32(body))
 
 
-def _version(slide: bytes, index: bytes, derived: bytes) -> bytes:
-    return hashlib.sha256(slide + index + derived).digest()[:16]
+def _version(slide: bytes, index: bytes, derived: bytes, quality: int) -> bytes:
+    return hashlib.sha256(slide + index + derived + bytes((quality,))).digest()[:16]
 
 
 def parse_head(untrusted: Buffer) -> Head:
@@ -96,10 +103,15 @@ def parse_head(untrusted: Buffer) -> Head:
     if zlib.crc32(body) != checksum:
         raise PyramidInvalid("the header does not match its checksum", where="header")
     (_, form, length, tile, width, height, planes, levels, blobs, slide_bytes, index_at, index_bytes,
-     file_bytes, slide, index, derived, version) = _HEADER.unpack_from(raw)  # fmt: skip
+     file_bytes, slide, index, derived, version, quality, channels) = _HEADER.unpack_from(raw)  # fmt: skip
     if form != FORMAT or length != HEADER_BYTES:
         raise PyramidInvalid("the format version is not one we read: build the pyramid again", where="header")
-    head = Head(tile, Size(width, height), planes, blobs, slide_bytes, slide, index_at, index_bytes, index, derived)
+    if not (1 <= quality <= 100 and channels in (1, 3)):
+        raise PyramidInvalid("the header has an impossible encoding", where="header")
+    head = Head(
+        tile, Size(width, height), planes, blobs, slide_bytes, slide, index_at, index_bytes, index, derived, quality,
+        channels,
+    )  # fmt: skip
     if not (tile and width and height and planes and blobs <= MAX_BLOBS):
         raise PyramidInvalid("the header has an impossible size", where="header")
     if index_at < HEADER_BYTES or index_bytes > MAX_INDEX_BYTES or file_bytes != head.file_bytes:
@@ -141,6 +153,7 @@ def parse_index(head: Head, untrusted: Buffer) -> Index:
     entries = view[at + -at % ENTRY.itemsize :]
     _check_levels(head, levels, len(entries))
     _check_entries(head, np.frombuffer(entries, ENTRY))
+    _check_on_request(head, levels, np.frombuffer(entries, ENTRY))
     return Index(head, levels, blobs, entries)
 
 
@@ -166,12 +179,34 @@ def _check_levels(head: Head, levels: Entries, entry_bytes: int) -> None:
 
 
 def _check_entries(head: Head, entries: Entries) -> None:
-    limits = np.array([head.slide_bytes, head.index_at], np.uint64)
+    limits = np.array([head.slide_bytes, head.index_at, 0], np.uint64)
     if int(entries["part"].max()) >= len(limits) or int(entries["blob"].max()) >= head.blobs:
         raise PyramidInvalid("an entry names a part or blob that is not there", where="index/entries")
     ends = entries["offset"] + entries["length"]
     if bool(np.any(ends < entries["offset"])) or bool(np.any(ends > limits[entries["part"]])):
         raise PyramidInvalid("an entry lies outside its part", where="index/entries")
+
+
+def _check_on_request(head: Head, levels: Entries, entries: Entries) -> None:
+    """What is made of four tiles must have four tiles of the slide above it, none of which is made on request."""
+    zoom = DeepZoom(head.size, head.tile)
+    for number, below in enumerate(levels):
+        row, column = np.nonzero(_grid(entries, below)["part"] == PART_ON_REQUEST)
+        if not len(row):
+            continue
+        above = levels[number + 1] if number % zoom.levels != zoom.largest else None
+        if above is None or 2 * int(row.max()) + 1 >= above["rows"] or 2 * int(column.max()) + 1 >= above["columns"]:
+            raise PyramidInvalid("a tile on request lacks what it is made of", where="index/entries")
+        parts = _grid(entries, above)["part"]
+        quarters = [parts[2 * row + down, 2 * column + across] for down, across in np.ndindex(2, 2)]
+        if bool(np.any(np.stack(quarters) == PART_ON_REQUEST)):
+            raise PyramidInvalid("a tile on request lacks what it is made of", where="index/entries")
+
+
+def _grid(entries: Entries, level: np.void) -> Entries:
+    """The entries of one level as rows and columns (a view)."""
+    first, rows, columns = int(level["first"]), int(level["rows"]), int(level["columns"])
+    return entries[first : first + rows * columns].reshape(rows, columns)
 
 
 def level_records(size: Size, tile: int, planes: int, stored: npt.ArrayLike) -> Entries:

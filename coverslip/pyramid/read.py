@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from coverslip.errors import PyramidInvalid, StorageFailed, TileNotFound
+from coverslip.errors import DamagedSlide, PyramidInvalid, StorageFailed, TileNotFound
 from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Index, parse_head, parse_index
+from coverslip.pyramid.on_request import made_of
 from coverslip.pyramid.thumbnail import thumbnail
 
 ReadRange = Callable[[int, int], bytes]
@@ -52,6 +53,7 @@ class Pyramid:
     ) -> None:
         """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
         self._zoom = DeepZoom(index.head.size, index.head.tile)
+        self._quality, self._channels = index.head.quality, index.head.channels
         self._parts = (slide, derived)
         self._at_hand = at_hand
         self._blobs = index.blobs
@@ -108,25 +110,35 @@ class Pyramid:
         return self._zoom
 
     def tile(self, dz_level: int, column: int, row: int) -> bytes:
-        """A complete JPEG file. Raises TileNotFound outside the grid, PyramidInvalid when the file ends early."""
+        """A complete JPEG file, made now if nobody keeps it.
+
+        Raises TileNotFound outside the grid, PyramidInvalid when the file ends early or when it has to be made
+        of tiles that cannot be decoded.
+        """
         offset, length, blob, part = self._entry(dz_level, column, row)
+        if part == form.PART_ON_REQUEST:
+            return self._made(dz_level, column, row)
         found = self._parts[part](length, offset)
         if len(found) != length:
             raise PyramidInvalid("a tile ends early", where=f"tile {dz_level}/{column}/{row}")
         return self._blobs[blob] + found if blob else found
 
     def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
-        """The same if its bytes are in memory; None where `tile` might wait for a disk. Raises TileNotFound."""
-        if self._at_hand is None:
-            return None
+        """The same if its bytes are in memory; None where `tile` would read a disk or decode. Raises TileNotFound."""
         offset, length, blob, part = self._entry(dz_level, column, row)
+        if self._at_hand is None or part == form.PART_ON_REQUEST:
+            return None
         found = self._at_hand[part](length, offset)
         return self._blobs[blob] + found if blob and found is not None else found
 
-    def tile_length(self, dz_level: int, column: int, row: int) -> int:
-        """Bytes `tile` would return, from the index alone. Raises TileNotFound outside the grid."""
-        _, length, blob, _ = self._entry(dz_level, column, row)
-        return length + len(self._blobs[blob])
+    def tile_length(self, dz_level: int, column: int, row: int) -> int | None:
+        """Bytes `tile` would return, None when it is made on request. Raises TileNotFound outside the grid."""
+        _, length, blob, part = self._entry(dz_level, column, row)
+        return None if part == form.PART_ON_REQUEST else length + len(self._blobs[blob])
+
+    def on_request(self, dz_level: int, column: int, row: int) -> bool:
+        """Whether `tile` decodes and encodes, about a millisecond of work. Raises TileNotFound outside the grid."""
+        return self._entry(dz_level, column, row)[3] == form.PART_ON_REQUEST
 
     def etag(self, dz_level: int, column: int, row: int) -> str:
         """A strong validator, quoted. Raises TileNotFound outside the grid."""
@@ -162,6 +174,16 @@ class Pyramid:
     ) -> None:
         """Close."""
         self.close()
+
+    def _made(self, dz_level: int, column: int, row: int) -> bytes:
+        def above(down: int, across: int) -> bytes:
+            return self.tile(dz_level + 1, 2 * column + across, 2 * row + down)
+
+        where = f"tile {dz_level}/{column}/{row}"
+        try:
+            return made_of(above, self._zoom.tile, self._channels, self._quality, where)
+        except DamagedSlide as error:
+            raise PyramidInvalid("a tile it is made of cannot be decoded", where=where) from error
 
     def _number(self, dz_level: int, column: int, row: int) -> int:
         if 0 <= dz_level < len(self._rows):

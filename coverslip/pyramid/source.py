@@ -58,6 +58,11 @@ class Source:
     ready: dict[int, StoredLevel]
     """By reduction: levels whose stored tiles are deep-zoom tiles."""
 
+    @property
+    def channels(self) -> int:
+        """Samples per pixel of derived tiles: 1 or 3."""
+        return 1 if self.base.directory.number(t.SAMPLES_PER_PIXEL, 1) == 1 else 3
+
 
 def scene_of(tiff: TiffFile) -> Source:
     """Find the pyramid in a clean slide.

@@ -15,9 +15,11 @@ import numpy as np
 
 from coverslip.durable import flush, our_errors, sync
 from coverslip.errors import OutputExists
+from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.chain import Made
 from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.pixels import Encoding
 from coverslip.pyramid.repeats import Recent
 from coverslip.pyramid.source import Source, StoredLevel
 
@@ -36,15 +38,19 @@ class TileStore:
     levels: form.Entries
     entries: form.Entries
     blobs: list[bytes]
+    encoding: Encoding
+    channels: int
     at: int = form.HEADER_BYTES
     tiles: int = 0
     """Derived tiles, repeated ones counted each time."""
     distinct: int = 0
+    on_request: int = 0
+    """Tiles that are made when they are asked for."""
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     _seen: Recent[bytes, int] = field(default_factory=lambda: Recent(_REMEMBERED))
 
     @classmethod
-    def start(cls, file: BinaryIO, source: Source) -> TileStore:
+    def start(cls, file: BinaryIO, source: Source, encoding: Encoding) -> TileStore:
         """Room for the header, and entries that point into the slide for every level it holds."""
         zoom = source.zoom
         stored = [zoom.largest - dz_level in source.ready for dz_level in range(zoom.levels)]
@@ -52,7 +58,7 @@ class TileStore:
         last = levels[-1]
         entries = np.zeros(int(last["first"]) + int(last["columns"]) * int(last["rows"]), form.ENTRY)
         file.write(bytes(form.HEADER_BYTES))
-        store = cls(file, zoom, levels, entries, [b""])
+        store = cls(file, zoom, levels, entries, [b""], encoding, source.channels)
         for reduction, level in source.ready.items():
             store._point(reduction, level)
         return store
@@ -86,6 +92,11 @@ class TileStore:
         for row, column in missing.tolist():
             self.put(Made(reduction, column, row, jpeg))
 
+    def defer(self, reduction: int, inner: Size) -> None:
+        """Leave the first `inner` columns and rows of a level to be made on request."""
+        self._grid(reduction)[: inner.height, : inner.width]["part"] = form.PART_ON_REQUEST
+        self.on_request += inner.area
+
     def put(self, made: Made) -> None:
         """Store a derived tile, or point at an equal one."""
         digest = hashlib.sha256(made.jpeg).digest()
@@ -108,7 +119,7 @@ class TileStore:
         packed = form.pack_index(self.levels, tuple(self.blobs), self.entries)
         head = form.Head(
             self.zoom.tile, self.zoom.size, 1, len(self.blobs), slide_bytes, slide_digest, at, len(packed),
-            hashlib.sha256(packed).digest(), self._digest.digest(),
+            hashlib.sha256(packed).digest(), self._digest.digest(), self.encoding.quality, self.channels,
         )  # fmt: skip
         self.file.write(packed)
         self.file.seek(0)

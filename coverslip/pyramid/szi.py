@@ -2,7 +2,7 @@
 
     NAME/NAME.dzi   NAME/NAME_files/<dz_level>/<column>_<row>.jpg   NAME/scan-properties.xml
 
-The tiles are the very bytes that are served; none is decoded.
+The tiles are the very bytes that are served; those of a sparse pyramid are made on the way.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _PROPERTIES = (
 )
 
 
-def szi_length(pyramid: Pyramid, name: str) -> int:
-    """Bytes of the SZI, from the index alone."""
+def szi_length(pyramid: Pyramid, name: str) -> int | None:
+    """Bytes of the SZI, from the index alone; None when some of its tiles are made on request."""
     return zip_length(_members(pyramid, name))
 
 

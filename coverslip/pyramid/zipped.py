@@ -34,18 +34,20 @@ _OLD, _NEW = 20, 45
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive: its length is known before it is read."""
+    """One file of an archive; as a rule its length is known before it is read."""
 
     name: str
-    size: int
-    """Bytes; below 4 GiB."""
+    size: int | None
+    """Bytes, below 4 GiB; None when nobody knows before it is read."""
     read: Callable[[], bytes]
 
 
-def zip_length(members: Iterable[Member], limit: int = LIMIT_32) -> int:
-    """Bytes `zip_chunks` will make of the same members, without reading one."""
+def zip_length(members: Iterable[Member], limit: int = LIMIT_32) -> int | None:
+    """Bytes `zip_chunks` will make of the same members, without reading one; None when a member's are not known."""
     at = count = directory = 0
     for member in members:
+        if member.size is None:
+            return None
         name = len(member.name.encode())
         directory += _CENTRAL.size + name + (_EXTRA_64.size if at >= limit else 0)
         at += _LOCAL.size + name + member.size
@@ -61,7 +63,7 @@ def zip_chunks(members: Iterable[Member], limit: int = LIMIT_32) -> Iterator[byt
     held, at, count, directory = bytearray(), 0, 0, bytearray()
     for member in members:
         content, name = member.read(), member.name.encode()
-        if len(content) != member.size:
+        if member.size not in (None, len(content)):
             raise PyramidInvalid("a tile has another length than the index says", where="export")
         facts = (zlib.crc32(content), len(content), len(content), len(name))
         held += _LOCAL.pack(b"PK\3\4", _OLD, _UTF8, 0, *_MIDNIGHT, *facts, 0) + name

@@ -16,7 +16,7 @@ router = APIRouter(tags=["slides"])
 
 @router.api_route("/slides/{sid}.szi", methods=["GET", "HEAD"])
 async def szi(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
-    """The slide as one SZI file: the served tiles in a zip; its length is known, ranges are not offered."""
+    """The slide as one SZI file: the served tiles in a zip; its length is known unless tiles are made on the way."""
     if not may_look(caller, slide):
         raise NotFound
     opened = await service.shelf.find(slide.sid)
@@ -27,11 +27,13 @@ async def szi(request: Request, slide: VisibleSlide, service: Here, caller: Call
     if none_match(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     headers |= {
-        "Content-Length": str(await ask(szi_length, opened.pyramid, slide.sid)),
         "Content-Type": "application/zip",
         "Content-Disposition": f'attachment; filename="{slide.sid}.szi"',
         "Accept-Ranges": "none",
     }
+    length = await ask(szi_length, opened.pyramid, slide.sid)
+    if length is not None:
+        headers["Content-Length"] = str(length)
     if request.method == "HEAD":
         return Response(headers=headers)
     return StreamingResponse(szi_chunks(opened.pyramid, slide.sid), headers=headers)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -24,12 +25,12 @@ from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
 from service.cors import Cors
+from service.derived import Workshop, cache_status
 from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
 from service.links import LinkTokens
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
 from service.shelf import Opened, Shelf
-from service.thumbnails import thumbnail
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -37,6 +38,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, Headers, bytes]
+Place = tuple[int, int, int]
+"""dz_level, column, row."""
 
 ADDRESS = re.compile(
     r"/slides/(?P<sid>[A-Za-z0-9-]{1,64})"
@@ -70,12 +73,15 @@ class Ready(NamedTuple):
 class Tiles:
     """The application; `requests` and `sent` count what it answered, for `/metrics`."""
 
-    def __init__(self, shelf: Shelf, sessions: Sessions, links: LinkTokens, catalog: Catalog) -> None:
-        """Share the opened pyramids and the verified cookies with the rest of the front end."""
+    def __init__(
+        self, shelf: Shelf, sessions: Sessions, links: LinkTokens, catalog: Catalog, workshop: Workshop
+    ) -> None:
+        """Share the opened pyramids, the verified cookies and the pool for derived tiles with the rest."""
         self._shelf = shelf
         self._sessions = sessions
         self._links = links
         self._catalog = catalog
+        self._workshop = workshop
         self.cors = Cors("")
         """Who else may read; the outermost edge sets it, and adds the headers of everything but `at_once`."""
         self.requests = 0
@@ -93,7 +99,7 @@ class Tiles:
             return await _send(send, 405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
         try:
             opened = await self._opened(scope)
-            status, headers, body = await _content(scope, opened)
+            status, headers, body = await self._content(scope, opened)
         except CoverslipError as error:
             status, headers, body = _refusal(error)
         self.sent += len(body)
@@ -112,7 +118,7 @@ class Tiles:
         if not opened.public and not self._is_curator(named):
             return None
         try:
-            answer = _at_once(opened, opened.pyramid, (int(level), int(column), int(row)), named)
+            answer = self._at_once(opened, opened.pyramid, (int(level), int(column), int(row)), named)
         except TileNotFound:
             return None
         if answer is None:
@@ -164,45 +170,55 @@ class Tiles:
             return None
         return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.verify, token)
 
+    def _at_once(
+        self, opened: Opened, pyramid: Pyramid, place: Place, untrusted_headers: Mapping[bytes, bytes]
+    ) -> Ready | None:
+        etag = pyramid.etag(*place).encode()
+        known = untrusted_headers.get(b"if-none-match")
+        lines = _PUBLIC_LINES if opened.public else _PRIVATE_LINES
+        if known is not None and _matches(known.decode("latin-1"), etag):
+            return Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag, lines), b"")
+        body = pyramid.tile_at_hand(*place) or self._workshop.kept(_key(pyramid, place))
+        if body is None:
+            return None
+        head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"
+        return Ready(head % (_STATUS[200], len(body), etag, lines), body)
 
-def _at_once(
-    opened: Opened, pyramid: Pyramid, place: tuple[int, int, int], untrusted_headers: Mapping[bytes, bytes]
-) -> Ready | None:
-    etag = pyramid.etag(*place).encode()
-    known = untrusted_headers.get(b"if-none-match")
-    lines = _PUBLIC_LINES if opened.public else _PRIVATE_LINES
-    if known is not None and _matches(known.decode("latin-1"), etag):
-        return Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag, lines), b"")
-    body = pyramid.tile_at_hand(*place)
-    if body is None:
-        return None
-    head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"
-    return Ready(head % (_STATUS[200], len(body), etag, lines), body)
+    async def _content(self, scope: Scope, opened: Opened) -> Answer:
+        found = scope["coverslip.address"]
+        if found["what"] == ".dzi":
+            return _descriptor(scope, opened)
+        if found["what"] == "/thumbnail":
+            return await _thumbnail(scope, opened)
+        return await self._tile(scope, opened, (int(found["level"]), int(found["column"]), int(found["row"])))
 
+    async def _tile(self, scope: Scope, opened: Opened, place: Place) -> Answer:
+        pyramid = opened.pyramid
+        assert pyramid is not None
+        try:
+            etag = pyramid.etag(*place).encode()
+            if _matches(_header(scope["headers"], b"if-none-match"), etag):
+                return 304, [(b"etag", etag), *_caching(opened.public)], b""
+            body, told = await self._body(pyramid, place)
+        except TileNotFound as error:
+            status, headers, text = _refusal(error)
+            return status, _with_caching(headers, PUBLIC_MISS if opened.public else PRIVATE), text
+        about = [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *told]
+        return 200, [*about, *_caching(opened.public)], body
 
-async def _content(scope: Scope, opened: Opened) -> Answer:
-    found = scope["coverslip.address"]
-    if found["what"] == ".dzi":
-        return _descriptor(scope, opened)
-    if found["what"] == "/thumbnail":
-        return await _thumbnail(scope, opened)
-    return await _tile(scope, opened, int(found["level"]), int(found["column"]), int(found["row"]))
-
-
-async def _tile(scope: Scope, opened: Opened, level: int, column: int, row: int) -> Answer:
-    pyramid = opened.pyramid
-    assert pyramid is not None
-    try:
-        etag = pyramid.etag(level, column, row).encode()
-        if _matches(_header(scope["headers"], b"if-none-match"), etag):
-            return 304, [(b"etag", etag), *_caching(opened.public)], b""
-        at_hand = pyramid.tile_at_hand(level, column, row)
+    async def _body(self, pyramid: Pyramid, place: Place) -> tuple[bytes, Headers]:
+        """A tile from memory, from the disk, or made now; raises `TileNotFound` and `Overloaded`."""
+        if pyramid.on_request(*place):
+            made = await self._workshop.make(_key(pyramid, place), partial(pyramid.tile, *place))
+            return made.body, cache_status(made)
+        at_hand = pyramid.tile_at_hand(*place)
         # the disk may take its time, the others must not wait for it
-        body = await run_in_threadpool(pyramid.tile, level, column, row) if at_hand is None else bytes(at_hand)
-    except TileNotFound as error:
-        status, headers, text = _refusal(error)
-        return status, _with_caching(headers, PUBLIC_MISS if opened.public else PRIVATE), text
-    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
+        return (await run_in_threadpool(pyramid.tile, *place) if at_hand is None else bytes(at_hand)), []
+
+
+def _key(pyramid: Pyramid, place: Place) -> str:
+    """What names a tile made on request; `service.asking` names it the same under other addresses."""
+    return f"{pyramid.version} tile {place}"
 
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
@@ -220,7 +236,7 @@ async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
     etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
     if _matches(_header(scope["headers"], b"if-none-match"), etag):
         return 304, [(b"etag", etag), *_caching(opened.public)], b""
-    body = await run_in_threadpool(thumbnail, opened.pyramid, width)
+    body = await run_in_threadpool(opened.pyramid.thumbnail, width)
     return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
 
 

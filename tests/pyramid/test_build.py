@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from coverslip.errors import Cancelled, DamagedSlide, OutputExists, StorageFailed, UnsupportedSlide
+from coverslip.errors import (
+    Cancelled,
+    DamagedSlide,
+    OutputExists,
+    PyramidInvalid,
+    StorageFailed,
+    UnsupportedSlide,
+)
 from coverslip.progress import Stage
 from coverslip.pyramid import Pyramid, build, check
 from coverslip.pyramid import pixels as pixel_work
@@ -34,13 +41,57 @@ def test_the_summary_counts_what_is_there(slide, built):
     """Stored and derived tiles add up, and the levels the slide holds are counted."""
     pyramid, summary = built(slide)
     zoom = pyramid.grid
+    assert summary.on_request_tiles == (1537 // 480) * (1283 // 480)
     every = sum(zoom.grid(reduction).area for reduction in range(zoom.levels))
-    assert summary.stored_tiles + summary.derived_tiles == every
+    assert summary.stored_tiles + summary.derived_tiles + summary.on_request_tiles == every
     assert summary.stored_levels == 3
     assert (
         summary.stored_tiles == (1537 // 240) * (1283 // 240) + 1
     )  # whole tiles of level 0 and of the level 4 times smaller
     assert summary.version == pyramid.version
+
+
+def every_tile(pyramid):
+    """Address and bytes of all tiles."""
+    for dz_level in range(pyramid.dz_levels):
+        grid = pyramid.grid.grid(pyramid.grid.largest - dz_level)
+        for row in range(grid.height):
+            for column in range(grid.width):
+                yield (dz_level, column, row), pyramid.tile(dz_level, column, row)
+
+
+@pytest.mark.parametrize("size", [(1537, 1283), (960, 960), (1439, 481)])
+def test_a_tile_made_on_request_is_the_tile_a_complete_build_stores(generated, built, size):
+    """Byte for byte, at every address; and the index that leaves them out is the smaller one."""
+    slide = generated("aperio", *size, tile=240, quality=70)
+    sparse, left_out = built(slide)
+    complete, stored = built(slide, complete=True)
+    assert dict(every_tile(sparse)) == dict(every_tile(complete))
+    assert stored.on_request_tiles == 0 < left_out.on_request_tiles
+    assert left_out.pyramid_bytes < stored.pyramid_bytes
+    assert sparse.version != complete.version
+
+
+def test_a_slide_with_one_level_keeps_all_its_tiles(generated, built):
+    """Its second level is needed for the third, so nothing is saved by leaving it out."""
+    assert built(generated("generic", 1000, 900, downsamples=(1,)))[1].on_request_tiles == 0
+
+
+def test_a_tile_on_request_of_a_damaged_one_is_a_typed_error(slide, tmp_path):
+    """The error names the tile, and every other tile is served."""
+    broken = tmp_path / "broken.svs"
+    raw = bytearray(slide.read_bytes())
+    with tifffile.TiffFile(slide) as file:
+        at = file.pages[0].dataoffsets[0]
+    raw[at + 2 : at + 42] = bytes(40)
+    broken.write_bytes(raw)
+    build(slide, tmp_path / "a.pyramid")
+    with Pyramid.open(broken, tmp_path / "a.pyramid") as pyramid:
+        below = pyramid.grid.largest - 1
+        with pytest.raises(PyramidInvalid) as caught:
+            pyramid.tile(below, 0, 0)
+        assert caught.value.where == f"tile {below}/0/0"
+        assert pyramid.tile(below, 1, 1)
 
 
 def test_an_rgb_slide_is_served_with_an_adobe_marker(slide, built):
@@ -140,7 +191,7 @@ def test_a_damaged_tile_stops_the_build(slide, tmp_path):
     raw[at : at + 40] = bytes(40)
     broken.write_bytes(raw)
     with pytest.raises(DamagedSlide) as caught:
-        build(broken, tmp_path / "never.pyramid")
+        build(broken, tmp_path / "never.pyramid", complete=True)
     assert caught.value.where == "ifd[0]"
     assert [path.name for path in tmp_path.iterdir()] == ["broken.svs"]
 

@@ -58,8 +58,8 @@ def _flip(at):
     return change
 
 
-def _version_2(raw):
-    raw[8] = 2
+def _later_format(raw):
+    raw[8] = form.FORMAT + 1
     raw[252:256] = struct.pack("<I", zlib.crc32(raw[:252]))
 
 
@@ -95,7 +95,7 @@ DAMAGE = {
     "a bit of the header": _flip(20),
     "a bit of the index": _flip(-1),
     "the checksum itself": _flip(255),
-    "a later format": _version_2,
+    "a later format": _later_format,
     "cut off": lambda raw: raw[:-1],
     "longer": lambda raw: raw + b"\0",
     "empty": lambda raw: b"",
@@ -103,6 +103,7 @@ DAMAGE = {
     "an entry beyond its part": _entry("offset", 1 << 40),
     "an entry whose end wraps around": _entry("offset", (1 << 64) - 1),
     "an entry of an unknown part": _entry("part", 7),
+    "a tile on request of tiles that are not there": _entry("part", form.PART_ON_REQUEST),
     "an entry with an unknown header": _entry("blob", 9),
     "a level with more columns": _level("columns", 3),
     "a level that begins elsewhere": _level("first", 1),

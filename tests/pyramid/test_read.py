@@ -86,8 +86,9 @@ def test_descriptors_say_what_openseadragon_needs(pyramid):
 def test_a_tile_at_hand_is_the_tile(pyramid):
     """What is in memory is given without waiting, byte for byte; outside the grid nothing is."""
     for level in range(pyramid.dz_levels):
-        tile = pyramid.tile(level, 0, 0)
-        assert pyramid.tile_at_hand(level, 0, 0) == tile
+        tile, made = pyramid.tile(level, 0, 0), pyramid.on_request(level, 0, 0)
+        assert pyramid.tile_at_hand(level, 0, 0) == (None if made else tile)
+    assert pyramid.on_request(pyramid.dz_levels - 2, 0, 0)
     with pytest.raises(TileNotFound):
         pyramid.tile_at_hand(pyramid.dz_levels, 0, 0)
 

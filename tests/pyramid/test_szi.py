@@ -20,7 +20,7 @@ def tiled(generated, tmp_path_factory):
     """A slide with its index beside it."""
     clean = tmp_path_factory.mktemp("szi") / "slide.svs"
     clean.hardlink_to(generated("aperio", 1100, 700))
-    build(clean, clean.with_suffix(".pyramid"))
+    build(clean, clean.with_suffix(".pyramid"), complete=True)
     return clean
 
 
@@ -64,6 +64,14 @@ def test_its_length_is_known_and_it_is_always_the_same(pyramid):
     first = b"".join(szi_chunks(pyramid, "one"))
     assert szi_length(pyramid, "one") == len(first)
     assert first == b"".join(szi_chunks(pyramid, "one"))
+
+
+def test_the_length_of_a_sparse_one_is_not_known(tiled, tmp_path, pyramid):
+    """Tiles that are made on the way have no length before; the archive holds the same tiles."""
+    build(tiled, tmp_path / "sparse.pyramid")
+    with Pyramid.open(tiled, tmp_path / "sparse.pyramid") as sparse:
+        assert szi_length(sparse, "one") is None
+        assert b"".join(szi_chunks(sparse, "one")) == b"".join(szi_chunks(pyramid, "one"))
 
 
 def test_a_second_export_is_refused_and_leaves_nothing(pyramid, tmp_path):

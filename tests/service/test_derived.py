@@ -30,7 +30,7 @@ def test_made_once_for_all_who_ask(workshop):
     first, later = asyncio.run(go())
     assert made == [1]
     assert {(one.body, one.hit) for one in first} == {(b"picture", False)}
-    assert later == (b"picture", True)
+    assert (later.body, later.hit) == (b"picture", True)
 
 
 def test_too_many_are_refused(workshop):

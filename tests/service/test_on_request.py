@@ -1,0 +1,85 @@
+"""Tiles nobody stores: made when they are asked for, once, under every address, and refused when too many wait."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from coverslip.archive.states import State
+from coverslip.geometry import Size
+from coverslip.pyramid import Pyramid, build
+from samples import aperio
+
+
+@pytest.fixture(scope="module")
+def sparse(house, tmp_path_factory):
+    """A released slide large enough for a level that is made on request, and the pyramid that stores it."""
+    folder = tmp_path_factory.mktemp("sparse")
+    clean, index = folder / "slide.svs", folder / "slide.pyramid"
+    aperio.write(clean, Size(2100, 1100), identifiers=False)
+    build(clean, index)
+    build(clean, folder / "complete.pyramid", complete=True)
+    with Pyramid.open(clean, index) as pyramid:
+        assert pyramid.on_request(pyramid.dz_levels - 2, 1, 1)
+    sid = replace(house, tiled=replace(house.tiled, clean=clean, index=index)).slide(State.RELEASED)
+    with Pyramid.open(clean, folder / "complete.pyramid") as complete:
+        yield sid, complete
+
+
+def test_a_tile_on_request_is_the_stored_one(house, sparse):
+    """The first answer says it was made, the next that it was kept; both are what a complete pyramid stores."""
+    sid, complete = sparse
+    with house.client() as client:
+        first, again = (client.get(f"/slides/{sid}_files/11/0_1.jpg") for _ in range(2))
+        assert first.content == again.content == complete.tile(11, 0, 1)
+        assert first.headers["Cache-Status"] == "coverslip; fwd=miss; stored"
+        assert first.headers["Server-Timing"].startswith("derive;dur=")
+        assert first.headers["ETag"] == again.headers["ETag"]
+        known = client.get(f"/slides/{sid}_files/11/0_1.jpg", headers={"If-None-Match": first.headers["ETag"]})
+        assert known.status_code == 304
+
+
+def test_one_tile_under_two_addresses_is_made_once(house, sparse):
+    """What DeepZoom had made, the native grid's neighbour zxy finds in memory."""
+    sid, complete = sparse
+    with house.client() as client:
+        assert client.get(f"/slides/{sid}_files/11/1_0.jpg").status_code == 200
+        other = client.get(f"/slides/{sid}/zxy/{zoom_of(client, sid)}/1/0.jpg")
+        assert other.content == complete.tile(11, 1, 0)
+        assert other.headers["Cache-Status"] == "coverslip; hit"
+
+
+def zoom_of(client, sid):
+    """The zxy zoom of the level below the largest."""
+    return client.get(f"/slides/{sid}/tilejson.json").json()["maxzoom"] - 1
+
+
+def test_an_export_makes_them_on_the_way(house, sparse):
+    """Its length is not known beforehand, so it is sent in chunks; every tile is in it."""
+    import io
+    import zipfile
+
+    sid, complete = sparse
+    with house.client() as client:
+        answer = client.get(f"/slides/{sid}.szi")
+    assert "Content-Length" not in answer.headers
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert archive.read(f"{sid}/{sid}_files/11/3_1.jpg") == complete.tile(11, 3, 1)
+
+
+def test_a_storm_of_them_is_answered_or_refused(house, sparse):
+    """Fifty at once: each is the right tile or a 503 that says when to come back."""
+    sid, complete = sparse
+    places = [(column, row) for column in range(4) for row in range(2)] * 6
+
+    def ask(place):
+        with house.client() as client:
+            return place, client.get(f"/slides/{sid}_files/11/{place[0]}_{place[1]}.jpg")
+
+    with ThreadPoolExecutor(16) as pool:
+        for place, answer in pool.map(ask, places):
+            if answer.status_code == 503:
+                assert int(answer.headers["Retry-After"]) > 0
+            else:
+                assert answer.content == complete.tile(11, *place)

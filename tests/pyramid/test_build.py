@@ -224,16 +224,17 @@ def test_the_digest_of_the_caller_is_taken(slide, tmp_path):
 
 
 _MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 import coverslip.pyramid
 if sys.argv[1] == "build":
     coverslip.pyramid.build(Path(sys.argv[2]), Path(sys.argv[3]), workers=2)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
 def _peak(*arguments):
+    """MiB. Not `ru_maxrss`: that begins with the memory of whoever forked."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, *map(str, arguments)], env=environment, capture_output=True, check=True

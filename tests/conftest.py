@@ -64,7 +64,7 @@ def postgres_server() -> Iterator[Path]:
     data = folder / "data"
     initialise = [binaries / "initdb", "-D", data, "--auth=trust", "--no-sync", "-U", "postgres", "--encoding=utf8"]
     subprocess.run(initialise, check=True, **quiet)
-    from workers import libc
+    from coverslip.confined import libc
 
     serve = [binaries / "postgres", "-D", data, "-k", folder, "-h", "", "-c", "fsync=off"]
     # The kernel forgets who dies with whom when a process changes its user, so it is root's copy that does not.

@@ -1,4 +1,4 @@
-"""`python -m workers`: a worker with its sweeper and watchdog; `all`: broker, worker and service together; `doctor`."""
+"""`python -m workers`: a worker with its sweeper and watchdog; `all`: broker, worker and service together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
 from workers import logs
-from workers.doctor import report
 from workers.local import run_all
 from workers.run import run
 from workers.sweeper import sweep_once
@@ -20,7 +19,7 @@ EXIT_REFUSED = 78
 def main() -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
-    commands = {"worker": run, "all": run_all, "sweep": sweep_once, "doctor": report}
+    commands = {"worker": run, "all": run_all, "sweep": sweep_once}
     parser.add_argument("command", nargs="?", default="worker", choices=sorted(commands))
     chosen = parser.parse_args()
     settings = Settings()

@@ -11,14 +11,14 @@ from pathlib import Path
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim
 from coverslip.archive.vault import load_or_create_key
+from coverslip.confined.layers import Limits
+from coverslip.confined.messages import Made, Outcome, Task
+from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost
 from coverslip.settings import MIB, Settings
 from workers import logs
-from workers.confine import Zygote
 from workers.heartbeat import Heartbeat
-from workers.layers import Limits
-from workers.messages import Made, Outcome, Task
 
 WORK = "workers.work:deidentify"
 OUTPUT_FLOOR = 256 * MIB

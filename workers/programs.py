@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from workers import libc
+from coverslip.confined import libc
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -9,10 +9,11 @@ from celery.signals import worker_process_init, worker_process_shutdown
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.jobs import JobKind
+from coverslip.confined import libc
+from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
-from workers import libc, process
+from workers import process
 from workers.app import app
-from workers.confine import Zygote
 from workers.process import Station
 
 

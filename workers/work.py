@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import assert_never
 
 from coverslip import pipeline, policy
+from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, place
 from coverslip.pipeline import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
-from workers.messages import Declined, Doubted, Made, Outcome, Task, place
 
 NAME = "slide"
 """Files of an artefact are called after nothing that came in."""

@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 
 from coverslip.archive.archive import Archive
+from coverslip.confined import libc
 from coverslip.settings import Settings
-from workers import libc
 
 START_UP = 60.0
 CHUNK = {"Content-Type": "application/offset+octet-stream"}

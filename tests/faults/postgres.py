@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from workers import libc
+from coverslip.confined import libc
 
 
 def binaries() -> Path | None:

@@ -10,13 +10,13 @@ from coverslip import durable
 from coverslip.archive.archive import Archive
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
+from coverslip.confined.supervisor import Zygote
 from coverslip.errors import StorageFailed
 from coverslip.settings import Settings
 from service.receiving import Target
 from tests.faults.front import Front
 from tests.faults.kernel import mounted, need
 from tests.faults.rig import CANARIES, upload
-from workers.confine import Zygote
 from workers.process import Station, process
 
 DATA = random.Random(3).randbytes(3 << 20)

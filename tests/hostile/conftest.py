@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from coverslip.confined.supervisor import Zygote
 from tests.hostile.running import WORK
-from workers.confine import Zygote
 
 
 @pytest.fixture(scope="session")

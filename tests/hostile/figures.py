@@ -8,9 +8,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from coverslip.confined.supervisor import Zygote
 from samples import hostile
 from tests.hostile.running import WORK, Ended, mutations
-from workers.confine import Zygote
 
 CRASHES = frozenset(("child-crashed", "coverslip-error", "storage-failed"))
 

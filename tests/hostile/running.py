@@ -10,11 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from coverslip.confined.layers import Limits
+from coverslip.confined.messages import Declined, Doubted, Made, Task
+from coverslip.confined.supervisor import Zygote
 from coverslip.errors import CoverslipError
 from samples import hostile
-from workers.confine import Zygote
-from workers.layers import Limits
-from workers.messages import Declined, Doubted, Made, Task
 
 WORK: Final = "tests.hostile.work"
 PROBING: Final = Limits(memory=1 << 30, cpu=timedelta(seconds=30), wall=timedelta(seconds=60), output=64 << 20)

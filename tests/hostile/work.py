@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import coverslip.formats.dicom_series  # noqa: F401  a second to import: once, not in each child
+from coverslip.confined.messages import Outcome, Task
 from coverslip.progress import Progress
 from workers import work
-from workers.messages import Outcome, Task
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:

@@ -15,9 +15,9 @@ import threading
 import time
 from pathlib import Path
 
+from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task
 from coverslip.errors import DamagedSlide
 from coverslip.progress import Progress, Stage
-from workers.messages import Declined, Doubted, Made, Outcome, Task
 
 
 def made(task: Task, data: bytes) -> Made:

@@ -13,9 +13,9 @@ import pytest
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import State
+from coverslip.confined.layers import Limits
+from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
-from workers.confine import Zygote
-from workers.layers import Limits
 from workers.process import Station
 from workers.programs import Program
 from workers.valkey import Valkey

@@ -6,6 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from coverslip.confined import landlock, layers, messages
+from coverslip.confined.messages import Doubted, Made, Task
+from coverslip.confined.supervisor import Zygote
 from coverslip.errors import (
     Cancelled,
     ChildCrashed,
@@ -17,9 +20,6 @@ from coverslip.errors import (
 )
 from coverslip.progress import Stage
 from tests.workers.canaries import ACTS
-from workers import landlock, layers, messages
-from workers.confine import Zygote
-from workers.messages import Doubted, Made, Task
 
 CANARIES = "tests.workers.canaries"
 

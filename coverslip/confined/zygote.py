@@ -1,7 +1,7 @@
 """The process confined children are forked from: everything imported, one thread, no secrets, no open files.
 
-Run as `python -m workers.zygote FD PARENT MODULE…`; forking here costs milliseconds where a fresh interpreter with
-numpy and the readers costs a second. It never looks at a slide itself.
+Run as `python -m coverslip.confined.zygote FD PARENT MODULE…`; forking here costs milliseconds where a fresh
+interpreter with numpy and the readers costs a second. It never looks at a slide itself.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from coverslip.confined import layers, libc
+from coverslip.confined.layers import Limits, Reach
+from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Task, place
 from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
 from coverslip.progress import Progress, Stage
-from workers import layers, libc
-from workers.layers import Limits, Reach
-from workers.messages import Confined, Failed, Message, Outcome, Reached, Task, place
 
 MAX_REQUEST = 64 << 10
 MACHINE_FAULTS = {

@@ -17,6 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
+from coverslip.confined import messages
+from coverslip.confined.layers import Limits
+from coverslip.confined.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task
 from coverslip.errors import (
     ChildCrashed,
     ChildOutOfMemory,
@@ -28,11 +31,8 @@ from coverslip.errors import (
     by_code,
 )
 from coverslip.progress import Progress
-from workers import messages
-from workers.layers import Limits
-from workers.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TICK = 0.2
 """Seconds between looks at clock, output and cancellation."""
 START_TIMEOUT = 120.0
@@ -123,7 +123,14 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workers.zygote", str(theirs.fileno()), str(os.getpid()), *self._modules],
+                [
+                    sys.executable,
+                    "-m",
+                    "coverslip.confined.zygote",
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                    *self._modules,
+                ],
                 pass_fds=(theirs.fileno(),),
                 env=_bare_environment(),
                 cwd=CHECKOUT,

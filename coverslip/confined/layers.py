@@ -15,8 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from coverslip.confined import landlock, libc
 from coverslip.errors import ConfinementFailed
-from workers import landlock, libc
 
 REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
 OPEN_FILES = 256
@@ -73,7 +73,7 @@ def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
 
 def program_roots() -> tuple[Path, ...]:
     """What the program itself is read from: interpreter, libraries, our own packages; never a data folder."""
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parent.parent.parent
     ours = (checkout / name for name in ("coverslip", "workers"))
     installed = (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     system = map(Path, ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share", "/etc/ld.so.cache"))

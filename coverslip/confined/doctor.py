@@ -1,0 +1,59 @@
+"""Which walls hold a child that parses on this machine: asked of a real child, not of version numbers."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from coverslip.confined.layers import REQUIRED, STEPS, Limits
+from coverslip.confined.messages import Declined, Outcome, Task
+from coverslip.confined.supervisor import Zygote
+from coverslip.progress import Progress, silent
+from coverslip.settings import GIB, MIB
+
+_LIMITS: Final = Limits(memory=GIB, cpu=timedelta(seconds=60), wall=timedelta(seconds=60), output=MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """One layer of the confinement."""
+
+    name: str
+    keeps: str
+    """What it keeps the child from."""
+    holds: bool
+    required: bool
+    """Whether strict confinement refuses to work without it."""
+
+
+KEEPS: Final = {
+    "rlimits": "memory, CPU time, files and open handles without bound",
+    "no_network": "every network, by a namespace of its own",
+    "no_capabilities": "whatever root may do beyond a plain user",
+    "no_new_privs": "rights gained by starting another program",
+    "landlock": "every file but the slide, its own output and the program itself",
+    "seccomp": "system calls a parser has no business with: sockets, programs, signals, tracing",
+}
+
+
+def nothing(task: Task, progress: Progress) -> Outcome:
+    """The work of a child that only shows how it is held."""
+    return Declined(code="unsupported-slide")
+
+
+def examine() -> tuple[Wall, ...]:
+    """Every layer and whether it holds a child here. Raises ConfinementFailed when no child could be started."""
+    with tempfile.TemporaryDirectory() as folder, Zygote(__name__) as zygote:
+        task = Task(Path(folder) / "nothing", Path(folder), "", b"")
+        task.source.touch()
+        zygote.run(f"{__name__}:nothing", task, _LIMITS, progress=silent)
+        holding = zygote.layers
+    return tuple(Wall(name, KEEPS[name], name in holding, name in REQUIRED) for name in STEPS)
+
+
+def enough(walls: tuple[Wall, ...]) -> bool:
+    """Whether strict confinement would work here."""
+    return all(wall.holds for wall in walls if wall.required)

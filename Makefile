@@ -39,6 +39,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.bench service/static/vendor/.ready
+	sh scripts/bench-needs.sh
 	$(RUN) -m benchmarks
 
 chaos: .venv/.dev

@@ -18,14 +18,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlencode
 
 from benchmarks import stage
 from benchmarks.load import CONNECTIONS, Ask, Rate, generator, load
 from benchmarks.measure import say
-from benchmarks.peers import nginx
-from benchmarks.servers import NoAnswer, Server, ask, free_port, running
+from benchmarks.peers import iipsrv, nginx
+from benchmarks.peers.decoding import QUALITY
+from benchmarks.servers import NoAnswer, Server, ask, free_port, running, started
 from benchmarks.stage import Stage
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.export import export_dzi
@@ -35,6 +37,7 @@ OURS, HIDDEN, UNCHANGED, DERIVED, MADE = (
     "coverslip, made each time",
 )  # fmt: skip
 OPENSLIDE, NGINX = "OpenSlide DeepZoomGenerator", "nginx, DZI folder"
+LARGE_IMAGE, IIPSRV = "large-image, TIFF reader", "iipsrv, two processes"
 Rates = dict[str, Rate]
 Targets = dict[str, tuple[int, Sequence[Ask]]]
 """A port and what to ask there."""
@@ -158,17 +161,41 @@ def touch(server: Server, made: Stage) -> Touched:
 def peers(made: Stage, folder: Path, stack: ExitStack) -> Targets:
     """The same tiles from the others; who is not installed is left out."""
     asks = [Ask(f"/slide_files/{place}") for place in made.stored]
-    port = free_port()
-    deepzoom = [sys.executable, "-m", "benchmarks.peers.openslide_deepzoom", str(made.slide.clean), str(port)]
-    stack.enter_context(running(deepzoom, port, asks[0].path))
-    targets: Targets = {OPENSLIDE: (port, asks)}
-    with Pyramid.open(made.slide.clean, made.slide.index) as pyramid:
+    slide = made.slide.clean
+    targets: Targets = {}
+    targets[OPENSLIDE] = decoding("openslide_deepzoom", slide, asks, stack)
+    if find_spec("large_image_source_tiff"):
+        targets[LARGE_IMAGE] = decoding("large_image", slide, asks, stack)
+    if iipsrv.program() and (found := fastcgi(slide, folder, asks, stack)):
+        targets[IIPSRV] = found
+    with Pyramid.open(slide, made.slide.index) as pyramid:
         export_dzi(pyramid, folder / "dzi", "slide")
     port = free_port()
     if command := nginx.command(folder / "nginx", folder / "dzi", port):
         stack.enter_context(running(command, port, asks[0].path))
         targets[NGINX] = (port, asks)
     return targets
+
+
+def decoding(peer: str, slide: Path, asks: Sequence[Ask], stack: ExitStack) -> tuple[int, Sequence[Ask]]:
+    """A library behind the same server as ours."""
+    port = free_port()
+    command = [sys.executable, "-m", f"benchmarks.peers.{peer}", str(slide), str(port)]
+    stack.enter_context(running(command, port, asks[0].path))
+    return port, asks
+
+
+def fastcgi(slide: Path, folder: Path, asks: Sequence[Ask], stack: ExitStack) -> tuple[int, Sequence[Ask]] | None:
+    """IIPImage's server behind nginx."""
+    image = iipsrv.pyramidal(slide, folder / "slide.tif", QUALITY)
+    backends, port = [free_port(), free_port()], free_port()
+    for backend in backends:
+        stack.enter_context(started(iipsrv.backend(backend)))
+    command = iipsrv.front(folder / "front", image, port, backends)
+    if command is None:
+        return None
+    stack.enter_context(running(command, port, asks[0].path))
+    return port, asks
 
 
 def table(rates: Rates) -> None:

@@ -59,10 +59,17 @@ def free_port() -> int:
 def running(command: Sequence[str], port: int, path: str, more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run `command` with `more` in its environment until the block ends; ready when `path` is answered with 200."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | dict(more or {}), stdout=subprocess.DEVNULL)
-    try:
+    with started(command, more) as process:
         _wait(process, port, path, begin + PATIENCE)
         yield Server(process.pid, port, time.perf_counter() - begin)
+
+
+@contextmanager
+def started(command: Sequence[str], more: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` until the block ends."""
+    process = subprocess.Popen(command, env=os.environ | dict(more or {}), stdout=subprocess.DEVNULL)
+    try:
+        yield process
     finally:
         process.terminate()
         try:

@@ -104,14 +104,11 @@ class Settings(BaseSettings):
     lease: Duration = Field(default=timedelta(seconds=60), description="How long a claim holds without a heartbeat.")
     heartbeat: Duration = Field(default=timedelta(seconds=15), description="How often a claim is renewed.")
     sweep_every: Duration = Field(default=timedelta(seconds=2), description="How often lost hints are looked for.")
-    rehint_after: Duration = Field(default=timedelta(seconds=30), description="When a hint counts as lost.")
     retry_delay: Duration = Field(
         default=timedelta(seconds=5), description="Wait before a second attempt; doubled after."
     )
     max_attempts: int = Field(default=3, ge=1, description="Attempts at one slide before it is set aside.")
-    hint_backlog: int = Field(
-        default=100, ge=1, description="While this many hints wait in the broker, none is repeated."
-    )
+    hint_backlog: int = Field(default=100, ge=1, description="Hints the broker holds at most, of each kind of work.")
     watchdog_every: Duration = Field(
         default=timedelta(seconds=15), description="How often the worker is asked for a sign."
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coverslip.archive.archive import Archive
+from coverslip.archive.jobs import JobKind
 from coverslip.archive.records import Claim
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
@@ -42,11 +43,20 @@ class Station:
     """`module:function`, called inside the confined child."""
 
 
+def serve(station: Station) -> None:
+    """Do the job whose turn it is, if there is one: a hint says that there is work, the catalogue says which."""
+    _do(station.archive.catalog.claim_next(tuple(JobKind), station.name), station)
+
+
 def process(job_id: str, station: Station) -> None:
-    """Do a job if it is ours to do; every way it can end is recorded, and nothing is raised for a bad slide."""
-    claim = station.archive.catalog.claim(job_id, station.name)
+    """Do this very job if it is ours to do."""
+    _do(station.archive.catalog.claim(job_id, station.name), station)
+
+
+def _do(claim: Claim | None, station: Station) -> None:
+    """Every way a job can end is recorded, and nothing is raised for a bad slide."""
     if claim is None:
-        log.info("nothing to do", job=job_id)
+        log.info("nothing to do")
         return
     log.info("claimed", job=claim.job, sid=claim.sid, attempt=claim.attempt, token=claim.token)
     ended = False

@@ -18,7 +18,6 @@ from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create
 
-HINTS_AT_ONCE = 100
 DUTY = "sweep"
 BATCHES_HELD = 5
 """The duty is kept for this many rounds, so that a killed sweeper is replaced soon."""
@@ -35,7 +34,7 @@ class Broker:
     """The two things a sweeper wants of a broker."""
 
     send: Callable[[JobKind, str], None]
-    waiting: Callable[[], int]
+    waiting: Callable[[JobKind], int]
 
 
 def celery_broker(app: Celery) -> Broker:
@@ -47,10 +46,10 @@ def celery_broker(app: Celery) -> Broker:
         except (OperationalError, OSError) as error:
             raise BrokerAway from error
 
-    def waiting() -> int:
+    def waiting(kind: JobKind) -> int:
         try:
             with app.connection_for_write() as connection, connection.channel() as channel:
-                return sum(channel._size(name) for name in QUEUES.values())
+                return int(channel._size(QUEUES[kind]))
         except (OperationalError, OSError, *app.connection_for_write().connection_errors) as error:
             raise BrokerAway from error
 
@@ -91,12 +90,13 @@ def tidy(archive: Archive) -> None:
 
 
 def _hint(archive: Archive, broker: Broker, settings: Settings) -> int:
-    # While the broker still holds many hints none of them is lost: repeating them would only make it grow.
-    again = broker.waiting() < settings.hint_backlog
-    due = archive.catalog.hints_due(HINTS_AT_ONCE, again=again)
-    for job, kind in due:
-        broker.send(JobKind(kind), job)
-        archive.catalog.hinted((job,))
-    if due:
-        log.info("hinted", count=len(due))
-    return len(due)
+    """As many hints as there is work, at most a backlog of them: whoever takes one asks whose turn it is."""
+    sent = 0
+    for kind in JobKind:
+        due = archive.catalog.hints_due(kind, held=broker.waiting(kind), limit=settings.hint_backlog)
+        for job in due:
+            broker.send(kind, job)
+        sent += len(due)
+    if sent:
+        log.info("hinted", count=sent)
+    return sent

@@ -19,8 +19,8 @@ from workers.process import Station
 
 @app.task(name=JobKind.DEIDENTIFY.task, bind=True)  # type: ignore[untyped-decorator]
 def deidentify(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
-    """De-identify, verify and tile one slide."""
-    process.process(job, station(self.request.hostname))
+    """De-identify, verify and tile the slide whose turn it is; `job` only says why somebody thought there is one."""
+    process.serve(station(self.request.hostname))
 
 
 @cache

@@ -42,7 +42,6 @@ class Archive:
             vault = Vault(load_or_create_key(settings.vault_key_file or storage.secret("vault")))
         terms = Terms(
             lease=settings.lease,
-            rehint=settings.rehint_after,
             retry_delay=settings.retry_delay,
             max_attempts=settings.max_attempts,
         )

@@ -6,15 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from coverslip.archive import duty, events, jobs, keys, slides, uploads
+from coverslip.archive import duty, events, jobs, keys, pauses, slides, uploads
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import JobKind, Terms
+from coverslip.archive.pauses import Scope
 from coverslip.archive.records import (
     ApiKey,
     Claim,
     Event,
     Job,
     Page,
+    Pause,
     Principal,
     QueueStats,
     SlideRecord,
@@ -23,6 +25,7 @@ from coverslip.archive.records import (
 )
 from coverslip.archive.schema import upgrade
 from coverslip.archive.states import BY_PEOPLE, State
+from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Untrusted, Vault
 from coverslip.errors import NotPermitted, StateConflict
 
@@ -120,6 +123,7 @@ class Catalog:
         policy: str,
         collection: str = "default",
         kind: JobKind = JobKind.DEIDENTIFY,
+        priority: Priority = Priority.USUAL,
     ) -> str:
         """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id."""
         with self._db.write() as session:
@@ -133,6 +137,7 @@ class Catalog:
                 policy=policy,
                 collection=collection,
                 kind=kind,
+                priority=priority,
             )
 
     def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
@@ -210,8 +215,16 @@ class Catalog:
 
     # jobs
 
+    def claim_next(self, kinds: Collection[str], worker: str) -> Claim | None:
+        """Take the job whose turn it is, or None when nothing of these kinds may begin."""
+        with self._db.write() as session:
+            claimed = jobs.claim_next(session, self._now(), self._terms, kinds, worker)
+            if claimed is not None:
+                duty.began(session, self._now(), worker)
+            return claimed
+
     def claim(self, job_id: str, worker: str) -> Claim | None:
-        """Take a job, or None when it is done, held, not due or unknown."""
+        """Take this very job, or None when it is done, held, not due or unknown."""
         with self._db.write() as session:
             return jobs.claim(session, self._now(), self._terms, job_id, worker)
 
@@ -240,10 +253,11 @@ class Catalog:
         with self._db.write() as session:
             jobs.cancel(session, self._now(), job_id, actor=actor)
 
-    def retry(self, sid: str, actor: str = SYSTEM, kind: JobKind = JobKind.DEIDENTIFY) -> None:
+    def retry(self, sid: str, actor: str = SYSTEM, priority: Priority = Priority.FIRST) -> None:
         """Queue a failed or quarantined slide again, with fresh attempts; raises `NotFound` or `StateConflict`."""
         with self._db.write() as session:
-            uploads.enqueue(session, self._now(), slides.locked(session, sid), kind, actor=actor)
+            row = slides.locked(session, sid)
+            jobs.enqueue(session, self._now(), row, JobKind.DEIDENTIFY, actor=actor, priority=priority)
 
     def job(self, job_id: str) -> Job:
         """One job; raises `NotFound`."""
@@ -265,15 +279,25 @@ class Catalog:
         with self._db.write() as session:
             return jobs.bury(session, self._now(), self._terms)
 
-    def hints_due(self, limit: int = 100, *, again: bool = True) -> tuple[tuple[str, str], ...]:
-        """(job id, kind) of work nobody was told about lately; with `again` false only work never told."""
+    def hints_due(self, kind: JobKind = JobKind.DEIDENTIFY, held: int = 0, limit: int = 100) -> tuple[str, ...]:
+        """Jobs to tell the broker about, when it holds `held` hints of this kind; no more than `limit` in all."""
         with self._db.read() as session:
-            return jobs.hints_due(session, self._now(), self._terms, limit, again=again)
+            return jobs.hints_due(session, self._now(), kind, held, limit)
 
-    def hinted(self, job_ids: Collection[str]) -> None:
-        """Remember that the broker was told about these jobs."""
+    def pause(self, scope: Scope, name: str = "", actor: str = SYSTEM) -> None:
+        """Begin no more of this work; what runs goes on."""
         with self._db.write() as session:
-            jobs.hinted(session, self._now(), job_ids)
+            pauses.pause(session, self._now(), scope, name, actor=actor)
+
+    def resume(self, scope: Scope, name: str = "", actor: str = SYSTEM) -> None:
+        """Begin this work again."""
+        with self._db.write() as session:
+            pauses.resume(session, self._now(), scope, name, actor=actor)
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """All pauses, longest first."""
+        with self._db.read() as session:
+            return pauses.every(session)
 
     # who is at work
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from coverslip.archive import pauses
 from coverslip.archive.models import JobRow, LockRow, SlideRow, WorkerRow
 from coverslip.archive.records import QueueStats, WorkerSeen
 from coverslip.archive.states import JobState, State
@@ -44,10 +45,18 @@ def take(session: Session, now: datetime, name: str, holder: str, hold: timedelt
 
 
 def is_stalled(session: Session, now: datetime, worker: str, room: int, patience: timedelta) -> bool:
-    """Whether work has waited for `patience` although `worker` runs fewer than `room` jobs."""
-    overdue = select(func.count()).where(JobRow.state == JobState.QUEUED, JobRow.run_after < now - patience)
+    """Whether work has waited for `patience` and `worker`, with room for it, began nothing in that time."""
+    waits = (JobRow.state == JobState.QUEUED, JobRow.run_after < now - patience)
+    overdue = select(func.count()).where(*waits, pauses.goes_on(session))
     busy = select(func.count()).where(JobRow.state == JobState.RUNNING, JobRow.worker == worker, JobRow.lease > now)
-    return bool(session.scalar(overdue)) and (session.scalar(busy) or 0) < room
+    began = session.scalar(select(WorkerRow.began).where(WorkerRow.name == worker))
+    idle = began is None or began < now - patience
+    return idle and bool(session.scalar(overdue)) and (session.scalar(busy) or 0) < room
+
+
+def began(session: Session, now: datetime, worker: str) -> None:
+    """Note that a worker took a job; one nobody has heard of yet is noted when it is."""
+    session.execute(update(WorkerRow).where(WorkerRow.name == worker).values(began=now))
 
 
 def queue_stats(session: Session, now: datetime) -> QueueStats:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, slides
+from coverslip.archive import events, slides, turns
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict, artefact_name
 from coverslip.archive.states import JobState, State
+from coverslip.archive.turns import Priority
 from coverslip.errors import (
     Cancelled,
     ConfinementFailed,
@@ -27,6 +29,8 @@ from coverslip.errors import (
 )
 
 SYSTEM = "system"
+IDLE = frozenset({State.RECEIVED, State.QUARANTINED, State.FAILED})
+"""States in which no job works on a slide and one may start."""
 
 
 class JobKind(StrEnum):
@@ -45,18 +49,55 @@ class Terms:
     """How long a claim holds and how often work is tried."""
 
     lease: timedelta = timedelta(seconds=60)
-    rehint: timedelta = timedelta(seconds=30)
-    """A queued job without a hint this recent gets another."""
     retry_delay: timedelta = timedelta(seconds=5)
     """Wait before the second attempt; twice that before the third."""
     max_attempts: int = 3
 
 
+def enqueue(
+    session: Session, now: datetime, slide: SlideRow, kind: str, *, actor: str, priority: Priority = Priority.USUAL
+) -> None:
+    """Queue work on a slide: the job row is the outbox, so a lost message loses nothing.
+
+    Raises `StateConflict` while another job has the slide.
+    """
+    if slide.state not in IDLE:
+        raise StateConflict(f"A slide that is {slide.state} cannot be queued again.")
+    slides.move(session, now, slide, State.QUEUED, actor=actor)
+    session.add(
+        JobRow(
+            id=str(uuid.uuid4()),
+            sid=slide.sid,
+            kind=kind,
+            state=JobState.QUEUED,
+            priority=turns.fitting(session, priority, slide.owner),
+            owner=slide.owner,
+            collection=slide.collection,
+            token=0,
+            attempts=0,
+            run_after=now,
+            cancel=False,
+            created=now,
+        )
+    )
+
+
+def claim_next(session: Session, now: datetime, terms: Terms, kinds: Collection[str], worker: str) -> Claim | None:
+    """Take the job whose turn it is, or None when nothing of these kinds may begin."""
+    for row in turns.in_order(session, now, kinds):
+        if (claimed := _take(session, now, terms, row, worker)) is not None:
+            turns.served(session, now, row.owner)
+            return claimed
+    return None
+
+
 def claim(session: Session, now: datetime, terms: Terms, job_id: str, worker: str) -> Claim | None:
-    """Take a job whose turn it is, or None: done, held by somebody, not due, or used up."""
+    """Take this very job, or None: done, held by somebody, not due, or used up."""
     row = session.get(JobRow, job_id, with_for_update=True)
-    if row is None or not _is_due(row, now):
-        return None
+    return None if row is None or not _is_due(row, now) else _take(session, now, terms, row, worker)
+
+
+def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: str) -> Claim | None:
     if row.attempts >= terms.max_attempts:
         _settle(session, now, row, SYSTEM, code=WorkerLost.code)
         return None
@@ -159,23 +200,15 @@ def bury(session: Session, now: datetime, terms: Terms) -> int:
     return len(rows)
 
 
-def hints_due(session: Session, now: datetime, terms: Terms, limit: int, *, again: bool) -> tuple[tuple[str, str], ...]:
-    """(job id, kind) of work that nobody was told about lately, oldest first.
+def hints_due(session: Session, now: datetime, kind: str, held: int, limit: int) -> tuple[str, ...]:
+    """Jobs to tell the broker about, when it holds `held` hints of this kind and should hold no more than `limit`.
 
-    With `again` false only jobs never hinted count: the broker still holds the other hints.
+    A hint says that there is work, not which: whoever takes one asks whose turn it is. So they are only counted.
     """
-    stale = or_(JobRow.hinted.is_(None), JobRow.hinted < now - terms.rehint) if again else JobRow.hinted.is_(None)
-    waiting = and_(JobRow.state == JobState.QUEUED, JobRow.run_after <= now)
-    abandoned = and_(JobRow.state == JobState.RUNNING, JobRow.lease < now)
-    lapsed = and_(abandoned, or_(JobRow.hinted.is_(None), JobRow.hinted < JobRow.lease, stale))
-    query = select(JobRow.id, JobRow.kind).where(or_(and_(waiting, stale), lapsed)).order_by(JobRow.created)
-    return tuple(session.execute(query.limit(limit)))
-
-
-def hinted(session: Session, now: datetime, job_ids: Collection[str]) -> None:
-    """Remember that the broker was told about these jobs."""
-    for row in session.scalars(select(JobRow).where(JobRow.id.in_(job_ids)).with_for_update()):
-        row.hinted = now
+    count = max(0, limit - held)
+    may_begin = turns.due(session, now, (kind,))
+    query = select(JobRow.id).where(may_begin).order_by(JobRow.priority.desc(), JobRow.created, JobRow.id)
+    return tuple(session.scalars(query.offset(held).limit(count)))
 
 
 def of_slide(session: Session, sid: str) -> tuple[Job, ...]:
@@ -199,6 +232,8 @@ def record(row: JobRow) -> Job:
         sid=row.sid,
         kind=row.kind,
         state=JobState(row.state),
+        priority=row.priority,
+        owner=row.owner,
         token=row.token,
         attempts=row.attempts,
         worker=row.worker,
@@ -243,4 +278,4 @@ def _end(row: JobRow, now: datetime, state: JobState, code: str | None, where: s
 
 def _requeue(row: JobRow, *, run_after: datetime) -> None:
     row.state, row.run_after = JobState.QUEUED, run_after
-    row.worker = row.lease = row.hinted = None
+    row.worker = row.lease = None

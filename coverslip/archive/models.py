@@ -106,19 +106,44 @@ class JobRow(Base):
     sid: Mapped[str] = mapped_column(ForeignKey("slides.sid"), index=True)
     kind: Mapped[str]
     state: Mapped[str]
+    priority: Mapped[int] = mapped_column(Integer, default=1)
+    owner: Mapped[str]
+    collection: Mapped[str]
     token: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None]
     lease: Mapped[datetime | None]
     run_after: Mapped[datetime]
-    hinted: Mapped[datetime | None]
     cancel: Mapped[bool] = mapped_column(default=False)
     code: Mapped[str | None]
     where: Mapped[str | None] = mapped_column("place", String(200))
     created: Mapped[datetime]
     finished: Mapped[datetime | None] = mapped_column(index=True)
 
-    __table_args__ = (Index("ix_jobs_state_run_after", "state", "run_after"),)
+    __table_args__ = (
+        Index("ix_jobs_state_run_after", "state", "run_after"),
+        Index("ix_jobs_turn", "state", "priority", "owner", "created"),
+    )
+
+
+class TurnRow(Base):
+    """When an owner's work was last begun, so that owners take turns."""
+
+    __tablename__ = "turns"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    served: Mapped[datetime]
+
+
+class PauseRow(Base):
+    """Work that is not to be begun for now: everything, one owner's, or one collection's."""
+
+    __tablename__ = "pauses"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    actor: Mapped[str]
 
 
 class EventRow(Base):
@@ -146,6 +171,8 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     started: Mapped[datetime]
     seen: Mapped[datetime]
+    began: Mapped[datetime | None]
+    """When it last took a job."""
 
 
 class LockRow(Base):

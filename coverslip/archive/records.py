@@ -149,6 +149,8 @@ class Job:
     sid: str
     kind: str
     state: JobState
+    priority: int
+    owner: str
     token: int
     attempts: int
     worker: str | None
@@ -181,6 +183,18 @@ class Claim:
 def artefact_name(job: str, token: int) -> str:
     """The directory name of one attempt at one job."""
     return f"{job[:13]}-{token}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Work that is not begun for now."""
+
+    scope: str
+    """`everything`, `owner` or `collection`."""
+    name: str
+    """Whose; empty for everything."""
+    since: datetime
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)

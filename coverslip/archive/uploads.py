@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, slides
-from coverslip.archive.models import JobRow, SlideRow, UploadRow, VaultRow
+from coverslip.archive import events, jobs
+from coverslip.archive.models import SlideRow, UploadRow, VaultRow
 from coverslip.archive.records import Upload
-from coverslip.archive.states import JobState, State
+from coverslip.archive.states import State
+from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Untrusted, Vault
 from coverslip.errors import LeaseLost, NotFound, StateConflict
 
 OPEN, FINISHED, TERMINATED = "open", "finished", "terminated"
-IDLE = frozenset({State.RECEIVED, State.QUARANTINED, State.FAILED})
-"""States in which no job works on a slide and one may start."""
 LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """No pairs that look alike when somebody reads an id aloud."""
 
@@ -88,6 +86,7 @@ def finish(
     policy: str,
     collection: str,
     kind: str,
+    priority: Priority = Priority.USUAL,
 ) -> str:
     """Turn a complete upload into a slide and its job, and return the slide's id: both exist or neither does.
 
@@ -113,31 +112,8 @@ def finish(
     session.add(slide)
     session.flush()
     events.append(session, now, actor=row.owner, action="received", sid=sid, after=State.RECEIVED)
-    enqueue(session, now, slide, kind, actor=row.owner)
+    jobs.enqueue(session, now, slide, kind, actor=row.owner, priority=priority)
     return sid
-
-
-def enqueue(session: Session, now: datetime, slide: SlideRow, kind: str, *, actor: str) -> None:
-    """Queue work on a slide: the job row is the outbox, so a lost message loses nothing.
-
-    Raises `StateConflict` while another job has the slide.
-    """
-    if slide.state not in IDLE:
-        raise StateConflict(f"A slide that is {slide.state} cannot be queued again.")
-    slides.move(session, now, slide, State.QUEUED, actor=actor)
-    session.add(
-        JobRow(
-            id=str(uuid.uuid4()),
-            sid=slide.sid,
-            kind=kind,
-            state=JobState.QUEUED,
-            token=0,
-            attempts=0,
-            run_after=now,
-            cancel=False,
-            created=now,
-        )
-    )
 
 
 def terminate(session: Session, now: datetime, uid: str, *, actor: str) -> None:

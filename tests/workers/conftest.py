@@ -72,7 +72,6 @@ def install(tmp_path, socket_dir) -> Iterator[Callable[..., Installation]]:
             "lease": timedelta(seconds=3),
             "heartbeat": timedelta(seconds=0.3),
             "sweep_every": timedelta(seconds=0.3),
-            "rehint_after": timedelta(seconds=1),
             "retry_delay": timedelta(0),
             "shutdown_grace": timedelta(seconds=1),
             "broker_url": f"redis+socket://{socket_dir}/valkey.sock",

@@ -7,6 +7,8 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-virtualenv
 WORKERS ?= 2
+VIEWERS := tests/browser/viewers
+NPM := PATH="$$PATH:$(abspath $(BIN))" npm
 
 .PHONY: help demo smoke test check bench chaos docs lock clean
 
@@ -27,7 +29,7 @@ demo: .venv/.app service/static/vendor/.ready
 smoke: .venv/.app service/static/vendor/.ready
 	$(RUN) -m scripts.demo --smoke
 
-test: .venv/.dev service/static/vendor/.ready
+test: .venv/.dev service/static/vendor/.ready $(VIEWERS)/node_modules/.ready
 	sh scripts/test-needs.sh
 	$(MAKE) --no-print-directory check
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
@@ -61,7 +63,7 @@ lock: .venv/.dev
 	PATH="$(abspath $(BIN)):$$PATH" sh scripts/lock.sh
 
 clean:
-	rm -rf .venv node_modules service/static/vendor var dist
+	rm -rf .venv node_modules $(VIEWERS)/node_modules service/static/vendor var dist
 
 .venv/pyvenv.cfg:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coverslip needs Python 3.11 or newer")'
@@ -82,7 +84,12 @@ clean:
 
 node_modules/.ready: package-lock.json requirements/node.lock | .venv/.app
 	command -v npm >/dev/null || $(PIP) --require-hashes -r requirements/node.lock
-	PATH="$$PATH:$(abspath $(BIN))" npm ci --no-fund --no-audit --ignore-scripts
+	$(NPM) ci --no-fund --no-audit --ignore-scripts
+	touch $@
+
+# other people's viewers, for the tests alone
+$(VIEWERS)/node_modules/.ready: $(VIEWERS)/package-lock.json node_modules/.ready
+	cd $(VIEWERS) && $(NPM) ci --no-fund --no-audit --ignore-scripts
 	touch $@
 
 service/static/vendor/.ready: node_modules/.ready service/vendor.py

@@ -1,7 +1,8 @@
 """Zoomify addresses: tiers from the one that fits a tile to the full size, tiles in groups of 256.
 
-Clients disagree about tiers of odd sizes: OpenSeadragon rounds down, OpenLayers and our levels round up. They meet in
-every tile both know; only the number of the group can differ, so either is taken.
+Clients disagree about tiers of odd sizes: OpenSeadragon rounds down, OpenLayers and our levels round up. OpenLayers
+also puts as many tiles into a group as a tile has pixels a side. They meet in every tile both know; only the number of
+the group can differ, so any of them is taken.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ def properties(zoom: DeepZoom) -> str:
 def tile_of(zoom: DeepZoom, group: int, tier: int, column: int, row: int) -> TileIndex:
     """The served tile, its `level` counted in halvings. Raises TileNotFound, also for a wrong group."""
     tile = tile_at(zoom, tier, column, row)
-    if group not in {_group(grids, tile) for grids in (_rounded_up(zoom), _rounded_down(zoom))}:
+    numbers = {_number(grids, tile) for grids in (_rounded_up(zoom), _rounded_down(zoom))}
+    if group not in {number // size for number in numbers for size in (GROUP, zoom.tile)}:
         raise TileNotFound
     return tile
 
 
-def _group(grids: list[Size], tile: TileIndex) -> int:
+def _number(grids: list[Size], tile: TileIndex) -> int:
     """Tiles are numbered row by row, from the smallest tier on."""
     before = sum(grid.area for grid in grids[tile.level + 1 :])
-    return (before + tile.row * grids[tile.level].width + tile.column) // GROUP
+    return before + tile.row * grids[tile.level].width + tile.column
 
 
 def _rounded_up(zoom: DeepZoom) -> list[Size]:

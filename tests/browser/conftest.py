@@ -13,7 +13,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from coverslip.geometry import Size
+from samples import aperio
 from service import vendor
+from tests.browser import elsewhere
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
@@ -39,7 +42,7 @@ def coverslip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("coverslip")
-    settings = {"DATA_DIR": str(folder), "PORT": str(port), "DEMO": "1", "SWEEP_EVERY": "0.5"}
+    settings = {"DATA_DIR": str(folder), "PORT": str(port), "DEMO": "1", "SWEEP_EVERY": "0.5", "CORS_ORIGINS": "*"}
     environment = {**os.environ, **{f"COVERSLIP_{name}": value for name, value in settings.items()}}
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen([sys.executable, "-m", "workers", "all"], env=environment, stdout=log, stderr=log)
@@ -71,6 +74,71 @@ def chromium() -> Iterator[Browser]:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
+
+
+SIZES = (Size(2600, 1900), Size(1500, 2100))
+
+
+def sent_in(chromium: Browser, coverslip: str, path: Path) -> str:
+    """A slide's id once it is in review, sent as a person sends it."""
+    context = chromium.new_context(base_url=coverslip)
+    page = context.new_page()
+    page.set_default_timeout(240_000)
+    page.goto("/upload")
+    page.set_input_files("#files", path)
+    page.wait_for_selector("#tray .state-in_review")
+    address = page.get_attribute("#tray .say a", "href")
+    context.close()
+    assert address
+    return address.rsplit("/", 1)[1]
+
+
+@pytest.fixture(scope="session")
+def sids(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two slides of different shape, in review."""
+    found = []
+    for number, size in enumerate(SIZES):
+        path = tmp_path_factory.mktemp("viewer") / f"{number}.svs"
+        aperio.write(path, size, seed=number, magnification=(40, 20)[number])
+        found.append(sent_in(chromium, coverslip, path))
+    return found
+
+
+@pytest.fixture(scope="session")
+def released(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A slide anybody may look at; its tiles are not of the size every client takes for granted."""
+    path = tmp_path_factory.mktemp("released") / "slide.svs"
+    aperio.write(path, Size(2300, 1700), seed=7, tile=240)
+    sid = sent_in(chromium, coverslip, path)
+    context = chromium.new_context(base_url=coverslip)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"/slides/{sid}")
+    page.click("text=Approve and release")
+    page.wait_for_selector("#side .state-released")
+    context.close()
+    return sid
+
+
+@pytest.fixture(scope="session")
+def link(chromium: Browser, coverslip: str, sids: list[str]) -> str:
+    """A link token of the first slide in review."""
+    context = chromium.new_context(base_url=coverslip)
+    context.new_page().goto("/slides")  # signs the browser in
+    answer = context.request.post(f"/api/v1/slides/{sids[0]}/links", headers={"Origin": coverslip})
+    assert answer.status == 201
+    token: str = answer.json()["token"]
+    context.close()
+    return token
+
+
+@pytest.fixture(scope="session")
+def viewers() -> Iterator[str]:
+    """The origin of pages with other people's viewers."""
+    if elsewhere.missing():
+        pytest.skip("other people's viewers are not installed (make test, or npm ci in tests/browser/viewers)")
+    with elsewhere.serving() as origin:
+        yield origin
 
 
 @dataclass

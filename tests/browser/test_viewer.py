@@ -1,7 +1,6 @@
 """The viewer in a real browser: what it shows, measures, moves and says, judged by where it looks and what is drawn."""
 
 import re
-import time
 
 import numpy as np
 import pytest
@@ -11,54 +10,11 @@ from coverslip.geometry import Size
 from coverslip.pyramid import PageFacts, Pyramid, build, export_static
 from samples import aperio
 from service import vendor
+from tests.browser.looking import SHOWN, still, tissue, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SIZES = (Size(2600, 1900), Size(1500, 2100))
-SHOWN = "window.coverslipViews?.every(({ item }) => item?.getFullyLoaded())"
-WHERE = "JSON.parse(JSON.stringify(coverslipViews.map((view) => ({ ...view.where, mpp: view.mpp[0] }))))"
 KEYS = ["+", "-", "0", "1", "6", "n", "←", "→", "↑", "↓", "[", "]", "{", "}", *"blgsypvf?", "Enter", "Esc", "Backspace"]
-
-
-def until(page, expression, seconds=60):
-    """Ask again until it is true; playwright's own wait would need `eval`, which our content policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(50)
-
-
-def still(page):
-    """Every tile is drawn and nothing moves any more: what a person waits for; returns where each view looks."""
-    until(page, SHOWN)
-    before = None
-    while (now := page.evaluate(WHERE)) != before:
-        before = now
-        page.wait_for_timeout(250)
-    return now
-
-
-def tissue(png):
-    """Share of pixels that are coloured as stain is."""
-    red, green, blue = np.moveaxis(np.asarray(Image.open(png).convert("RGB")).astype(int), -1, 0)
-    return float(np.mean((red - green > 25) & (blue - green > 10)))
-
-
-@pytest.fixture(scope="session")
-def sids(chromium, coverslip, tmp_path_factory):
-    """Two slides of different shape, in review."""
-    page = chromium.new_context(base_url=coverslip).new_page()
-    page.set_default_timeout(240_000)
-    found = []
-    for number, size in enumerate(SIZES):
-        path = tmp_path_factory.mktemp("viewer") / f"{number}.svs"
-        aperio.write(path, size, seed=number, magnification=(40, 20)[number])
-        page.goto("/upload")
-        page.set_input_files("#files", path)
-        page.wait_for_selector("#tray .state-in_review")
-        found.append(page.get_attribute("#tray .say a", "href").rsplit("/", 1)[1])
-    page.context.close()
-    return found
 
 
 @pytest.fixture
@@ -257,7 +213,7 @@ def test_trouble_is_said_and_mended(chromium, coverslip, sids, status, says):
     page.context.close()
 
 
-def test_a_link_opens_for_a_stranger(page, sids, chromium, coverslip, tmp_path):
+def test_a_link_opens_for_a_stranger(page, chromium, coverslip):
     """Share leads to an address that shows tissue to who is not signed in, and no way further in."""
     page.click("text=Share for 15 minutes")
     page.wait_for_url(re.compile("token="))
@@ -266,8 +222,7 @@ def test_a_link_opens_for_a_stranger(page, sids, chromium, coverslip, tmp_path):
     stranger.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     stranger.goto(page.url)
     still(stranger)
-    stranger.screenshot(path=tmp_path / "shot.png")
-    assert tissue(tmp_path / "shot.png") > 0.05
+    assert tissue(stranger.screenshot()) > 0.05
     assert stranger.locator("a[href*='/slides/']").count() == 0
     assert complaints == []
     stranger.context.close()
@@ -289,8 +244,7 @@ def test_a_static_folder_opens_from_a_disk(chromium, tmp_path):
     page.goto(index.as_uri())
     until(page, "window.coverslipViewer?.world.getItemAt(0)?.getFullyLoaded()")
     page.wait_for_timeout(300)
-    page.screenshot(path=tmp_path / "shot.png")
-    assert tissue(tmp_path / "shot.png") > 0.05
+    assert tissue(page.screenshot()) > 0.05
     assert re.search(r"\d µm.*×", page.inner_text("#readout"))
     assert complaints == []
     page.context.close()

@@ -1,16 +1,14 @@
 """The way of one slide as a person walks it: upload, wait, look, approve, read the certificate."""
 
-import io
 import re
-import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from coverslip.geometry import Size
 from samples import aperio
 from samples.real import find
+from tests.browser.looking import tissue, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -27,25 +25,10 @@ def source(tmp_path_factory):
     return path
 
 
-def tissue(picture):
-    """Share of pixels that are coloured as stain is, and not paper, glass or ink of a page."""
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    return float(np.mean((red - green > 25) & (blue - green > 10)))
-
-
 def drawn(page):
     """The viewer has drawn every tile it wants."""
     until(page, "window.coverslipViewer?.world.getItemAt(0)?.getFullyLoaded()")
     page.wait_for_timeout(300)
-
-
-def until(page, expression, seconds=120):
-    """Ask again until it is true; playwright's own wait would need `eval`, which our content policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(50)
 
 
 def test_from_upload_to_release(visit, source):

@@ -136,6 +136,17 @@ def test_slippy_and_zoomify_addresses():
                     tile_of(zoom, group, 6, 7, y)
 
 
+def test_openlayers_counts_a_zoomify_group_by_the_tiles_side():
+    """A group of 240 is right where tiles have 240 pixels a side, as many slides' have."""
+    zoom = DeepZoom(Size(6_000, 6_000), 240)
+    number = sum(zoom.grid(reduction).area for reduction in range(1, 6)) + 9 * 25 + 24
+    assert number // 240 != number // 256
+    for group in (number // 240, number // 256):
+        assert tile_of(zoom, group, max_zoom(zoom), 24, 9) == TileIndex(0, 24, 9)
+    with pytest.raises(TileNotFound):
+        tile_of(zoom, number // 240 + 1, max_zoom(zoom), 24, 9)
+
+
 @pytest.mark.parametrize(("codec", "begin"), [("jpeg", b"\xff\xd8"), ("j2k-rgb", b"\xff\x4f\xff\x51")])
 def test_native_tiles(generated, codec, begin):
     """A stored tile leaves in the codec it is stored in."""

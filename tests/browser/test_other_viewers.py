@@ -1,0 +1,84 @@
+"""Other people's viewers, on another origin, open a slide as it is served: tissue, and nothing red in the console."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.browser.looking import tissue
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+VIEWERS = (
+    *("openseadragon-iiif", "openseadragon-dzi", "mirador", "mirador-3"),
+    *("leaflet", "leaflet-iiif", "openlayers-iiif", "openlayers-zoomify"),
+)
+"""Pages in tests/browser/viewers, by name."""
+TAKES_A_QUERY = ("openseadragon-dzi", "leaflet")
+"""Those that put a link's token behind each address they ask for.
+
+OpenLayers' Zoomify does too, but asks for its first tile without CORS, which is refused for what is not public.
+"""
+OF_ITS_OWN = "Accessing element.ref was removed in React 19"
+"""Mirador 4.0.0 says this in red about the React it brings, whatever it is shown."""
+PATIENCE = 120
+"""Seconds a viewer may take on a busy machine."""
+
+
+@dataclass
+class Look:
+    """What a page showed."""
+
+    tissue: float = 0.0
+    complaints: list[str] = field(default_factory=list)
+    tiles: int = 0
+
+
+def looked(chromium, address, coverslip):
+    """Open a page and wait until tissue is on it and nothing is on its way any more."""
+    page = chromium.new_page(viewport={"width": 900, "height": 700})
+    found = Look()
+
+    def arrived(response):
+        found.tiles += response.url.startswith(coverslip) and response.headers.get("content-type") == "image/jpeg"
+        if response.status >= 400:
+            found.complaints.append(f"{response.status} {response.url.removeprefix(coverslip)}")
+
+    def heard(said):
+        if said.type == "error" and not said.text.startswith(OF_ITS_OWN):
+            found.complaints.append(said.text)
+
+    page.on("response", arrived)
+    page.on("requestfailed", lambda request: found.complaints.append(f"{request.failure} {request.url}"))
+    page.on("console", heard)
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    page.goto(address)
+    for _ in range(4 * PATIENCE):
+        page.wait_for_timeout(250)
+        found.tissue = tissue(page.locator("#viewer").screenshot())
+        if found.tissue > 0.05 or found.complaints:
+            break
+    page.wait_for_load_state("networkidle")
+    page.close()
+    return found
+
+
+@pytest.mark.parametrize("viewer", VIEWERS)
+def test_a_released_slide_is_shown(chromium, coverslip, viewers, released, viewer):
+    """To anybody, from any origin."""
+    found = looked(chromium, f"{viewers}/{viewer}.html?{urlencode({'base': coverslip, 'sid': released})}", coverslip)
+    assert found.complaints == []
+    assert found.tissue > 0.05
+    assert found.tiles > 1
+
+
+@pytest.mark.parametrize("viewer", TAKES_A_QUERY)
+def test_a_slide_in_review_is_shown_to_who_holds_a_link(chromium, coverslip, viewers, sids, link, viewer):
+    """The token goes where the viewer lets one put it; without it there is nothing."""
+    told = {"base": coverslip, "sid": sids[0], "token": link}
+    found = looked(chromium, f"{viewers}/{viewer}.html?{urlencode(told)}", coverslip)
+    assert found.complaints == []
+    assert found.tissue > 0.05
+    refused = looked(chromium, f"{viewers}/{viewer}.html?{urlencode(told | {'token': 'x'})}", coverslip)
+    assert refused.tissue < 0.01
+    assert any("404" in said for said in refused.complaints)

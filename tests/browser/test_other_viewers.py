@@ -1,5 +1,6 @@
 """Other people's viewers, on another origin, open a slide as it is served: tissue, and nothing red in the console."""
 
+import time
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -37,6 +38,7 @@ class Look:
 def looked(chromium, address, coverslip):
     """Open a page and wait until tissue is on it and nothing is on its way any more."""
     page = chromium.new_page(viewport={"width": 900, "height": 700})
+    page.set_default_timeout(1000 * PATIENCE)
     found = Look()
 
     def arrived(response):
@@ -53,7 +55,8 @@ def looked(chromium, address, coverslip):
     page.on("console", heard)
     page.on("pageerror", lambda error: found.complaints.append(str(error)))
     page.goto(address)
-    for _ in range(4 * PATIENCE):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         page.wait_for_timeout(250)
         found.tissue = tissue(page.locator("#viewer").screenshot())
         if found.tissue > 0.05 or found.complaints:

@@ -13,7 +13,7 @@ from typing import Final
 from coverslip.pyramid.chain import Made
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm
-from coverslip.pyramid.pixels import Encoding, blank, recode
+from coverslip.pyramid.pixels import Encoding, blank, cut_off
 from coverslip.pyramid.source import Source, StoredLevel, cut_of, read_tiles
 
 _BATCH: Final = 16
@@ -34,7 +34,7 @@ class EdgeCells:
     cells: Cells = field(repr=False)
 
     def __call__(self) -> tuple[list[Made], None]:
-        """Decode, cut, encode as before."""
+        """Cut, keeping what is left as it was."""
         return [Made(self.reduction, column, row, self._jpeg(column, row)) for column, row in self.cells], None
 
     def _jpeg(self, column: int, row: int) -> bytes:
@@ -43,7 +43,7 @@ class EdgeCells:
         if not raw:
             return self.encoding.encode(blank(cut.extent.height, cut.extent.width, self.form.components))
         jpeg = b"".join((self.form.blob, raw[self.form.skip :]))
-        return recode(jpeg, self.zoom.tile, self.form, self.level.where, cut)
+        return cut_off(jpeg, self.zoom.tile, self.form, self.level.where, cut)
 
 
 def edge_cells(fd: int, source: Source, encoding: Encoding) -> Iterator[EdgeCells]:

@@ -12,6 +12,11 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+try:
+    import turbojpeg
+except ImportError:  # no wheel for this Python yet: edges are encoded again then
+    turbojpeg = None
+
 from coverslip.errors import DamagedSlide
 from coverslip.pyramid.jpeg import JpegForm
 from coverslip.pyramid.source import Cut
@@ -104,6 +109,25 @@ class Encoding:
             colorsubsampling="Gray" if grey else self.subsampling,
         )
         return jpeg
+
+
+def cut_off(jpeg: bytes, side: int, form: JpegForm, where: str, cut: Cut) -> bytes:
+    """A stored tile cut to what DeepZoom wants, its coefficients as they were: nothing is decoded to pixels.
+
+    A decoder shows exactly the pixels of the whole tile, but for the last two columns and rows where chroma is
+    subsampled: there it has no neighbours to interpolate with. Tiles that have to grow are encoded again (`recode`).
+    Raises DamagedSlide when the tile cannot be decoded.
+    """
+    whole = cut.extent.width <= cut.inside.width and cut.extent.height <= cut.inside.height
+    if turbojpeg is not None and whole and not cut.left and not cut.top:
+        try:
+            cropped: bytes = turbojpeg.transform(
+                jpeg, x=0, y=0, w=cut.extent.width, h=cut.extent.height, crop=True, optimize=True
+            )
+        except RuntimeError:  # `recode` says what is wrong, or copes
+            return recode(jpeg, side, form, where, cut)
+        return cropped
+    return recode(jpeg, side, form, where, cut)
 
 
 def recode(jpeg: bytes, side: int, form: JpegForm, where: str, cut: Cut) -> bytes:

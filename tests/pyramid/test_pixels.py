@@ -93,6 +93,23 @@ def test_stored_tiles_are_identical_and_derived_ones_are_the_mean(
         assert decibels(shown, wanted) >= least, (dz_level, column, row)
 
 
+@pytest.mark.parametrize(
+    ("options", "margin"), [({"codec": "jpeg"}, 0), ({"codec": "jpeg-ycbcr"}, 2)], ids=["full chroma", "subsampled"]
+)
+def test_cut_tiles_keep_their_coefficients(options, margin, generated, built, openslide_levels, pixels_of):
+    """Edge tiles of stored levels are the exact crop; with subsampled chroma, up to the last two columns and rows."""
+    slide = generated("aperio", 1300, 1100, tile=256, **options)
+    pyramid, _ = built(slide)
+    base, cut = openslide_levels(slide)[0], 0
+    for reduction, column, row, region in tiles(pyramid):
+        if reduction == 0 and not pyramid.stored(pyramid.grid.largest, column, row):
+            shown, wanted = pixels_of(pyramid.tile(pyramid.grid.largest, column, row)), base[region]
+            height, width = shown.shape[0] - margin, shown.shape[1] - margin
+            assert np.array_equal(shown[:height, :width], wanted[:height, :width])
+            cut += 1
+    assert cut == 10
+
+
 @pytest.mark.parametrize("name", OTHER_CODECS)
 def test_codecs_without_a_browser_are_derived_from_exact_pixels(
     name, generated, built, openslide_levels, pixels_of, lossless

@@ -23,7 +23,7 @@ from coverslip.formats import READERS
 from coverslip.policy import load as policies
 from coverslip.policy.model import Replace, Rule
 from coverslip.settings import Settings
-from service import auth, errors, main
+from service import auth, errors, website
 from service.routes import iiif, images, tiles
 
 HERE = Path(__file__).resolve().parent
@@ -96,7 +96,7 @@ def routes() -> str:
 
 
 def _routes() -> Iterator[tuple[str, str, str, str]]:
-    for router in main.ROUTERS:
+    for router in website.ROUTERS:
         for route in router.routes:
             endpoint: Callable[..., Any] = route.endpoint  # type: ignore[attr-defined]
             for method in sorted(route.methods):  # type: ignore[attr-defined]

@@ -5,26 +5,31 @@ A crash says nothing.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-import structlog
+from typing import TYPE_CHECKING, Any
 
 from service.cors import READABLE, Outward
 from service.errors import PROBLEM_TYPE, UNEXPECTED, body_of
-from service.pictures import Pictures
+from service.later import Later
 from service.pinned import Pinned
 from service.routes.tiles import Tiles
 from service.tus import VERSION
+
+if TYPE_CHECKING:
+    from service.pictures import Pictures
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PICTURES = ("/slides/", "/iiif/")
+"""Where the addresses of pictures begin."""
 
 SMALL_BODY = 64 << 10
 """Bytes of any body but an upload's."""
@@ -46,7 +51,8 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 TLS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 TUS_HEADER = (b"tus-resumable", VERSION.encode())
 
-log = structlog.get_logger("service")
+SETTLED = 0.5
+"""Seconds after the start until what is not needed for tiles is loaded, unless somebody asks for it before."""
 
 
 class Edge:
@@ -54,41 +60,60 @@ class Edge:
 
     def __init__(
         self,
-        pages: App,
+        pages: Later[App],
         tiles: Tiles,
-        pictures: Pictures | None = None,
+        pictures: Later[Pictures],
         outward: Outward | None = None,
         *,
         secure: bool,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`pages` answers what is neither tile nor picture; `secure` says we are reached over TLS."""
+        """`pages` answers what is neither tile nor picture; `secure` says whether over TLS; `ended` cleans up."""
         self._pages = pages
         self.tiles = tiles
+        self._ended = ended
         self._pictures = pictures
         self._outward = outward or Outward()
-        self._pinned = Pinned(self._floating, tiles.opened, self._outward.pinned) if pictures else None
+        self._pinned = Pinned(self._floating, tiles.opened, self._outward.pinned)
         self._headers = HEADERS + ((TLS_HEADER,) if secure else ())
         self.answers: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a request to where it belongs."""
+        if scope["type"] == "lifespan":
+            return await self._live(receive, send)
         if scope["type"] != "http":
-            return await self._pages(scope, receive, send)
+            return None  # no websockets here: the server refuses on its own
         if scope["path"].startswith(READABLE):
             send = self._outward.told(scope, send)
             if self._outward.is_preflight(scope):
                 return await self._guard(self._outward.preflight, scope, receive, send)
-        if self._pinned and Pinned.takes(scope["path"]):
+        if Pinned.takes(scope["path"]):
             return await self._guard(self._pinned, scope, receive, send)
         return await self._floating(scope, receive, send)
 
     async def _floating(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._pictures and self._pictures.takes(scope):
-            await self._guard(self._pictures, scope, receive, send)
-        elif Tiles.takes(scope["path"]):
-            await self._guard(self.tiles, scope, receive, send)
-        else:
-            await self._guard(self._pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
+        if Tiles.takes(scope):
+            return await self._guard(self.tiles, scope, receive, send)
+        if scope["path"].startswith(PICTURES) and (pictures := await self._pictures.get()).takes(scope):
+            return await self._guard(pictures, scope, receive, send)
+        pages = await self._pages.get()
+        return await self._guard(pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Start and stop (ASGI's lifespan protocol); what loads slowly is loaded once the first moments are over."""
+        await receive()
+        loop = asyncio.get_running_loop()
+        loading = loop.call_later(SETTLED, loop.run_in_executor, None, self._load)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        loading.cancel()
+        self._ended()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _load(self) -> None:
+        self._pages()
+        self._pictures()
 
     async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place."""
@@ -105,7 +130,7 @@ class Edge:
         try:
             await app(scope, receive, watch)
         except Exception as error:  # noqa: BLE001  the request's outermost edge
-            log.error("unexpected", kind=type(error).__name__, place=_place(error))
+            _log(error)
             if not started:
                 await _answer(watch)
 
@@ -135,6 +160,12 @@ class Edge:
             return message
 
         return bound
+
+
+def _log(error: Exception) -> None:
+    import structlog  # a tenth of a start, for what should never happen
+
+    structlog.get_logger("service").error("unexpected", kind=type(error).__name__, place=_place(error))
 
 
 async def _answer(send: Send) -> None:

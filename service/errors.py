@@ -21,14 +21,11 @@ CoverslipError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from coverslip.errors import CoverslipError, tree
 
@@ -234,7 +231,7 @@ def body_of(code: str, status: int, detail: str, **more: object) -> bytes:
     )
 
 
-def _sentence(error: CoverslipError) -> str:
+def sentence_of(error: CoverslipError) -> str:
     """Our own sentence: a detail from deeper down may have been written for a log."""
     return error.detail if isinstance(error, RequestRefused) else error.summary
 
@@ -242,58 +239,9 @@ def _sentence(error: CoverslipError) -> str:
 def answer(error: CoverslipError) -> Response:
     """One error as a problem+json response."""
     status = status_of(error.code)
-    detail = _sentence(error)
+    detail = sentence_of(error)
     headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
     return Response(body_of(error.code, status, detail), status, headers, PROBLEM_TYPE)
-
-
-Page = Callable[[Request, int, str, str], Response]
-"""Draws a refusal for somebody who reads: request, status, code, sentence."""
-
-
-def refused(page: Page, request: Request, error: Exception) -> Response:
-    """Handler for everything in our own tree."""
-    assert isinstance(error, CoverslipError)
-    problem = answer(error)
-    return page(request, problem.status_code, error.code, _sentence(error)) if for_reader(request) else problem
-
-
-def for_reader(request: Request) -> bool:
-    """Whether a browser opens a page, as opposed to a program asking."""
-    programs = request.url.path.startswith(("/api/", "/uploads", "/metrics")) or request.url.path.endswith(".json")
-    return not programs and "text/html" in request.headers.get("accept", "")
-
-
-def unroutable(page: Page, request: Request, error: Exception) -> Response:
-    """Handler for what the router refuses; the same body as our own not-found, so existence does not leak."""
-    assert isinstance(error, HTTPException)
-    code, detail = ROUTING_CODES.get(error.status_code, ("request-refused", RequestRefused.summary))
-    if for_reader(request):
-        return page(request, error.status_code, code, detail)
-    headers = {"Cache-Control": "no-store", **(error.headers or {})}
-    return Response(body_of(code, error.status_code, detail), error.status_code, headers, PROBLEM_TYPE)
-
-
-def invalid(request: Request, error: Exception) -> Response:
-    """Handler for a body or parameter that misses its schema: says where, never what stood there."""
-    assert isinstance(error, RequestValidationError)
-    places = [".".join(str(part) for part in problem["loc"] if isinstance(part, str)) for problem in error.errors()]
-    known = [place for place in places if len(place) <= 64]
-    body = body_of("invalid-parameter", 422, "A parameter or field is missing or not of its kind.", where=known)
-    return Response(body, 422, {"Cache-Control": "no-store"}, PROBLEM_TYPE)
-
-
-def unexpected(request: Request, error: Exception) -> Response:
-    """Handler for what nobody foresaw: says nothing; `service.edge` logs the place."""
-    return Response(body_of(*UNEXPECTED), UNEXPECTED[1], {"Cache-Control": "no-store"}, PROBLEM_TYPE)
-
-
-def install(app: FastAPI, page: Page) -> None:
-    """Give the application these handlers."""
-    app.add_exception_handler(CoverslipError, partial(refused, page))
-    app.add_exception_handler(HTTPException, partial(unroutable, page))
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, unexpected)
 
 
 def unlisted() -> set[str]:

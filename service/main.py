@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from functools import partial
-
-from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
+from typing import TYPE_CHECKING
 
 from coverslip.archive.archive import Archive
 from coverslip.settings import Settings
-from service import errors
-from service.context import Service
 from service.cors import Outward
 from service.derived import Workshop
-from service.edge import Edge
+from service.edge import App, Edge
+from service.later import Later
 from service.links import LinkTokens
-from service.pictures import Pictures
+from service.parts import Service
 from service.pulse import Pulse
 from service.receiving import Floor
-from service.rendering import STATIC, refusal_page
-from service.routes import exports, ops, pages, session, slides, uploads, viewer
 from service.routes.tiles import Tiles
 from service.safety import demo_key, principal_of_key, require_safe_start, session_key
 from service.sessions import Sessions
 from service.shelf import Shelf
-from service.sources import Sources
 
-ROUTERS = (
-    *(uploads.router, slides.router, slides.files, exports.router),
-    *(viewer.router, pages.router, session.router, ops.router),
-)
+if TYPE_CHECKING:
+    from service.pictures import Pictures
 
 
 def create_app(settings: Settings | None = None) -> Edge:
     """The whole front end as one ASGI application; raises `UnsafeStart` rather than run open."""
     service = assemble(settings or Settings())
-    app = FastAPI(title="Coverslip", lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.service = service
-    errors.install(app, refusal_page)
-    for router in ROUTERS:
-        app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    return Edge(app, service.tiles, pictures(service), outward(service), secure=service.sessions.secure)
+    return Edge(
+        Later(partial(website, service)),
+        service.tiles,
+        Later(partial(pictures, service)),
+        outward(service),
+        secure=service.sessions.secure,
+        ended=service.archive.close,
+    )
 
 
 def assemble(settings: Settings) -> Service:
@@ -70,8 +62,18 @@ def assemble(settings: Settings) -> Service:
     )
 
 
+def website(service: Service) -> App:
+    """Pages and API; loaded later, see `service.later`."""
+    from service.website import website
+
+    return website(service)
+
+
 def pictures(service: Service) -> Pictures:
-    """Tiles under other addresses and derived pictures."""
+    """Tiles under other addresses and derived pictures; loaded later."""
+    from service.pictures import Pictures
+    from service.sources import Sources
+
     return Pictures(service.tiles.opened, Sources(service.archive), service.workshop, service.settings)
 
 
@@ -81,12 +83,6 @@ def outward(service: Service) -> Outward:
     found = Outward(had.cors_origins, had.license_url, had.cite_as, had.pinned_lifetime.total_seconds())
     service.tiles.cors = found.cors
     return found
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
-    app.state.service.archive.close()
 
 
 def _appearance(archive: Archive) -> Hashable:

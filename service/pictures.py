@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
@@ -26,8 +25,6 @@ Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, Headers, bytes | bytearray]
 
 PUBLIC_MISS: Final = b"public, max-age=60"
-_STORED_TILE: Final = re.compile(r"/slides/[A-Za-z0-9-]{1,64}_files/[^?]*\.jpe?g")
-_LINK_ALONE: Final = re.compile(rb"(?:token=[^&]*)?")
 _SNIFF: Final = (b"x-content-type-options", b"nosniff")
 _RESOURCE: Final = b"cross-origin-resource-policy"
 
@@ -49,12 +46,8 @@ class Pictures:
         self._settings = settings
 
     def takes(self, scope: Scope) -> bool:
-        """Whether an address belongs here; a JPEG tile without parameters is the tile route's."""
+        """Whether an address belongs here; who asks has looked for stored tiles before."""
         path: str = scope["path"]
-        if not path.startswith(("/slides/", "/iiif/")):
-            return False
-        if _STORED_TILE.fullmatch(path) and _LINK_ALONE.fullmatch(scope["query_string"]):
-            return False
         found = _found(path)
         scope["coverslip.route"] = found
         return found is not None or path.startswith("/iiif/")

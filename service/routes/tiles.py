@@ -46,6 +46,7 @@ ADDRESS = re.compile(
     r"(?:_files/(?P<level>[0-9]{1,2})/(?P<column>[0-9]{1,6})_(?P<row>[0-9]{1,6})\.(?:jpg|jpeg)|(?P<what>\.dzi|/thumbnail))"
 )
 TILE = re.compile(rb"/slides/([A-Za-z0-9-]{1,64})_files/([0-9]{1,2})/([0-9]{1,6})_([0-9]{1,6})\.jpe?g")
+LINK_ALONE = re.compile(rb"(?:token=[^&]*)?")
 TOKEN = re.compile(rb"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
 THUMBNAIL_WIDTHS = range(16, 1025)
 DEFAULT_THUMBNAIL = 256
@@ -88,9 +89,13 @@ class Tiles:
         self.sent = 0
 
     @staticmethod
-    def takes(path: str) -> bool:
-        """Whether an address belongs here."""
-        return path.startswith("/slides/") and ("_files/" in path or path.endswith((".dzi", "/thumbnail")))
+    def takes(scope: Scope) -> bool:
+        """Whether an address belongs here; a tile with parameters is made elsewhere."""
+        found = ADDRESS.fullmatch(scope["path"])
+        if found is None or (found["level"] and not LINK_ALONE.fullmatch(scope["query_string"])):
+            return False
+        scope["coverslip.address"] = found
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is a problem+json body."""
@@ -136,11 +141,7 @@ class Tiles:
 
     async def _opened(self, scope: Scope) -> Opened:
         """The slide of the address, if the caller may look at it and it has tiles."""
-        found = ADDRESS.fullmatch(scope["path"])
-        if found is None:
-            raise NotFound
-        scope["coverslip.address"] = found
-        return await self.opened(scope, found["sid"])
+        return await self.opened(scope, scope["coverslip.address"]["sid"])
 
     async def opened(self, scope: Scope, sid: str) -> Opened:
         """The slide, if the caller may look at it and it has tiles; raises `NotFound`, `NotReady` or `Withdrawn`."""

@@ -6,8 +6,10 @@ import pytest
 
 import coverslip.errors
 import service.safety  # noqa: F401  defines a refusal of its own
+from coverslip.settings import Settings
 from service import errors
-from service.edge import Edge
+from service.main import create_app
+from service.routes.tiles import Tiles
 
 SECRET = "DOE^JANE 1934-05-06"
 
@@ -70,19 +72,21 @@ def test_large_bodies_end_early(house):
     assert answer.status_code in (400, 413)
 
 
-def test_a_crash_at_the_edge_ends_there(capsys):
+def test_a_crash_at_the_edge_ends_there(tmp_path, monkeypatch, capsys):
     """What a tile or page raises unforeseen never reaches the server's own log, which would print its text."""
 
-    async def broken(scope, receive, send):
+    async def broken(self, scope, receive, send):
         raise RuntimeError(SECRET)
 
     async def run():
-        await Edge(broken, broken, secure=False)({"type": "http", "path": "/slides/x.dzi"}, None, sent)
+        scope = {"type": "http", "path": "/slides/x.dzi", "method": "GET", "headers": [], "query_string": b""}
+        await create_app(Settings(data_dir=tmp_path))(scope, None, sent)
 
     async def sent(message):
         messages.append(message)
 
     messages = []
+    monkeypatch.setattr(Tiles, "__call__", broken)
     asyncio.run(run())
     assert messages[0]["status"] == 500
     assert b"DOE" not in messages[1]["body"]

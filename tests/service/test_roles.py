@@ -5,8 +5,8 @@ import pytest
 from starlette.routing import Mount
 
 from coverslip.archive.states import State
-from service.main import ROUTERS
 from service.routes.images import ROUTES
+from service.website import ROUTERS
 
 ROLES = (None, "submitter", "other", "curator", "viewer", "ops", "admin")
 EVERYBODY = frozenset(ROLES)

@@ -1,0 +1,27 @@
+"""Pages and API: all that is neither tile nor picture. `website` is its table of contents."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from service import handlers
+from service.context import Service
+from service.rendering import STATIC, refusal_page
+from service.routes import exports, ops, pages, session, slides, uploads, viewer
+
+ROUTERS = (
+    *(uploads.router, slides.router, slides.files, exports.router),
+    *(viewer.router, pages.router, session.router, ops.router),
+)
+
+
+def website(service: Service) -> FastAPI:
+    """The application behind the edge."""
+    app = FastAPI(title="Coverslip", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.service = service
+    handlers.install(app, refusal_page)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app

@@ -1,0 +1,42 @@
+"""The first tile does not wait for what no tile needs."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+
+from service.later import Later
+
+HEAVY = ("fastapi", "structlog", "jinja2", "openslide", "alembic", "service.routes.images", "service.routes.pages")
+
+
+def test_a_start_loads_what_tiles_need():
+    """`python -m service` reaches its first tile without website, template engine and decoders of slides."""
+    program = f"import sys, service.__main__; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_comes_later_is_made_once():
+    """However many threads and tasks ask at the same time, there is one."""
+    made = []
+
+    def make():
+        time.sleep(0.05)
+        made.append(object())
+        return made[-1]
+
+    part = Later(make)
+    threads = [threading.Thread(target=part) for _ in range(4)]
+
+    async def ask():
+        return await asyncio.gather(*(part.get() for _ in range(4)))
+
+    for thread in threads:
+        thread.start()
+    found = asyncio.run(ask())
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert set(found) == set(made)

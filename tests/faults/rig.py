@@ -64,7 +64,6 @@ class Rig:
             "lease": timedelta(seconds=4),
             "heartbeat": timedelta(seconds=0.5),
             "sweep_every": timedelta(seconds=0.5),
-            "rehint_after": timedelta(seconds=2),
             "retry_delay": timedelta(0),
             "shutdown_grace": timedelta(seconds=1),
             "watchdog_every": timedelta(seconds=5),

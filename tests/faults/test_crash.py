@@ -1,6 +1,5 @@
 """Processes that end before every step of every protocol: the next one finds nothing half done and needs nobody."""
 
-import multiprocessing
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +8,7 @@ import pytest
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
 from tests.faults import crashing
+from tests.faults.forks import context
 from workers.sweeper import tidy
 
 MANY = 40
@@ -23,9 +23,6 @@ PREPARED = {
 }
 FEWEST = {"upload": 8, "terminate": 2, "publish": 8, "set_aside": 8, "release": 4, "withdraw": 4}
 """Steps there must be at least, or the loop looks at nothing."""
-
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tests.faults.crashing"])
 
 
 @pytest.fixture

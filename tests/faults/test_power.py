@@ -6,6 +6,8 @@ import random
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,12 +16,17 @@ from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
 from coverslip.settings import Settings
 from service.receiving import Target
+from tests.faults.crashing import PRODUCED
 from tests.faults.kernel import need
 from tests.faults.power import powered
 from tests.faults.rig import upload
 from workers.sweeper import tidy
 
-CUTS = int(os.environ.get("COVERSLIP_POWER_CUTS", "8"))
+CUTS = int(os.environ.get("COVERSLIP_POWER_CUTS", "100"))
+PATIENCE = 180.0
+"""Seconds within which the writer gets anything acknowledged on the busiest machine."""
+AHEAD = 6
+"""Things the writer does from one cut to the next, or a slow machine's disk would be full before the last cut."""
 
 
 @pytest.fixture
@@ -32,28 +39,60 @@ def power(tmp_path):
 class Writer:
     """Uploads, publishes, releases and deletes without end; notes each thing once it was acknowledged."""
 
-    def __init__(self, folder, produced):
+    def __init__(self, folder):
         self.archive = Archive.open(Settings(data_dir=folder), with_vault=True)
-        self.produced, self.random = produced, random.Random(1)
+        self.random = random.Random(1)
         self.promised = {}
         """uid → (offset, data)"""
         self.published = {}
-        """sid → (zone, digest)"""
-        self.gone = set()
-        self.stopping = threading.Event()
-        self.lock = threading.Lock()
+        """sid → (step, zone, digest)"""
+        self.gone = {}
+        """uid → step"""
+        self.stopping = False
+        self.moved = threading.Condition()
+        self.steps, self.allowed = 0, 0
+        """Things acknowledged so far, and how many there may be."""
+        self.error = None
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
-        while not self.stopping.is_set():
-            data = self.random.randbytes(self.random.randrange(1, 200_000))
-            self.receive(data)
-            self.publish(upload(self.archive, data), data)
+        try:
+            while not self.stopping:
+                data = self.random.randbytes(self.random.randrange(1, 100_000))
+                self.receive(data)
+                self.publish(upload(self.archive, data), data)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def wait(self, steps):
+        """Return once that many more things were acknowledged: how fast the disk is must not decide what is tested."""
+        with self.moved:
+            goal = self.steps + steps
+            self.allowed = self.steps + AHEAD
+            self.moved.notify_all()
+            assert self.moved.wait_for(lambda: self.steps >= goal or self.error, PATIENCE), "the writer stands still"
+        assert self.error is None
+
+    @contextmanager
+    def noted(self):
+        """What is noted in the block counts as acknowledged."""
+        with self.moved:
+            yield
+            self.steps += 1
+            self.moved.notify_all()
+            self.moved.wait_for(lambda: self.steps < self.allowed or self.stopping)
+
+    def stop(self):
+        """End it."""
+        with self.moved:
+            self.stopping = True
+            self.moved.notify_all()
+        self.thread.join()
+        self.archive.close()
 
     def receive(self, data):
         """An unfinished upload, promised piece by piece; every other one is ended."""
-        from datetime import UTC, datetime, timedelta
-
         catalog = self.archive.catalog
         found = catalog.create_upload("other", len(data) * 2, datetime.now(UTC) + timedelta(days=1), "x", {})
         generation = self.archive.begin_patch(found.uid)
@@ -63,14 +102,14 @@ class Writer:
             target.write(half)
             target.sync()
             catalog.advance(found.uid, generation, target.offset)
-            with self.lock:
+            with self.noted():
                 self.promised[found.uid] = data[: target.offset]
         target.close()
-        with self.lock:
+        with self.moved:
             del self.promised[found.uid]
         self.archive.terminate_upload(found.uid, "other")
-        with self.lock:
-            self.gone.add(found.uid)
+        with self.noted():
+            self.gone[found.uid] = self.steps
 
     def publish(self, sid, data):
         """A slide on its way to the public."""
@@ -78,37 +117,40 @@ class Writer:
         claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
         with archive.storage.scratch(sid, claim.artefact) as draft:
             (draft / "slide.svs").write_bytes(data)
-            archive.publish(claim, draft, self.produced)
+            archive.publish(claim, draft, PRODUCED)
         digest = hashlib.sha256(data).digest()
-        with self.lock:
-            self.published[sid] = (State.IN_REVIEW, digest)
+        with self.noted():
+            self.published[sid] = (self.steps, State.IN_REVIEW, digest)
         archive.transition(sid, State.RELEASED, "curator")
-        with self.lock:
-            self.published[sid] = (State.RELEASED, digest)
+        with self.noted():
+            self.published[sid] = (self.steps, State.RELEASED, digest)
 
-    def seen(self):
-        """What was acknowledged up to now."""
-        with self.lock:
-            return dict(self.promised), dict(self.published), set(self.gone)
+    def seen(self, since):
+        """What was acknowledged up to now, but for what ended before step `since`."""
+        with self.moved:
+            published = {sid: entry for sid, entry in self.published.items() if entry[0] >= since}
+            gone = [uid for uid, step in self.gone.items() if step >= since]
+            return dict(self.promised), published, gone
 
 
 @pytest.mark.slow
-def test_power_cuts(power, produced, record_property):
+def test_power_cuts(power, record_property):
     """COVERSLIP_POWER_CUTS cuts while slides are received, published, released and uploads ended."""
-    writer = Writer(power.disk / "data", produced)
+    chance, writer = random.Random(2), Writer(power.disk / "data")
     writer.thread.start()
     try:
         for number in range(CUTS):
-            time.sleep(random.Random(number).uniform(0.05, 0.5))
-            promised, published, gone = writer.seen()
+            writer.wait(chance.randrange(4))
+            time.sleep(chance.uniform(0, 0.03))  # anywhere between two acknowledgements
+            everything = number % 20 == 0 or number == CUTS - 1
+            seen = writer.seen(0 if everything else writer.steps - 4 * AHEAD)
             with power.cut() as after:
-                look(after / "data", promised, published, gone)
+                look(after / "data", *seen)
     finally:
-        writer.stopping.set()
-        writer.thread.join()
-        writer.archive.close()
-    assert len(published) > CUTS / 4
-    record_property("published", len(published))
+        writer.stop()
+    assert writer.error is None
+    assert len(writer.published) > CUTS / 8
+    record_property("published", len(writer.published))
 
 
 def look(folder, promised, published, gone):
@@ -121,9 +163,10 @@ def look(folder, promised, published, gone):
             if row.state == "open":  # else the end of it was written before the cut and noted after
                 assert row.offset >= len(data)
                 assert archive.storage.incoming(uid).read_bytes()[: len(data)] == data
-        for sid, (state, digest) in published.items():
+        for sid, (_, state, digest) in published.items():
             slide = archive.catalog.slide(sid)
             assert slide.state in (state, State.RELEASED)
+            assert state in [event.after for event in archive.catalog.events(sid)]
             clean = archive.where_is(slide) / "slide.svs"
             assert hashlib.sha256(clean.read_bytes()).digest() == digest
         for uid in gone:
@@ -137,11 +180,3 @@ def look(folder, promised, published, gone):
         archive.close()
     with sqlite3.connect(folder / "catalogue.sqlite") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
-@pytest.fixture
-def produced():
-    """The numbers of some clean slide."""
-    from tests.faults.crashing import PRODUCED
-
-    return PRODUCED

@@ -58,7 +58,7 @@ class House:
         """An HTTP client that holds the key of a role, or none."""
         if role is not None:
             headers["Authorization"] = f"Bearer {self.keys[role]}"
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120)
 
     def slide(self, state: State, owner: str = "submitter") -> str:
         """Bring a slide into a state by the moves the queue and people make, and return its id."""

@@ -149,9 +149,8 @@ def test_cookie_opens_tiles_and_revocation_closes_them(house):
         forged = httpx.get(house.url + where, headers={"Cookie": f"coverslip={token[:-2]}xx"})
         assert forged.status_code == 404
         house.archive.catalog.revoke_key(key_id)
-        deadline = 70
-        while client.get(where).status_code == 200 and deadline:
-            deadline -= 1
+        deadline = time.monotonic() + 60
+        while client.get(where).status_code == 200 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert client.get(where).status_code == 404
 
@@ -183,7 +182,7 @@ def test_readers_get_a_page_programs_get_a_problem(house):
 
 def test_live_ticks_when_something_changes(house):
     """The stream greets, then says `changed` after a slide moved."""
-    with httpx.stream("GET", f"{house.url}/live", timeout=10) as answer:
+    with httpx.stream("GET", f"{house.url}/live", timeout=120) as answer:
         lines = answer.iter_lines()
         assert next(lines) == "retry: 2000"
         house.slide(State.QUEUED)

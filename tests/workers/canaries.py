@@ -53,8 +53,8 @@ def copy(task: Task, progress: Progress) -> Outcome:
 def slow_copy(task: Task, progress: Progress) -> Outcome:
     """Write half a file, then take a while."""
     (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:3])
-    for step in range(40):
-        progress(Stage.WRITE, step / 40)
+    for step in range(80):
+        progress(Stage.WRITE, step / 80)
         time.sleep(0.05)
     return copy(task, progress)
 

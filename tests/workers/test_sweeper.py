@@ -26,6 +26,23 @@ class Collected:
 
 
 @pytest.fixture
+def installation(install):
+    """Nothing becomes old by itself here: the tests turn the clock."""
+    return install(sweep_every=timedelta(minutes=5))
+
+
+@pytest.fixture
+def later(installation):
+    """Turns the catalogue's clock."""
+
+    def turn(**time):
+        moment = datetime.now(UTC) + timedelta(**time)
+        installation.archive.catalog._now = lambda: moment
+
+    return turn
+
+
+@pytest.fixture
 def sweep_with(installation):
     """One round with a broker of ours."""
 
@@ -60,13 +77,17 @@ def test_a_broker_that_is_away_costs_nothing(installation, sweep_with):
     assert sweep_with(Collected()) == 1
 
 
-def test_one_process_sweeps(installation, sweep_with):
-    """A second one stands by."""
+def test_one_process_sweeps(installation, sweep_with, later):
+    """A second one stands by, and takes over from one that is gone."""
     installation.add_slide()
     broker = Collected()
     assert sweep_with(broker, "a") == 1
     assert sweep_with(broker, "b") == 0
     assert sweep_with(broker, "a") == 1
+    later(minutes=24)
+    assert sweep_with(broker, "b") == 0
+    later(minutes=26)
+    assert sweep_with(broker, "b") == 1
 
 
 def test_tidying_removes_drafts_of_the_dead_only(installation):

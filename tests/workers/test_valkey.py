@@ -21,7 +21,7 @@ from workers.valkey import Valkey
 server = Valkey(Path(sys.argv[1]))
 server.start()
 print(server.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -33,7 +33,7 @@ def test_it_dies_with_its_parent(socket_dir, installation, alive):
         assert alive(server)
         os.kill(owner.pid, signal.SIGKILL)
         owner.wait()
-    installation.until(lambda: not alive(server), 5)
+    installation.until(lambda: not alive(server))
 
 
 def test_only_we_reach_it(valkey):

@@ -47,7 +47,7 @@ bench: .venv/.bench service/static/vendor/.ready
 chaos: .venv/.dev
 	sh scripts/test-needs.sh
 	$(RUN) -m tests.faults.chaos
-	COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=100 $(RUN) -m pytest -q tests/faults/test_uploads.py tests/faults/test_power.py
+	COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=1000 $(RUN) -m pytest -q tests/faults/test_uploads.py tests/faults/test_power.py
 
 docs: .venv/.dev
 	$(RUN) -m docs.make

@@ -1,7 +1,6 @@
 """One job from claim to verdict, in this process with a real confined child."""
 
 import threading
-import time
 
 import pytest
 

@@ -67,7 +67,7 @@ _BROKER: dict[str, Any] = {
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        "retry_on_timeout": True,
+        "retry_on_timeout": False,  # True makes redis-py connect again behind kombu's back, also after a reset
         "global_keyprefix": PREFIX,
         "client_name": "coverslip-worker",
     },

@@ -1,16 +1,20 @@
-"""A failed acknowledgement must be noticed: kombu swallows the connection error and the worker then waits for ever.
+"""What kombu does when its broker connection breaks, mended: a worker must notice, not wait for ever.
 
-Measured on kombu 5.7.0: 6 of 12 broker restarts left a worker idle in epoll with no broker socket; 0 of 12 once the
-error is raised again (operations.md; celery#10205, kombu#2498). Remove when kombu does this itself: the test
-`test_kombu_still_swallows` says when.
+Measured on kombu 5.7.0 and redis-py 8.1: 6 of 12 broker restarts left a worker idle in epoll with no broker socket, 0
+of 12 once a failed acknowledgement was raised again (operations.md; celery#10205, kombu#2498). Workers that started
+while connections were cut stood still now and then, for the reason told at `_receive`
+(docs/decisions/0010-nobody-waits-in-the-event-loop.md). Remove what kombu does itself: tests/workers/test_kombu_fix.py
+says when.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import kombu
 from kombu.message import Message
+from kombu.transport import redis
 
 from workers import logs
 
@@ -21,13 +25,14 @@ log = logs.get("workers.kombu")
 
 
 def apply() -> bool:
-    """Replace the two methods; False, and a line in the log, for a kombu nobody has looked at."""
+    """Replace the three methods; False, and a line in the log, for a kombu nobody has looked at."""
     lowest, beyond = FIXES
     if not lowest <= tuple(kombu.VERSION)[:2] < beyond:
         log.warning("kombu of this version is left as it is")
         return False
     Message.ack_log_error = _ack  # type: ignore[method-assign]
     Message.reject_log_error = _reject  # type: ignore[method-assign]
+    redis.Channel._receive = _receive  # type: ignore[method-assign]
     return True
 
 
@@ -45,3 +50,21 @@ def _reject(self: Any, logger: object, errors: tuple[type[Exception], ...], requ
     except errors as error:
         log.warning("could not reject", error=type(error).__name__)
         raise
+
+
+_receive_what_comes: Callable[[Any], bool] = redis.Channel._receive
+
+
+def _receive(self: Any) -> bool:  # noqa: ANN401
+    """Take what was published, if anything was.
+
+    kombu reads a message without asking whether there is one, and redis-py then waits for it without a limit: an event
+    loop that was woken because a connection broke stands still until somebody publishes something.
+    """
+    connection = self.subclient.connection
+    try:
+        waits = connection is not None and connection._sock is not None and connection.can_read(timeout=0)
+    except self.connection_errors:
+        self._in_listen = None
+        raise
+    return bool(waits) and _receive_what_comes(self)

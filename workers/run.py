@@ -20,7 +20,7 @@ from workers.watchdog import Watchdog
 TIDY_EVERY = 60.0
 EXTRA_GRACE = 30.0
 START_UP = 30.0
-"""Seconds a worker may take before the watchdog expects an answer."""
+"""Seconds a worker may take until its first answer; after that it is expected to give one each time."""
 
 log = logs.get("workers.run")
 
@@ -91,7 +91,7 @@ class Keeper:
         self._broker = celery_broker(self._app)
         self._watchdog = Watchdog(self._app, archive.catalog, settings, name)
         self._next_tidy = 0.0
-        self._next_watch = time.monotonic() + START_UP
+        self._started = self._next_watch = time.monotonic()
 
     def keep(self, stopping: Stopping, beside: Program | None) -> None:
         """Until told to stop, or until the program beside us left."""
@@ -115,12 +115,17 @@ class Keeper:
             tidy(self._archive)
         if now >= self._next_watch:
             self._next_watch = now + self._settings.watchdog_every.total_seconds()
-            if self._watchdog.hangs():
-                log.error("worker hangs")
-                self._replace()
+            self._watch(starting=now - self._started < START_UP and not self._watchdog.has_answered)
+
+    def _watch(self, *, starting: bool) -> None:
+        if starting:
+            self._watchdog.greets()
+        elif self._watchdog.hangs():
+            log.error("worker hangs")
+            self._replace()
 
     def _replace(self) -> None:
         self._program.kill()
         self._program.start()
         self._watchdog.forgive()
-        self._next_watch = time.monotonic() + START_UP
+        self._started = self._next_watch = time.monotonic()

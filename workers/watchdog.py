@@ -11,6 +11,8 @@ from coverslip.settings import Settings
 from workers import logs
 
 PING_TIMEOUT = 5.0
+GREETING = 1.0
+"""Seconds for an answer that may well not come yet; whoever asks has other duties meanwhile."""
 STRIKES = 2
 
 log = logs.get("workers.watchdog")
@@ -23,6 +25,20 @@ class Watchdog:
         """Watch the worker of that name."""
         self._app, self._catalog, self._settings, self._worker = app, catalog, settings, worker
         self._strikes = 0
+        self._answered = False
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the worker gave a sign since it was started."""
+        return self._answered
+
+    def greets(self) -> bool:
+        """Look whether a worker that starts gives its first sign; silence is no fault yet."""
+        try:
+            self._answered = self._answers(GREETING)
+        except (OperationalError, OSError):
+            self._answered = False
+        return self._answered
 
     def hangs(self) -> bool:
         """Look once; True when it is time to replace the worker. A broker that is away is nobody's fault."""
@@ -34,6 +50,7 @@ class Watchdog:
     def forgive(self) -> None:
         """Start counting anew, as for a worker just started."""
         self._strikes = 0
+        self._answered = False
 
     def _is_well(self) -> bool:
         try:
@@ -41,8 +58,10 @@ class Watchdog:
         except (OperationalError, OSError, StorageFailed):
             return True
 
-    def _answers(self) -> bool:
-        return bool(self._app.control.ping(destination=[self._worker], timeout=PING_TIMEOUT, limit=1))
+    def _answers(self, timeout: float = PING_TIMEOUT) -> bool:
+        with self._app.connection_for_write() as fresh:  # an old one may have lost its reply queue with the broker
+            answers = self._app.control.ping(destination=[self._worker], timeout=timeout, limit=1, connection=fresh)
+        return bool(answers)
 
     def _is_stalled(self) -> bool:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""A failed acknowledgement reaches the consumer, which then reconnects."""
+"""A failed acknowledgement reaches the consumer, which then reconnects; and nobody waits in the event loop."""
 
 import logging
 import subprocess
@@ -7,8 +7,12 @@ import sys
 import kombu
 import pytest
 from kombu.message import Message
+from kombu.transport import redis
+from redis.connection import Connection as Redis
 
+from coverslip.settings import Settings
 from workers import kombu_fix
+from workers.app import create
 
 METHODS = ("ack_log_error", "reject_log_error")
 
@@ -55,10 +59,43 @@ def test_kombu_still_swallows(name):
     assert subprocess.run([sys.executable, "-c", unfixed], capture_output=True, check=False).returncode == 0
 
 
+LISTEN = """
+import sys, threading
+from kombu import Connection
+if sys.argv[2] == "fixed":
+    from workers import kombu_fix
+    kombu_fix.apply()
+channel = Connection(sys.argv[1]).channel()
+channel.subclient.psubscribe("*")
+channel._receive()  # the subscription's own answer
+thread = threading.Thread(target=channel._receive, daemon=True)
+thread.start()
+thread.join(3)
+print("stands still" if thread.is_alive() else "goes on")
+"""
+"""Reads a message that nobody published, as after a connection that broke."""
+
+
+@pytest.mark.parametrize(("how", "says"), [("fixed", "goes on"), ("as it is", "stands still")])
+def test_the_event_loop_waits_for_no_message(valkey, how, says):
+    """Without our fix it waits without a limit; when that changes, kombu has mended it."""
+    run = subprocess.run([sys.executable, "-c", LISTEN, valkey.url, how], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == says
+
+
+def test_nobody_connects_again_behind_kombu_s_back(tmp_path):
+    """redis-py would mend a connection in place, and kombu would go on with what it knew of the old one."""
+    app = create(Settings(data_dir=tmp_path, broker_url="redis://localhost/0"))
+    assert not app.conf.broker_transport_options["retry_on_timeout"]
+    with app.connection_for_write() as connection:
+        options = connection.transport_options
+        assert Redis(retry_on_timeout=options["retry_on_timeout"]).retry.get_retries() == 0
+
+
 @pytest.mark.parametrize("version", [(4, 6, 0), (5, 8, 0), (6, 0, 0)])
 def test_an_unknown_kombu_is_left_alone(monkeypatch, version):
     """We replace only code we have read."""
     monkeypatch.setattr(kombu, "VERSION", version)
-    before = Message.ack_log_error
+    before = Message.ack_log_error, redis.Channel._receive
     assert not kombu_fix.apply()
-    assert Message.ack_log_error is before
+    assert (Message.ack_log_error, redis.Channel._receive) == before

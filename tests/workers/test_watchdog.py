@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import nullcontext
 
 import pytest
 from kombu.exceptions import OperationalError
@@ -19,6 +20,9 @@ class Control:
     @property
     def control(self):
         return self
+
+    def connection_for_write(self):
+        return nullcontext()
 
     def ping(self, **_):
         answer = self._answers.pop(0)
@@ -53,6 +57,15 @@ def test_a_worker_that_answers_but_takes_no_work_hangs(watch, install):
     dog = watch(YES, YES)
     dog._catalog.is_stalled = lambda *_: True
     assert [dog.hangs(), dog.hangs()] == [False, True]
+
+
+def test_a_worker_that_starts_may_be_silent(watch):
+    """Until its first answer nothing is counted; whoever starts anew has not answered."""
+    dog = watch(NO, OperationalError(), YES)
+    assert [dog.greets() for _ in range(3)] == [False, False, True]
+    assert dog.has_answered
+    dog.forgive()
+    assert not dog.has_answered
 
 
 @pytest.mark.slow

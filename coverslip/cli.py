@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from coverslip.errors import CoverslipError
 from coverslip.exporting import Form
 from coverslip.exporting import export as export_slide
 from coverslip.formats import choose, open_slide
+from coverslip.intake import arrived
 from coverslip.keys import load_key
 from coverslip.pipeline import build_pyramid, plan_slide
 from coverslip.printing import (
@@ -39,8 +40,13 @@ app = typer.Typer(
 policy_app = typer.Typer(no_args_is_help=True, help="Look at policies.")
 app.add_typer(policy_app, name="policy")
 
-SlidePath = Annotated[Path, typer.Argument(exists=True, help="A slide: a file, or the folder of a DICOM series.")]
-SlidePaths = Annotated[list[Path], typer.Argument(help="Slides, as many as you like.")]
+SlidePath = Annotated[
+    Path, typer.Argument(exists=True, help="A slide: a file, or a folder or ZIP archive with one slide in it.")
+]
+SlidePaths = Annotated[
+    list[Path],
+    typer.Argument(help="Slides, as many as you like: files, or folders or ZIP archives with one slide each."),
+]
 CleanPath = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A slide Coverslip has written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 PolicyName = Annotated[str, typer.Option("--policy", "-p", help="A built-in policy (strict, research) or a TOML file.")]
@@ -53,16 +59,18 @@ def inspect(
     why: Annotated[bool, typer.Option("--why", help="Say why each reader before the chosen one declined.")] = False,
 ) -> None:
     """Show what a slide is and every place in it where identity can live, without the values."""
-    reader, declined = choose(slide)
-    with closing(open_slide(slide)) as opened:
-        print_inspection(opened, reader.name if reader else "none", declined if why else {}, as_json=as_json)
+    with arrived(slide) as arrival:
+        reader, declined = choose(arrival.path)
+        chosen = reader.name if reader else "none"
+        with closing(open_slide(arrival.path)) as opened:
+            print_inspection(opened, arrival.words, chosen, declined if why else {}, as_json=as_json)
 
 
 @app.command()
 def plan(slide: SlidePath, policy: PolicyName = "strict", as_json: AsJson = False) -> None:
     """Show what would happen to every element; change nothing."""
-    with closing(open_slide(slide)) as opened:
-        print_plan(plan_slide(opened, policies.load(policy)), as_json=as_json)
+    with arrived(slide) as arrival, closing(open_slide(arrival.path)) as opened:
+        print_plan(plan_slide(opened, policies.load(policy), arrival.words), as_json=as_json)
 
 
 @app.command()
@@ -91,7 +99,9 @@ def verify(
 ) -> None:
     """Check a clean slide with the independent verifier; with the source, check that nothing of it is left."""
     with Console(quiet=as_json) as console:
-        report = verify_alone(clean, source, console.progress(clean.name))
+        progress = console.progress(clean.name)
+        with arrived(source) if source else nullcontext() as arrival:
+            report = verify_alone(clean, arrival.path if arrival else None, progress)
     print_report(as_dict(report), as_json=as_json)
     raise typer.Exit(0 if report.passed else 1)
 

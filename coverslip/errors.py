@@ -4,6 +4,7 @@
     ├── InputError                 the file is at fault
     │   ├── UnsupportedSlide       unsupported-slide      no reader takes it
     │   ├── DamagedSlide           damaged-slide          a structure contradicts itself
+    │   ├── NotOneSlide            not-one-slide          a folder or archive with none, several, or half a slide
     │   ├── UnknownStructure       unknown-structure      a page or image nobody understands
     │   └── LimitExceeded          limit-exceeded         larger or deeper than we are willing to parse
     ├── PolicyInvalid              policy-invalid         a policy file that does not say what it means
@@ -66,6 +67,16 @@ class DamagedSlide(InputError):
 
     code = "damaged-slide"
     summary = "The file's structure contradicts itself or ends early."
+
+
+class NotOneSlide(InputError):
+    """A folder or archive in which there is not exactly one whole slide."""
+
+    code = "not-one-slide"
+    summary = (
+        "A folder or archive must hold exactly one slide: a slide file, an .mrxs file with its folder, a .vms or .vmu "
+        "file with its pictures, or the files of one DICOM series."
+    )
 
 
 class UnknownStructure(InputError):

@@ -14,10 +14,12 @@ from coverslip import certificate as cert
 from coverslip.certificate_page import to_html
 from coverslip.codestreams import icc
 from coverslip.durable import sync
+from coverslip.elements import Element, Inventory
 from coverslip.errors import InputError, OutputExists, StorageFailed, UnknownStructure
 from coverslip.fingerprint import Fingerprint, fingerprint
 from coverslip.formats import AnySlide, open_slide
 from coverslip.formats.tiff_slide import TiffSlide
+from coverslip.intake import arrived
 from coverslip.keys import digest
 from coverslip.policy import Keep, Plan, Policy
 from coverslip.progress import Progress, Stage, silent
@@ -76,13 +78,14 @@ def deidentify(
 ) -> Outcome:
     """Write the clean slide, its certificate and its tile hashes into `out_dir`; nothing appears that did not pass.
 
-    `name` is the stem of the output files; without one it is a pseudonym made from the content with `key`.
+    `source` is a slide, or a folder or ZIP archive with one in it; `name` is the stem of the output files, without one
+    it is a pseudonym made from the content with `key`.
     Raises StorageFailed, OutputExists and Cancelled; a file at fault becomes a `Rejected` or `Quarantined`.
     """
     try:
         progress(Stage.OPEN, 0.0)
-        with closing(open_slide(source)) as slide:
-            return _deidentify(slide, out_dir, policy, key, name, progress)
+        with arrived(source, out_dir, progress) as arrival, closing(open_slide(arrival.path)) as slide:
+            return _deidentify(slide, arrival.words, out_dir, policy, key, name, progress)
     except UnknownStructure as error:
         return Quarantined(error.code, (str(error),))
     except InputError as error:
@@ -101,18 +104,19 @@ def build_pyramid(
     build(clean, target, complete=complete, progress=progress, slide_digest=bytes.fromhex(sha256) or None)
 
 
-def plan_slide(slide: AnySlide, policy: Policy) -> Plan:
-    """What would happen to every element of an open slide; changes nothing."""
-    return policy.plan(slide.inventory())
+def plan_slide(slide: AnySlide, policy: Policy, words: tuple[Element, ...] = ()) -> Plan:
+    """What would happen to every element of an open slide, and to the words it arrived with; changes nothing."""
+    return policy.plan(Inventory((*slide.inventory(), *words)))
 
 
 def _deidentify(
-    slide: AnySlide, out_dir: Path, policy: Policy, key: bytes, name: str | None, progress: Progress
-) -> Outcome:
+    slide: AnySlide, words: tuple[Element, ...], out_dir: Path, policy: Policy, key: bytes, name: str | None,
+    progress: Progress,
+) -> Outcome:  # fmt: skip
     with _workspace(out_dir) as work, ThreadPoolExecutor(2, "beside") as beside:
         known = beside.submit(fingerprint, slide.files)
         progress(Stage.PLAN, 0.0)
-        plan = plan_slide(slide, policy)
+        plan = plan_slide(slide, policy, words)
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
         write_clean(slide, plan, draft, progress=progress)
         flushed = beside.submit(sync, draft)

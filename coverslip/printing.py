@@ -15,6 +15,7 @@ from rich.table import Table
 from coverslip import progress as steps
 from coverslip.batch import Result
 from coverslip.confined.doctor import Wall, enough
+from coverslip.elements import Element
 from coverslip.formats import AnySlide
 from coverslip.pipeline import Cleaned, Quarantined, Rejected
 from coverslip.policy import Decision, Keep, Plan, Policy, Remove, Replace
@@ -103,9 +104,11 @@ def outcome_dict(result: Result) -> dict[str, Any]:
             assert_never(result.outcome)
 
 
-def print_inspection(slide: AnySlide, reader: str, declined: dict[str, str], *, as_json: bool) -> None:
-    """Facts and elements of a slide, without values."""
-    facts, inventory = slide.facts, slide.inventory()
+def print_inspection(
+    slide: AnySlide, words: tuple[Element, ...], reader: str, declined: dict[str, str], *, as_json: bool
+) -> None:
+    """Facts and elements of a slide and of what it arrived in, without values."""
+    facts, inventory = slide.facts, (*slide.inventory(), *words)
     summary: dict[str, Any] = {
         "reader": reader,
         "route": slide.route.value,

@@ -163,6 +163,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "coverslip-error": 500,
         "input-error": 422,
         "unsupported-slide": 422,
+        "not-one-slide": 422,
         "damaged-slide": 422,
         "unknown-structure": 422,
         "limit-exceeded": 422,

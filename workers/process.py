@@ -17,6 +17,7 @@ from coverslip.confined.messages import Made, Outcome, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost
+from coverslip.intake import most_unpacked
 from coverslip.settings import MIB, Settings
 from workers import logs
 from workers.heartbeat import Heartbeat
@@ -106,14 +107,19 @@ def _confined(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -> 
         memory=settings.child_memory,
         cpu=settings.child_cpu,
         wall=settings.child_wall,
-        output=OUTPUT_FLOOR + int(source.stat().st_size * settings.child_output_ratio),
+        output=OUTPUT_FLOOR + int(source.stat().st_size * settings.child_output_ratio) + most_unpacked(source),
     )
     task = Task(source, draft, claim.policy, key)
     return station.zygote.run(station.work, task, limits, progress=heart.progress, check=heart.check)
 
 
 def _check_made(draft: Path, made: Made) -> None:
-    """Length and digest on our side of the wall, before anything gets a final name; raises `ChildCrashed`."""
+    """Length and digest on our side of the wall, before anything gets a final name; raises `ChildCrashed`.
+
+    A folder or link would be published with the rest, and may hold what an archive was unpacked to.
+    """
+    if any(path.is_symlink() or not path.is_file() for path in draft.iterdir()):
+        raise ChildCrashed("The child left more than files.", where="draft")
     clean = draft / made.clean_name
     if clean.is_symlink() or not clean.is_file() or clean.stat().st_size != made.size_bytes:
         raise ChildCrashed("The clean slide is not what the child said.", where=made.clean_name)

@@ -19,7 +19,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag
 
 from coverslip.elements import Element, ElementKind, ElementPath
-from coverslip.errors import DamagedSlide, LimitExceeded, StorageFailed, UnknownStructure, UnsupportedSlide
+from coverslip.errors import DamagedSlide, LimitExceeded, NotOneSlide, StorageFailed, UnsupportedSlide
 from coverslip.tiff.elements import profile_elements
 
 MAX_FILES: Final = 4096
@@ -43,7 +43,7 @@ _SERIES: Final = BaseTag(0x0020000E)
 def representative(path: Path) -> Path:
     """The file OpenSlide opens: `path` itself, or the first instance of the one series in a folder.
 
-    Raises UnsupportedSlide for a folder without DICOM files, UnknownStructure for one with several series.
+    Raises UnsupportedSlide for a folder without DICOM files, NotOneSlide for one with several series.
     """
     if not path.is_dir():
         return path
@@ -51,7 +51,7 @@ def representative(path: Path) -> Path:
     if not instances:
         raise UnsupportedSlide("the folder holds no DICOM files", where="folder")
     if len(set(instances.values())) > 1:
-        raise UnknownStructure("the folder holds more than one series", where="folder")
+        raise NotOneSlide(where="folder: several series")
     return next(iter(instances))
 
 

@@ -13,7 +13,7 @@ from coverslip.elements import Element
 def representative(path: Path) -> Path:
     """The file OpenSlide opens: `path` itself, or the first instance of the one DICOM series in a folder.
 
-    Raises UnsupportedSlide for a folder without DICOM files, UnknownStructure for one with several series.
+    Raises UnsupportedSlide for a folder without DICOM files, NotOneSlide for one with several series.
     """
     if not path.is_dir():
         return path

@@ -35,6 +35,8 @@ _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _UNIX: Final = 3
 _ENCRYPTED, _UTF8 = 0x2041, 0x0800
 _WIDE: Final = 0xFFFFFFFF
+_SLACK: Final = 4 << 10
+"""Packed bytes that surely hold the head of a file: a block's code tables take less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,15 @@ class Entry:
     """Offset of its bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the directory: a file or a folder."""
+
+    entry: Entry | None
+    folder: tuple[str, ...]
+    untrusted_comment: bytes
+
+
 @dataclass(frozen=True)
 class Archive:
     """An archive within the limits; use as a context manager."""
@@ -59,6 +70,10 @@ class Archive:
     fd: int
     data: FileBytes = field(repr=False)
     entries: tuple[Entry, ...]
+    untrusted_comments: tuple[bytes, ...] = field(default=(), repr=False)
+    """What was written beside the files, the archive's own comment first."""
+    folders: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    """Folders that are listed by themselves, also empty ones."""
 
     def __enter__(self) -> Archive:
         """The archive itself."""
@@ -66,7 +81,21 @@ class Archive:
 
     def __exit__(self, *_: object) -> None:
         """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close it."""
         os.close(self.fd)
+
+    def head(self, entry: Entry, count: int) -> bytes:
+        """At most the first `count` bytes of the file, unchecked. Raises DamagedSlide when they cannot be inflated."""
+        raw = self.data[entry.data : entry.data + min(entry.packed, count + _SLACK)]
+        if entry.method == STORED:
+            return raw[:count]
+        try:
+            return zlib.decompressobj(-15).decompress(raw, count)
+        except zlib.error:
+            raise DamagedSlide("a file of an archive cannot be inflated", where="zip") from None
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The file's bytes in pieces of at most `PIECE`. Raises DamagedSlide when they are not what was announced."""
@@ -107,38 +136,47 @@ def open_zip(path: Path, *, max_bytes: int) -> Archive:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = FileBytes(fd, os.fstat(fd).st_size)
-        return Archive(fd, data, _entries(data, max_bytes))
+        return _archive(fd, data, max_bytes)
     except CoverslipError:
         os.close(fd)
         raise
 
 
-def _entries(data: FileBytes, max_bytes: int) -> tuple[Entry, ...]:
-    count, length, start = _directory(data)
+def looks_like_zip(head: bytes) -> bool:
+    """Whether a file that begins so is a ZIP archive: a file in it, nothing in it, or a part of one."""
+    return head.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\b"))
+
+
+def _archive(fd: int, data: FileBytes, max_bytes: int) -> Archive:
+    count, length, start, comment = _directory(data)
     if count > MAX_ENTRIES or length > MAX_DIRECTORY:
         raise LimitExceeded(f"more than {MAX_ENTRIES} files in an archive", where="zip")
     if start + length > len(data):
         raise DamagedSlide("the directory lies beyond the end", where="zip")
-    found = [_located(data, entry, start) for entry in _central(data[start : start + length], count) if entry]
+    listed = tuple(_central(data[start : start + length], count))
+    found = [_located(data, row.entry, start) for row in listed if row.entry]
     _check_size(found, max_bytes)
     _check_names(found)
     _check_places(found, start)
-    return tuple(found)
+    comments = (comment, *(row.untrusted_comment for row in listed))
+    return Archive(fd, data, tuple(found), comments, tuple(row.folder for row in listed if row.folder))
 
 
-def _directory(data: FileBytes) -> tuple[int, int, int]:
-    """How many entries, how many bytes, where. The end record has to be the file's end, comment included."""
+def _directory(data: FileBytes) -> tuple[int, int, int, bytes]:
+    """How many entries, how many bytes, where, and the comment. The end record with it has to be the file's end."""
     begin = max(0, len(data) - _END.size - 0xFFFF)
     tail = data[begin : len(data)]
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
+        if looks_like_zip(data[:4]):
+            raise DamagedSlide("the archive ends early", where="zip")
         raise UnsupportedSlide("not a ZIP archive")
     _, disk, first, here, count, length, start, comment = _END.unpack_from(tail, at)
     if disk or first or here != count or at + _END.size + comment != len(tail):
         raise DamagedSlide("the end of the archive contradicts itself", where="zip")
     if count == 0xFFFF or _WIDE in (length, start):
-        return _directory64(data, begin + at)
-    return count, length, start
+        count, length, start = _directory64(data, begin + at)
+    return count, length, start, tail[at + _END.size :]
 
 
 def _directory64(data: FileBytes, end: int) -> tuple[int, int, int]:
@@ -155,8 +193,8 @@ def _directory64(data: FileBytes, end: int) -> tuple[int, int, int]:
     return count, length, start
 
 
-def _central(raw: bytes, count: int) -> Iterator[Entry | None]:
-    """Each file as the directory tells it; None for a folder."""
+def _central(raw: bytes, count: int) -> Iterator[_Row]:
+    """Each line of the directory."""
     at = 0
     for _ in range(count):
         if at + _CENTRAL.size > len(raw) or raw[at : at + 4] != b"PK\1\2":
@@ -167,11 +205,13 @@ def _central(raw: bytes, count: int) -> Iterator[Entry | None]:
         if stop > len(raw):
             raise DamagedSlide("the directory ends early", where="zip")
         name_end = at + _CENTRAL.size + lengths[0]
-        yield _entry(made, raw[at + _CENTRAL.size : name_end], raw[name_end : name_end + lengths[1]])
+        extra_end = name_end + lengths[1]
+        name, extra = raw[at + _CENTRAL.size : name_end], raw[name_end:extra_end]
+        yield _row(made, name, extra, raw[extra_end:stop])
         at = stop
 
 
-def _entry(made: tuple[int, ...], name: bytes, extra: bytes) -> Entry | None:
+def _row(made: tuple[int, ...], name: bytes, extra: bytes, comment: bytes) -> _Row:
     system, flags, method, crc, packed, size = made[2], made[5], made[6], made[9], made[10], made[11]
     attributes, at = made[17], made[18]
     size, packed, at = _widened(extra, size, packed, at)
@@ -185,11 +225,10 @@ def _entry(made: tuple[int, ...], name: bytes, extra: bytes) -> Entry | None:
     except UnicodeDecodeError:
         raise DamagedSlide("a name is not text", where="zip") from None
     if text.endswith("/"):
-        names.parts(text[:-1])
-        return None
+        return _Row(None, names.parts(text[:-1]), comment)
     if size > MAX_RATIO * max(packed, 1) or (method == STORED and packed != size):
         raise LimitExceeded(f"a file unpacks to more than {MAX_RATIO} times its size", where="zip")
-    return Entry(names.parts(text), method, crc, packed, size, at)
+    return _Row(Entry(names.parts(text), method, crc, packed, size, at), (), comment)
 
 
 def _widened(extra: bytes, size: int, packed: int, at: int) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import openslide
 import pytest
 
-from coverslip.errors import CoverslipError, DamagedSlide, InputError, LimitExceeded, UnknownStructure, UnsupportedSlide
+from coverslip.errors import CoverslipError, DamagedSlide, InputError, LimitExceeded, NotOneSlide, UnsupportedSlide
 from coverslip.formats.contract import Probe
 from coverslip.formats.converted import READER, ConvertedSlide
 from coverslip.formats.landing import REACH, TOLERANCE, entry, error
@@ -67,7 +67,7 @@ def test_folder_with_two_series_is_refused(real_slide: Real, tmp_path: Path) -> 
     """Nobody guesses which of two slides was meant."""
     for number, folder in enumerate((PYRAMID, REGION)):
         shutil.copy(min(real_slide(folder).iterdir(), key=lambda file: file.stat().st_size), tmp_path / f"{number}.dcm")
-    with pytest.raises(UnknownStructure):
+    with pytest.raises(NotOneSlide):
         READER.open(tmp_path)
 
 

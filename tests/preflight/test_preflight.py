@@ -229,11 +229,11 @@ def test_the_loaded_libraries_are_new_enough():
 
 def test_two_series_in_one_folder(tmp_path):
     """Mixed series may be mixed patients: nobody guesses."""
-    from coverslip.errors import UnknownStructure
+    from coverslip.errors import NotOneSlide
 
     folder = dicom_samples.write(tmp_path / "series")
     pixels = np.zeros((64, 64, 3), np.uint8)
     other = dicom_samples.instance(pixels, 5, Size(64, 64), series=f"{dicom_samples.ROOT}.9", patient="other")
     other.save_as(folder / "other.dcm", enforce_file_format=True)
-    with pytest.raises(UnknownStructure):
+    with pytest.raises(NotOneSlide):
         open_slide(folder)

@@ -87,6 +87,19 @@ def lie(task: Task, progress: Progress) -> Outcome:
     return outcome
 
 
+def leave_folder(task: Task, progress: Progress) -> Outcome:
+    """Leave what was unpacked beside the clean slide."""
+    (task.out_dir / ".coverslip-unpacked").mkdir()
+    (task.out_dir / ".coverslip-unpacked" / "Anna.dat").write_bytes(b"original")
+    return copy(task, progress)
+
+
+def leave_link(task: Task, progress: Progress) -> Outcome:
+    """Leave a way back to the original."""
+    (task.out_dir / "slide.pyramid").symlink_to(task.source)
+    return copy(task, progress)
+
+
 def segfault(task: Task, progress: Progress) -> Outcome:
     """Read where nothing is."""
     ctypes.string_at(8)

@@ -47,7 +47,8 @@ def test_a_file_that_is_no_slide_is_refused(installation, station):
 
 
 @pytest.mark.parametrize(
-    ("work", "code"), [("segfault", "child-crashed"), ("bug", "child-crashed"), ("lie", "child-crashed")]
+    ("work", "code"),
+    [(work, "child-crashed") for work in ("segfault", "bug", "lie", "leave_folder", "leave_link")],
 )
 def test_a_poison_slide_is_tried_three_times(installation, station, work, code):
     """Then it is quarantined; the process that supervises never dies and nothing half done remains."""

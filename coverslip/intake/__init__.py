@@ -1,0 +1,101 @@
+"""What was handed in may be a folder or a ZIP archive: which files in it are the slide, and where it can be opened.
+
+Content decides, never a name. An archive is unpacked within the limits of `coverslip.preflight.zip`, only the files of
+the one slide in it, and under names of ours: the names in it may be names of people.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coverslip.elements import Element
+from coverslip.errors import CoverslipError, StorageFailed
+from coverslip.intake.find import find
+from coverslip.intake.members import Folder, Packed
+from coverslip.intake.unpack import unpack
+from coverslip.intake.words import words_of
+from coverslip.preflight.zip import looks_like_zip
+from coverslip.progress import Progress, silent
+
+GROWTH: Final = 8
+"""An archive may unpack to this many times its size: slides are compressed already."""
+FLOOR: Final = 256 << 20
+"""Even a tiny archive may unpack to this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A slide that can be opened, and the words that stood around it."""
+
+    path: Path
+    """A file, or the folder of a DICOM series."""
+    words: tuple[Element, ...] = ()
+    """Names in the folder or archive, and its comments: what identity can live in besides the slide itself."""
+
+
+@contextmanager
+def arrived(source: Path, room: Path | None = None, progress: Progress = silent) -> Iterator[Arrival]:
+    """The one slide in what was handed in; what had to be unpacked lies below `room` and is gone afterwards.
+
+    Raises NotOneSlide, UnsupportedSlide (encryption, an archive in an archive), DamagedSlide, LimitExceeded,
+    StorageFull and StorageFailed.
+    """
+    if _is_dir(source):
+        yield _located(source)
+    elif is_archive(source):
+        with _scratch(room) as scratch:
+            yield _unpacked(source, scratch, progress)
+    else:
+        yield Arrival(source)
+
+
+def is_archive(source: Path) -> bool:
+    """Whether a file begins as a ZIP archive does. Raises StorageFailed when it cannot be read."""
+    try:
+        with source.open("rb") as file:
+            return looks_like_zip(file.read(4))
+    except OSError as error:
+        raise StorageFailed("the file cannot be read") from error
+
+
+def most_unpacked(source: Path) -> int:
+    """Bytes that unpacking a file may take; 0 when it is no archive. Raises StorageFailed."""
+    return FLOOR + GROWTH * source.stat().st_size if is_archive(source) else 0
+
+
+def _is_dir(source: Path) -> bool:
+    try:
+        return source.is_dir()
+    except OSError as error:
+        raise StorageFailed("the source cannot be looked at") from error
+
+
+def _located(source: Path) -> Arrival:
+    folder = Folder(source)
+    slide = find(folder)
+    return Arrival(folder.place(slide), words_of(folder))
+
+
+def _unpacked(source: Path, scratch: Path, progress: Progress) -> Arrival:
+    with Packed(source, max_bytes=most_unpacked(source)) as archive:
+        words = words_of(archive)
+        return Arrival(unpack(archive, find(archive), scratch, progress), words)
+
+
+@contextmanager
+def _scratch(room: Path | None) -> Iterator[Path]:
+    """A hidden folder only we can read. That it goes is part of the promise, so a failure to delete is one."""
+    try:
+        if room is not None:
+            room.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".coverslip-", dir=room) as scratch:
+            yield Path(scratch)
+    except CoverslipError:
+        raise
+    except OSError as error:
+        raise StorageFailed("unpacked files could not be written or deleted") from error

@@ -1,0 +1,58 @@
+"""The command line takes folders and archives wherever it takes a slide, and repeats no name from them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from coverslip.cli import app
+from tests.intake.conftest import PERSON
+
+KINDS = ("mirax", "hamamatsu", "dicom")
+
+
+def run(*arguments):
+    """One command; its exit code and everything it printed."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    return done.exit_code, done.output
+
+
+@pytest.fixture(params=KINDS)
+def source(request, slides, pack, tmp_path):
+    """Archive and folder of each kind."""
+    return {"archive": pack(slides[request.param], within=f"{PERSON}/"), "folder": slides[request.param]}
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_deidentify_and_verify(source, form, tmp_path):
+    """A clean slide, which the verifier on its own compares with what lies in the archive or folder."""
+    key = tmp_path / "key"
+    code, printed = run("deidentify", source[form], "-o", tmp_path / "out", "--key-file", key, "--json")
+    assert code == 0, printed
+    clean = next((tmp_path / "out").glob("slide-*.tiff"))
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert "Kowalczyk" not in printed
+    code, printed = run("verify", clean, "--source", source[form], "--json")
+    assert code == 0, printed
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_inspect_and_plan(source, form):
+    """The words around the slide are elements, and go; no value of them is shown."""
+    code, printed = run("inspect", source[form], "--json")
+    elements = {element["path"] for element in json.loads(printed)["elements"]}
+    assert (code, f"{form}/name[0]" in elements) == (0, True)
+    code, planned = run("plan", source[form], "--json")
+    assert code == 0
+    assert f"{form}/name[0]" in planned
+    assert "Kowalczyk" not in printed + planned
+
+
+def test_what_is_no_slide_is_refused_and_the_rest_goes_on(slides, pack, tmp_path):
+    """The reason says what was expected."""
+    bad, good = pack(None, (f"{PERSON}.txt", b"words")), pack(slides["mirax"])
+    code, printed = run("deidentify", bad, good, "-o", tmp_path / "out", "--key-file", tmp_path / "key", "--json")
+    first, second = json.loads(printed)
+    assert code == 1
+    assert (first["code"], second["state"]) == ("not-one-slide", "cleaned"), printed
+    assert "Kowalczyk" not in printed

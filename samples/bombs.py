@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from coverslip.geometry import Size
-from samples import broken, dicom, mirax, ndpi
+from samples import broken, dicom, ndpi
 from samples.broken_pixels import tile
 from samples.codecs import packed
 from samples.surgery import Patient
@@ -50,6 +50,7 @@ def bombs() -> Iterator[Bomb]:
     yield Bomb("j2k-components", _patient("j2k", tile(lambda s: s[:40] + b"\x40\0" + s[42:])))
     yield Bomb("j2k-size", _patient("j2k", tile(lambda s: s[:8] + b"\x7f" * 8 + s[16:])))
     yield Bomb("jpeg-strip-size", _ndpi_frame)
+    yield Bomb("jpeg-strip-size-large", _ndpi_large)
     yield Bomb("pages-60000", _pages)
     for name, words in (("laughs", LAUGHS), ("outside", OUTSIDE)):
         for encoding in ("utf-8", "utf-16", "utf-32"):
@@ -58,7 +59,6 @@ def bombs() -> Iterator[Bomb]:
     yield Bomb("dicom-deflated", _dicom_deflated)
     yield Bomb("dicom-nested", _dicom_nested)
     yield Bomb("dicom-rows", _dicom_rows)
-    yield Bomb("mirax-levels", _mirax_with("HIER_0_COUNT = 2", "HIER_0_COUNT = 2147483647"))
     yield Bomb("png", _whole("slide.png", _png))
     yield Bomb("zip", _whole("slide.zip", _zip))
 
@@ -111,6 +111,23 @@ def _ndpi_frame(folder: Path) -> Path:
     data[at + 5 : at + 9] = b"\xff\xdc\xff\xdc"
     patient = Patient(bytes(data)).retype(0, 256, 4).point(0, 256, 65500).retype(0, 257, 4).point(0, 257, 65500)
     path.write_bytes(patient.data)
+    return path
+
+
+def _ndpi_large(folder: Path) -> Path:
+    """The same beyond 4 GiB, where directories lie that only Hamamatsu's widened pointers reach; most of it a hole."""
+    path = folder / "slide.ndpi"
+    frame = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xdc\xff\xdc\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xda\x00\x02"
+    at = (4 << 30) + 1024
+    fields = (256, 65500), (257, 65500), (273, at - 512), (279, len(frame)), (65420, 1), (278, 65500)
+    entries = b"".join(struct.pack("<HHII", code, 4, 1, value & 0xFFFFFFFF) for code, value in sorted(fields))
+    highs = b"".join(struct.pack("<I", value >> 32) for _, value in sorted(fields))
+    with path.open("wb") as file:
+        file.write(b"II*\0" + struct.pack("<Q", at))
+        file.seek(at - 512)
+        file.write(frame)
+        file.seek(at)
+        file.write(struct.pack("<H", len(fields)) + entries + struct.pack("<Q", 0) + highs)
     return path
 
 
@@ -173,20 +190,6 @@ def _dicom_rows(folder: Path) -> Path:
         return data
 
     return _dicom(folder, edit)
-
-
-def _mirax_with(old: str, new: str) -> Callable[[Path], Path]:
-    def write(folder: Path) -> Path:
-        made = mirax.write(folder / "slide.mrxs", columns=2, rows=2, levels=2)
-        made.sidecar.unlink()
-        settings = folder / "slide" / "Slidedat.ini"
-        words = settings.read_text()
-        if old not in words:
-            raise RuntimeError("this edit breaks nothing")
-        settings.write_text(words.replace(old, new))
-        return folder
-
-    return write
 
 
 def _png() -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.errors import LimitExceeded, StorageFailed, UnsupportedSlide
-from coverslip.preflight import dicom, tiff
+from coverslip.preflight import dicom, hamamatsu, mirax, sakura, tiff, zeiss
 from coverslip.tiff.structure import looks_like_tiff
 
 MAX_FILES: Final = 4096
@@ -43,6 +43,7 @@ def _check(path: Path) -> None:
     if path.suffix.lower() == ".mrxs":
         for file in _files(path.with_suffix("")):
             _check_size(file)
+        mirax.check(path.with_suffix(""))
 
 
 def _files(path: Path) -> list[Path]:
@@ -87,6 +88,12 @@ def _check_file(path: Path) -> None:
         tiff.check(path)
     elif head[128:] == dicom.MAGIC:
         dicom.check(path)
+    elif head.startswith(zeiss.MAGIC):
+        zeiss.check(path)
+    elif head.startswith(sakura.MAGIC):
+        sakura.check(path)
+    elif head and path.stat().st_size <= hamamatsu.MAX_KEY_FILE and hamamatsu.is_set(path.read_bytes()):
+        hamamatsu.check_set(path)
     _check_size(path)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
-from coverslip.tiff.structure import FileBytes
+from coverslip.tiff.structure import MAX_PIXELS, MAX_SIDE, FileBytes
 
 MAGIC: Final = b"DICM"
 MAX_DEPTH: Final = 32
@@ -35,6 +35,12 @@ _ITEM_MARK: Final = b"\xfe\xff\x00\xe0"
 _LONG: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _AHEAD: Final = 64 << 10
 """Bytes read at a time."""
+
+MAX_FRAME: Final = 64 << 20
+"""Pixels of one frame: it is decoded whole."""
+_ROWS, _COLUMNS = (0x0028, 0x0010), (0x0028, 0x0011)
+_MATRIX: Final = ((0x0048, 0x0006), (0x0048, 0x0007))
+_SIZES: Final = frozenset((_ROWS, _COLUMNS, *_MATRIX))
 
 
 def check(path: Path) -> None:
@@ -66,6 +72,7 @@ class _Walk:
         self._near, self._near_at = b"", 0
         self._implicit = False
         self._open_now: list[_Open] = []
+        self._sizes: dict[tuple[int, int], int] = {}
 
     def file(self) -> None:
         syntax = self._meta()
@@ -75,6 +82,16 @@ class _Walk:
             raise UnsupportedSlide("big-endian DICOM is not read", where="dicom/TransferSyntaxUID")
         self._implicit = syntax == IMPLICIT
         self._dataset()
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """PS3.3 C.7.6.3 and C.8.12.4: a frame and the matrix it belongs to."""
+        rows, columns = self._sizes.get(_ROWS, 0), self._sizes.get(_COLUMNS, 0)
+        if rows * columns > MAX_FRAME:
+            raise LimitExceeded("a frame is too large", where="dicom/Rows")
+        width, height = (self._sizes.get(side, 0) for side in _MATRIX)
+        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+            raise LimitExceeded("an image is too large", where="dicom/TotalPixelMatrixColumns")
 
     def _meta(self) -> bytes:
         syntax = b""
@@ -111,6 +128,10 @@ class _Walk:
         elif length > MAX_VALUE:
             raise LimitExceeded("a value is too long", where="dicom")
         else:
+            if tag in _SIZES and not self._open_now:
+                self._sizes[tag] = max(
+                    int.from_bytes(self._take(start, min(length, 4)), "little"), self._sizes.get(tag, 0)
+                )
             self._at = start + length
 
     def _nests(self, vr: bytes, length: int, inside: _Open) -> bool:

@@ -5,28 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from coverslip.errors import DamagedSlide
-from coverslip.preflight import xml
+from coverslip.preflight import hamamatsu, xml
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import Directory, open_tiff
 
 CLASSIC_END: Final = 1 << 32
-"""Beyond it a classic TIFF is a Hamamatsu file with its own widening of offsets, which our walker does not follow."""
+"""Beyond it a classic TIFF may be a Hamamatsu file with its own widening of offsets, which has a walk of its own."""
 _XML: Final = (t.IMAGE_DESCRIPTION, 700)
 """Fields a vendor's reader parses as XML: descriptions, and Ventana's in the XMP field."""
 
 
 def check(path: Path) -> None:
     """Raise LimitExceeded or DamagedSlide as `open_tiff` and `xml.check` do."""
+    if path.stat().st_size > CLASSIC_END and hamamatsu.check_large(path):
+        return
+    tiff = open_tiff(path)
     try:
-        tiff = open_tiff(path)
-    except DamagedSlide:
-        if path.stat().st_size > CLASSIC_END:
-            return
-        raise
-    try:
+        strips = any(hamamatsu.FORMAT in page.fields for page in tiff.pages)
         for directory in tiff.walk():
             _check_xml(directory)
+            if strips:
+                hamamatsu.check_page(tiff.data, directory)
     finally:
         tiff.close()
 

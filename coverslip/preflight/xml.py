@@ -15,6 +15,10 @@ MAX_BYTES: Final = 16 << 20
 MAX_DEPTH: Final = 64
 ENCODINGS: Final = frozenset((b"utf-8", b"us-ascii", b"ascii", b"iso-8859-1", b"utf-16", b"utf-16le", b"utf-16be"))
 
+MAX_AREA_TILES: Final = 1 << 20
+"""Tiles of all areas a Ventana slide lists (`NumRows` × `NumCols`)."""
+MAX_SCENES: Final = 1000
+
 _EBCDIC: Final = b"\x4c\x6f\xa7\x94"
 _DECLARED: Final = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([^"']{0,40})""")
 _FORBIDDEN: Final = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -37,7 +41,7 @@ def check(raw: bytes, where: str) -> None:
     _check_encoding(raw, where)
     if _FORBIDDEN.search(raw.replace(b"\0", b"")):  # zeros: the wide encodings
         raise LimitExceeded("XML declares a document type or entity", where=where)
-    _check_depth(raw, where)
+    _Walk(where).over(raw)
 
 
 def _check_encoding(raw: bytes, where: str) -> None:
@@ -46,22 +50,46 @@ def _check_encoding(raw: bytes, where: str) -> None:
         raise DamagedSlide("XML in an encoding that is not read", where=where)
 
 
-def _check_depth(raw: bytes, where: str) -> None:
-    depth = 0
-    parser = expat.ParserCreate()
+class _Walk:
+    """One walk over the elements: how deep they are, and numbers readers allocate by."""
 
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise LimitExceeded(f"XML is nested deeper than {MAX_DEPTH}", where=where)
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._depth = self._tiles = 0
+        self._scenes = ""
+        self._in_scenes = False
 
-    def end(name: str) -> None:
-        nonlocal depth
-        depth -= 1
+    def over(self, raw: bytes) -> None:
+        parser = expat.ParserCreate()
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.CharacterDataHandler = self._text
+        try:
+            parser.Parse(raw.rstrip(b"\0"), True)
+        except expat.ExpatError:
+            return
 
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    try:
-        parser.Parse(raw.rstrip(b"\0"), True)
-    except expat.ExpatError:
-        return
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise LimitExceeded(f"XML is nested deeper than {MAX_DEPTH}", where=self._where)
+        if "NumRows" in attributes and "NumCols" in attributes:  # Ventana's areas
+            self._tiles += max(1, abs(_number(attributes["NumRows"]) * _number(attributes["NumCols"])))
+            if self._tiles > MAX_AREA_TILES:
+                raise LimitExceeded("more tiles than anybody stores", where=self._where)
+        self._in_scenes, self._scenes = name == "SizeS", ""  # Zeiss's scenes
+
+    def _text(self, text: str) -> None:
+        if self._in_scenes and len(self._scenes) < 100:
+            self._scenes += text
+
+    def _end(self, name: str) -> None:
+        self._depth -= 1
+        if self._in_scenes and _number(self._scenes) > MAX_SCENES:
+            raise LimitExceeded("more scenes than anybody scans", where=self._where)
+        self._in_scenes = False
+
+
+def _number(text: str) -> int:
+    """An integer as C reads it; 0 for anything else, which readers refuse."""
+    found = re.fullmatch(r"[ \t-\r]*([+-]?[0-9]{1,100})[ \t-\r]*", text)
+    return int(found[1]) if found else 0

@@ -24,7 +24,6 @@ from service.sources import Sources
 
 MOST_PARAMETERS: Final = 16
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?", re.ASCII)
 Word = TypeVar("Word", Format, Colour)
 
 
@@ -81,10 +80,12 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     at_hand: Callable[[], bytes | bytearray | None] = _nothing
     """The bytes if they need no waiting for a disk."""
+    tag: str = ""
+    """A strong validator, quoted, of bytes that have one already."""
 
     def etag(self, version: str) -> str:
         """A strong validator, quoted."""
-        return f'"{version}-{hashlib.blake2b(self.key.encode(), digest_size=10).hexdigest()}"'
+        return self.tag or f'"{version}-{hashlib.blake2b(self.key.encode(), digest_size=10).hexdigest()}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +160,10 @@ def stored_tile(ask: Ask, tile: TileIndex, headers: tuple[tuple[str, str], ...] 
     place = (ask.pyramid.grid.largest - tile.level, tile.column, tile.row)
     how = How.DERIVE if ask.pyramid.on_request(*place) else How.READ
     make, at_hand = partial(ask.pyramid.tile, *place), partial(ask.pyramid.tile_at_hand, *place)
-    return Answer(f"tile {place}", Format.JPG.media_type, make, how, headers, at_hand)
+    return Answer(f"tile {place}", Format.JPG.media_type, make, how, headers, at_hand, ask.pyramid.etag(*place))
 
 
 def document(ask: Ask, key: str, content: object, media_type: str = "application/json") -> Answer:
     """A small JSON answer; the addresses in it depend on where we are reached."""
     body = orjson.dumps(content)
     return Answer(f"{key} {ask.base} {hashlib.sha256(body).hexdigest()}", media_type, lambda: body, How.AT_ONCE)
-
-
-def base_of(settings: Settings, scheme: str, untrusted_host: str, pinned: str | None) -> str:
-    """What the addresses we name begin with; raises `Malformed` for a Host that is none."""
-    here = settings.public_base_url.rstrip("/")
-    if not here:
-        if not _HOST.fullmatch(untrusted_host):
-            raise Malformed("The Host header does not name a host.")
-        here = f"{scheme}://{untrusted_host}"
-    return f"{here}/v/{pinned}" if pinned else here

@@ -15,6 +15,9 @@ ALLOWED = b"Authorization, Range, If-None-Match, traceparent"
 READABLE = ("/slides", "/iiif/", "/v/", "/api/v1/slides")
 """Where the answers of these addresses begin; everything else stays ours."""
 
+SPARED = ("_files/", "/zxy/", "/zoomify/TileGroup")
+"""Tiles do not repeat what their descriptor says about licence and citation."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -78,6 +81,8 @@ class Outward:
         self.pinned = pinned
         links = [(license_url, "license"), (cite_as, "cite-as")]
         self._links = ", ".join(f'<{address}>; rel="{kind}"' for address, kind in links if address).encode("ascii")
+        self.lines: bytes = b"link: %b\r\n" % self._links if self._links else b""
+        """Licence and citation as they go on the wire."""
 
     def is_preflight(self, scope: Scope) -> bool:
         """Whether a browser asks, before it asks."""
@@ -94,7 +99,7 @@ class Outward:
         if self.cors.closed and not self._links:
             return send
         more = self.cors.headers(_origin(scope))
-        linked = bool(self._links) and "_files/" not in scope["path"]
+        linked = bool(self._links) and not any(part in scope["path"] for part in SPARED)
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,7 +1,7 @@
 """The way of the many tiles: from the parser to the socket in one turn of the event loop and one write.
 
 uvicorn makes a task, a dozen objects and two writes of every answer; for a tile that is most of the cost, and the first
-of two writes wakes the client for nothing. Whatever `Tiles.at_once` cannot answer goes uvicorn's way, unchanged.
+of two writes wakes the client for nothing. Whatever `Quick.answer` cannot answer goes uvicorn's way, unchanged.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from asyncio import Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.edge import Edge
-from service.routes.tiles import Ready, Tiles
+from service.quick import Quick, Ready
 
 
 def express(edge: Edge) -> type[Protocol]:
     """uvicorn's HTTP protocol with a shorter way for tiles; what `uvicorn.run` takes as `http`."""
 
     class Bound(Express):
-        tiles = edge.tiles
+        quick = edge.tiles.quick
 
     return Bound
 
@@ -26,7 +26,7 @@ def express(edge: Edge) -> type[Protocol]:
 class Express(HttpToolsProtocol):
     """uvicorn's protocol; answers a tile as soon as its request's headers are complete."""
 
-    tiles: Tiles
+    quick: Quick
     _answered = False
     """The request under way has its answer: a body, should it bring one, is dropped."""
 
@@ -37,7 +37,7 @@ class Express(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer at once, or leave it to the application."""
-        answer = self.tiles.at_once(self.url, self.headers) if self._is_plain_get() else None
+        answer = self._at_once() if self._is_plain_get() else None
         if answer is None:
             # an answer given at once, to a request that came in the same breath, has set the clock already
             self._unset_keepalive_if_required()
@@ -54,6 +54,9 @@ class Express(HttpToolsProtocol):
         """The end of a request."""
         if not self._answered:
             super().on_message_complete()
+
+    def _at_once(self) -> Ready | None:
+        return self.quick.answer(self.url, self.headers, self.scheme or "http")
 
     def _is_plain_get(self) -> bool:
         """Whether nothing stands before the request, and the connection goes on after it."""

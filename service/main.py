@@ -55,7 +55,7 @@ def assemble(settings: Settings) -> Service:
         links=links,
         shelf=shelf,
         workshop=workshop,
-        tiles=Tiles(shelf, sessions, links, archive.catalog, workshop),
+        tiles=Tiles(shelf, sessions, links, archive.catalog, workshop, settings),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),
@@ -81,7 +81,7 @@ def outward(service: Service) -> Outward:
     """What answers about slides tell others; the tiles' short way tells it too."""
     had = service.settings
     found = Outward(had.cors_origins, had.license_url, had.cite_as, had.pinned_lifetime.total_seconds())
-    service.tiles.cors = found.cors
+    service.tiles.quick.cors, service.tiles.quick.links = found.cors, found.lines
     return found
 
 

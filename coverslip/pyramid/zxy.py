@@ -5,6 +5,7 @@ Those clients draw every tile at full size, so tiles at the right and bottom edg
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from coverslip.errors import TileNotFound
@@ -12,6 +13,7 @@ from coverslip.geometry import Size, TileIndex
 from coverslip.pyramid.deepzoom import DeepZoom
 
 
+@lru_cache(1024)
 def max_zoom(zoom: DeepZoom) -> int:
     """The `z` of the full size."""
     return next(reduction for reduction in range(zoom.levels) if zoom.grid(reduction) == Size(1, 1))

@@ -86,8 +86,9 @@ class Figures(Collector):
         counts = {str(state): count for state, count in self._catalog.counts().items()}
         yield _labelled("coverslip_slides", "Slides by state", "state", counts)
         yield _gauge("coverslip_disk_free_bytes", "Room left for slides", self._free)
-        yield _counter("coverslip_tile_requests", "Tile requests answered by this process", self._tiles.requests)
-        yield _counter("coverslip_tile_bytes", "Tile bytes sent by this process", self._tiles.sent)
+        tally = self._tiles.quick.tally
+        yield _counter("coverslip_tile_requests", "Tile requests answered by this process", tally.requests)
+        yield _counter("coverslip_tile_bytes", "Tile bytes sent by this process", tally.sent)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

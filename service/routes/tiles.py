@@ -4,16 +4,16 @@
     /slides/{sid}_files/{dz_level}/{c}_{r}.jpg     one tile; columns come first, `dz_level` 0 is one pixel
     /slides/{sid}/thumbnail?width=                 the whole slide, small
 
-A tile is one dictionary look-up and one read. Whoever may see it was decided by `service.shelf`. `at_once` is the way
-of the many: `service.express` puts what it returns on the socket; the rest comes in by `__call__`.
+A tile is one dictionary look-up and one read. Whoever may see it was decided by `service.shelf`. Most tiles go the
+short way of `service.quick`; the rest comes here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -23,11 +23,12 @@ from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
-from service.cors import Cors
+from coverslip.settings import Settings
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match
 from service.derived import Workshop, cache_status
-from service.errors import Malformed, NotReady, SignInNeeded, Withdrawn, answer
+from service.errors import Malformed, NotReady, Withdrawn, answer
 from service.links import LinkTokens
+from service.quick import Place, Quick, key_of
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
 from service.shelf import Opened, Shelf
@@ -38,14 +39,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, Headers, bytes]
-Place = tuple[int, int, int]
-"""dz_level, column, row."""
 
 ADDRESS = re.compile(
     r"/slides/(?P<sid>[A-Za-z0-9-]{1,64})"
     r"(?:_files/(?P<level>[0-9]{1,2})/(?P<column>[0-9]{1,6})_(?P<row>[0-9]{1,6})\.(?:jpg|jpeg)|(?P<what>\.dzi|/thumbnail))"
 )
-TILE = re.compile(rb"/slides/([A-Za-z0-9-]{1,64})_files/([0-9]{1,2})/([0-9]{1,6})_([0-9]{1,6})\.jpe?g")
 LINK_ALONE = re.compile(rb"(?:token=[^&]*)?")
 TOKEN = re.compile(rb"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
 THUMBNAIL_WIDTHS = range(16, 1025)
@@ -59,23 +57,20 @@ _XML = (b"content-type", b"application/xml")
 _SNIFF = (b"x-content-type-options", b"nosniff")
 _CROSS = (b"cross-origin-resource-policy", b"cross-origin")
 _OWN = (b"cross-origin-resource-policy", b"same-origin")
-_STATUS = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 _WORKING = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
 
 
-class Ready(NamedTuple):
-    """An answer that needs no waiting."""
-
-    head: bytes
-    """Status line and headers, without the server's own and the empty line."""
-    body: bytes | bytearray
-
-
 class Tiles:
-    """The application; `requests` and `sent` count what it answered, for `/metrics`."""
+    """The application."""
 
     def __init__(
-        self, shelf: Shelf, sessions: Sessions, links: LinkTokens, catalog: Catalog, workshop: Workshop
+        self,
+        shelf: Shelf,
+        sessions: Sessions,
+        links: LinkTokens,
+        catalog: Catalog,
+        workshop: Workshop,
+        settings: Settings,
     ) -> None:
         """Share the opened pyramids, the verified cookies and the pool for derived tiles with the rest."""
         self._shelf = shelf
@@ -83,10 +78,8 @@ class Tiles:
         self._links = links
         self._catalog = catalog
         self._workshop = workshop
-        self.cors = Cors("")
-        """Who else may read; the outermost edge sets it, and adds the headers of everything but `at_once`."""
-        self.requests = 0
-        self.sent = 0
+        self.quick = Quick(shelf, sessions, workshop, settings)
+        """The short way, tried first by `service.express`."""
 
     @staticmethod
     def takes(scope: Scope) -> bool:
@@ -99,7 +92,7 @@ class Tiles:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is a problem+json body."""
-        self.requests += 1
+        self.quick.tally.requests += 1
         if scope["method"] not in ("GET", "HEAD"):
             return await _send(send, 405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
         try:
@@ -107,37 +100,8 @@ class Tiles:
             status, headers, body = await self._content(scope, opened)
         except CoverslipError as error:
             status, headers, body = _refusal(error)
-        self.sent += len(body)
+        self.quick.tally.sent += len(body)
         return await _send(send, status, headers, b"" if scope["method"] == "HEAD" else body)
-
-    def at_once(self, untrusted_url: bytes, untrusted_headers: Iterable[tuple[bytes, bytes]]) -> Ready | None:
-        """The answer to a GET for a tile when all it takes is in memory; None for everything else, refusals too."""
-        found = TILE.fullmatch(untrusted_url)
-        if found is None or self.cors.asks:
-            return None
-        sid, level, column, row = found.groups()
-        opened = self._shelf.ready(sid.decode())
-        if opened is None or opened.pyramid is None:
-            return None
-        named = dict(untrusted_headers)
-        if not opened.public and not self._is_curator(named):
-            return None
-        try:
-            answer = self._at_once(opened, opened.pyramid, (int(level), int(column), int(row)), named)
-        except TileNotFound:
-            return None
-        if answer is None:
-            return None
-        self.requests += 1
-        self.sent += len(answer.body)
-        return Ready(answer.head + self.cors.lines, answer.body) if self.cors.lines else answer
-
-    def _is_curator(self, untrusted_headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a cookie verified a moment ago says so; every other credential takes the longer way."""
-        if b"authorization" in untrusted_headers:
-            return False
-        token = cookie_in(untrusted_headers.get(b"cookie", b"").decode("latin-1"), self._sessions.cookie)
-        return token is not None and has(self._sessions.remembered(token), Role.CURATOR)
 
     async def _opened(self, scope: Scope) -> Opened:
         """The slide of the address, if the caller may look at it and it has tiles."""
@@ -164,26 +128,12 @@ class Tiles:
         if bearer := _header(headers, b"authorization"):
             scheme, _, secret = bearer.partition(" ")
             if scheme.lower() != "bearer":
-                raise SignInNeeded
+                return None  # a 401 would say that the slide exists
             return await run_in_threadpool(self._catalog.principal, secret)
         token = cookie_in(_header(headers, b"cookie"), self._sessions.cookie)
         if token is None:
             return None
         return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.verify, token)
-
-    def _at_once(
-        self, opened: Opened, pyramid: Pyramid, place: Place, untrusted_headers: Mapping[bytes, bytes]
-    ) -> Ready | None:
-        etag = pyramid.etag(*place).encode()
-        known = untrusted_headers.get(b"if-none-match")
-        lines = _PUBLIC_LINES if opened.public else _PRIVATE_LINES
-        if known is not None and _matches(known.decode("latin-1"), etag):
-            return Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag, lines), b"")
-        body = pyramid.tile_at_hand(*place) or self._workshop.kept(_key(pyramid, place))
-        if body is None:
-            return None
-        head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"
-        return Ready(head % (_STATUS[200], len(body), etag, lines), body)
 
     async def _content(self, scope: Scope, opened: Opened) -> Answer:
         found = scope["coverslip.address"]
@@ -198,7 +148,7 @@ class Tiles:
         assert pyramid is not None
         try:
             etag = pyramid.etag(*place).encode()
-            if _matches(_header(scope["headers"], b"if-none-match"), etag):
+            if none_match(_header(scope["headers"], b"if-none-match"), etag.decode()):
                 return 304, [(b"etag", etag), *_caching(opened.public)], b""
             body, told = await self._body(pyramid, place)
         except TileNotFound as error:
@@ -210,22 +160,17 @@ class Tiles:
     async def _body(self, pyramid: Pyramid, place: Place) -> tuple[bytes, Headers]:
         """A tile from memory, from the disk, or made now; raises `TileNotFound` and `Overloaded`."""
         if pyramid.on_request(*place):
-            made = await self._workshop.make(_key(pyramid, place), partial(pyramid.tile, *place))
+            made = await self._workshop.make(key_of(pyramid, place), partial(pyramid.tile, *place))
             return made.body, cache_status(made)
         at_hand = pyramid.tile_at_hand(*place)
         # the disk may take its time, the others must not wait for it
         return (await run_in_threadpool(pyramid.tile, *place) if at_hand is None else bytes(at_hand)), []
 
 
-def _key(pyramid: Pyramid, place: Place) -> str:
-    """What names a tile made on request; `service.asking` names it the same under other addresses."""
-    return f"{pyramid.version} tile {place}"
-
-
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
     etag = f'"{opened.pyramid.version}-dzi"'.encode()
-    if _matches(_header(scope["headers"], b"if-none-match"), etag):
+    if none_match(_header(scope["headers"], b"if-none-match"), etag.decode()):
         return 304, [(b"etag", etag), *_caching(opened.public)], b""
     body = opened.pyramid.descriptor().encode()
     return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
@@ -235,7 +180,7 @@ async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
     width = _width(scope["query_string"].decode("latin-1"))
     etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
-    if _matches(_header(scope["headers"], b"if-none-match"), etag):
+    if none_match(_header(scope["headers"], b"if-none-match"), etag.decode()):
         return 304, [(b"etag", etag), *_caching(opened.public)], b""
     body = await run_in_threadpool(opened.pyramid.thumbnail, width)
     return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
@@ -267,11 +212,6 @@ def _caching(is_public: bool) -> Headers:
     return [(b"cache-control", PRIVATE), _OWN, _SNIFF]
 
 
-_PUBLIC_LINES, _PRIVATE_LINES = (
-    b"".join(b"%b: %b\r\n" % pair for pair in _caching(is_public)) for is_public in (True, False)
-)
-
-
 def _with_caching(headers: Headers, value: bytes) -> Headers:
     return [(name, value if name == b"cache-control" else old) for name, old in headers]
 
@@ -279,14 +219,6 @@ def _with_caching(headers: Headers, value: bytes) -> Headers:
 def _refusal(error: CoverslipError) -> Answer:
     response = answer(error)
     return response.status_code, [*response.raw_headers, _SNIFF], bytes(response.body)
-
-
-def _matches(untrusted_header: str, etag: bytes) -> bool:
-    """If-None-Match: a list or `*`, compared weakly (RFC 9110, 13.1.2)."""
-    if not untrusted_header:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in untrusted_header.split(",")]
-    return "*" in tags or etag.decode() in tags
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:

@@ -1,0 +1,212 @@
+"""Tiles that need no waiting: from an address and its headers straight to the bytes of an answer, or to nothing.
+
+`service.express` puts on the socket what `Quick.answer` returns. It knows the plain form of every tile address, and
+says what `service.routes.tiles` and `service.pictures` would say; all else, refusals too, is left to those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from coverslip.errors import TileNotFound
+from coverslip.geometry import TileIndex
+from coverslip.pyramid import iiif, zoomify, zxy
+from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.read import Pyramid
+from coverslip.settings import Settings
+from service.addresses import base_of
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match, pinned
+from service.cors import Cors
+from service.derived import Workshop
+from service.errors import Malformed
+from service.roles import Role, has
+from service.sessions import Sessions, cookie_in
+from service.shelf import Opened, Shelf
+
+Place = tuple[int, int, int]
+"""dz_level, column, row."""
+Named = Mapping[bytes, bytes]
+
+_STATUS: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
+_SNIFF: Final = b"x-content-type-options: nosniff\r\n"
+_PRIVATE: Final = b"cache-control: %b\r\ncross-origin-resource-policy: same-origin\r\n" % CACHE_PRIVATE.encode()
+_PUBLIC: Final = b"cache-control: %b\r\ncross-origin-resource-policy: cross-origin\r\n"
+
+
+class Ready(NamedTuple):
+    """An answer that needs no waiting."""
+
+    head: bytes
+    """Status line and headers, without the server's own and the empty line."""
+    body: bytes | bytearray
+
+
+class Found(NamedTuple):
+    """A tile an address names."""
+
+    place: Place
+    canonical: str = ""
+    """IIIF: the one address of this picture, below the host."""
+    profile: str = ""
+    """IIIF: the level of the protocol."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was answered, for `/metrics`."""
+
+    requests: int = 0
+    sent: int = 0
+    """Bytes of tiles."""
+
+
+class Quick:
+    """The short way."""
+
+    def __init__(self, shelf: Shelf, sessions: Sessions, workshop: Workshop, settings: Settings) -> None:
+        """Share the opened pyramids, the verified cookies and the pictures in memory with the rest."""
+        self._shelf = shelf
+        self._sessions = sessions
+        self._workshop = workshop
+        self._settings = settings
+        self._forever = _PUBLIC % pinned(settings.pinned_lifetime).encode()
+        self._floating = _PUBLIC % CACHE_PUBLIC.encode()
+        self.cors = Cors("")
+        """Who else may read."""
+        self.links = b""
+        """`Link` for answers about released slides, as they go on the wire; DeepZoom tiles are spared."""
+        self.tally = Tally()
+
+    def answer(
+        self, untrusted_url: bytes, untrusted_headers: Iterable[tuple[bytes, bytes]], scheme: str = "http"
+    ) -> Ready | None:
+        """The answer to a GET for a tile when all it takes is in memory; None for everything else."""
+        known = _known(untrusted_url)
+        if known is None or self.cors.asks:
+            return None
+        locate, (version, untrusted_sid, *parts) = known
+        opened = self._shelf.ready(untrusted_sid.decode())
+        if opened is None or opened.pyramid is None or not opened.pyramid.version.startswith((version or b"").decode()):
+            return None
+        named = dict(untrusted_headers)
+        if not opened.public and not self._is_curator(named):
+            return None
+        try:
+            found = locate(opened.pyramid.grid, parts)
+            return None if found is None else self._ready(opened, opened.pyramid, found, named, version, scheme)
+        except (TileNotFound, Malformed):
+            return None
+
+    def _ready(
+        self, opened: Opened, pyramid: Pyramid, found: Found, named: Named, version: bytes | None, scheme: str
+    ) -> Ready | None:
+        lines = self._lines(opened, version)
+        if found.canonical:
+            if not self._may_link(pyramid, named):
+                return None
+            lines += self._linked(opened, found, named, version, scheme)
+        etag = pyramid.etag(*found.place)
+        known = named.get(b"if-none-match")
+        if known is not None and none_match(known.decode("latin-1"), etag):
+            return self._counted(Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag.encode(), lines), b""))
+        body = pyramid.tile_at_hand(*found.place) or self._workshop.kept(key_of(pyramid, found.place))
+        if body is None:
+            return None
+        head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"
+        return self._counted(Ready(head % (_STATUS[200], len(body), etag.encode(), lines), body))
+
+    def _counted(self, ready: Ready) -> Ready:
+        self.tally.requests += 1
+        self.tally.sent += len(ready.body)
+        return ready
+
+    def _lines(self, opened: Opened, version: bytes | None) -> bytes:
+        if not opened.public:
+            return _PRIVATE + _SNIFF + self.cors.lines
+        return (self._forever if version else self._floating) + _SNIFF + self.cors.lines
+
+    def _is_curator(self, named: Named) -> bool:
+        """Whether a cookie verified a moment ago says so; every other credential takes the longer way."""
+        if b"authorization" in named:
+            return False
+        token = cookie_in(named.get(b"cookie", b"").decode("latin-1"), self._sessions.cookie)
+        return token is not None and has(self._sessions.remembered(token), Role.CURATOR)
+
+    def _may_link(self, pyramid: Pyramid, named: Named) -> bool:
+        """Whether a tile is within what IIIF clients were promised, and we know by which address we are reached."""
+        forwarded = b"x-forwarded-proto" in named and not self._settings.public_base_url
+        return pyramid.tile_size**2 <= self._settings.region_pixels and not forwarded
+
+    def _linked(self, opened: Opened, found: Found, named: Named, version: bytes | None, scheme: str) -> bytes:
+        host = named.get(b"host", b"").decode("latin-1")
+        here = base_of(self._settings, scheme, host, version.decode() if version else None)
+        canonical = f"{here}{found.canonical.format(opened.slide.sid)}"
+        link = f'link: <{found.profile}>; rel="profile", <{canonical}>; rel="canonical"\r\n'.encode()
+        return link + self.links if opened.public else link
+
+
+def key_of(pyramid: Pyramid, place: Place) -> str:
+    """What names a tile made on request; `service.asking` names it the same under other addresses."""
+    return f"{pyramid.version} tile {place}"
+
+
+Locate = Callable[[DeepZoom, list[bytes]], Found | None]
+
+
+def _deepzoom(zoom: DeepZoom, parts: list[bytes]) -> Found:
+    level, column, row = parts
+    return Found((int(level), int(column), int(row)))
+
+
+def _slippy(zoom: DeepZoom, parts: list[bytes]) -> Found | None:
+    z, x, y = parts
+    tile = zxy.tile_at(zoom, int(z), int(x), int(y))
+    return Found(_place(zoom, tile)) if zxy.whole(zoom, tile) else None
+
+
+def _zoomify(zoom: DeepZoom, parts: list[bytes]) -> Found:
+    group, z, x, y = parts
+    return Found(_place(zoom, zoomify.tile_of(zoom, int(group), int(z), int(x), int(y))))
+
+
+def _iiif(number: int) -> Locate:
+    def locate(zoom: DeepZoom, parts: list[bytes]) -> Found | None:
+        x, y, across, down, width, height = parts
+        region = (int(x), int(y), int(across), int(down))
+        found = iiif.plain_tile(zoom, number, region, int(width), int(height) if height else None)
+        if found is None:
+            return None
+        return Found(_place(zoom, found[0]), f"/iiif/{number}/{{}}/{found[1]}", iiif.PROFILES[number])
+
+    return locate
+
+
+def _place(zoom: DeepZoom, tile: TileIndex) -> Place:
+    return zoom.largest - tile.level, tile.column, tile.row
+
+
+_SID: Final = rb"([A-Za-z0-9-]{1,64})"
+_REGION: Final = rb"/([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9})/([0-9]{1,9}),([0-9]{1,9})?/0/default\.jpg"
+_SHAPES: Final[tuple[tuple[re.Pattern[bytes], Locate], ...]] = tuple(
+    (re.compile(rb"(?:/v/([0-9a-f]{16,32}))?" + shape.replace(b"SID", _SID)), locate)
+    for shape, locate in (
+        (rb"/slides/SID_files/([0-9]{1,2})/([0-9]{1,6})_([0-9]{1,6})\.jpe?g", _deepzoom),
+        (rb"/iiif/3/SID" + _REGION, _iiif(3)),
+        (rb"/iiif/2/SID" + _REGION, _iiif(2)),
+        (rb"/slides/SID/zxy/([0-9]{1,2})/([0-9]{1,6})/([0-9]{1,6})\.jpe?g", _slippy),
+        (
+            rb"/slides/SID/zoomify/TileGroup([0-9]{1,9})/([0-9]{1,2})-([0-9]{1,6})-([0-9]{1,6})\.jpg",
+            _zoomify,
+        ),
+    )
+)
+
+
+def _known(untrusted_url: bytes) -> tuple[Locate, tuple[bytes, ...]] | None:
+    for shape, locate in _SHAPES:
+        if found := shape.fullmatch(untrusted_url):
+            return locate, found.groups()
+    return None

@@ -6,4 +6,6 @@ import multiprocessing
 
 context = multiprocessing.get_context("forkserver")
 # One fork server for all tests of a pytest process: what the first one preloads is what there is.
-context.set_forkserver_preload(["tests.faults.crashing", "service.__main__"])
+context.set_forkserver_preload(
+    ["tests.faults.crashing", "service.__main__", "service.website", "service.pictures", "service.sources"]
+)

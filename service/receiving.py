@@ -22,8 +22,8 @@ from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
 
 WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
-SYNC_BYTES = 16 << 20
-"""At most this much is sent again after a fault."""
+SYNC_BYTES = 7 << 20
+"""A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
 ROOM_FACTOR = 2.5
 """The clean slide and its derived tiles need room beside the original."""
 
@@ -62,12 +62,13 @@ class Target:
 
 
 class _Keeper:
-    """Gathers small pieces, writes in big ones, promises every `SYNC_BYTES`."""
+    """Gathers small pieces, writes in big ones, promises every `SYNC_BYTES`: one promise is kept while more comes."""
 
     def __init__(self, target: Target, acknowledge: Acknowledge) -> None:
         self._target = target
         self._acknowledge = acknowledge
-        self._promised = target.offset
+        self._asked = target.offset
+        self._keeping: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
 
@@ -82,23 +83,38 @@ class _Keeper:
         self._held_bytes += len(piece)
         if self._held_bytes >= WRITE_BYTES:
             await self._write()
-        if self._target.offset - self._promised >= SYNC_BYTES:
+        if self._target.offset - self._asked >= SYNC_BYTES:
             await self._promise()
 
     async def settle(self) -> None:
-        """Write what is held and promise everything."""
+        """Write what is held and promise everything; the last promise is kept when this returns."""
         await self._write()
-        if self._target.offset > self._promised:
+        if self._target.offset > self._asked:
             await self._promise()
+        await self._kept()
+
+    async def rest(self) -> None:
+        """Return when nothing of ours uses the file any more, however that ended."""
+        if self._keeping is not None:
+            await asyncio.wait({self._keeping})
 
     async def _write(self) -> None:
         data, self._held, self._held_bytes = b"".join(self._held), [], 0
         await asyncio.to_thread(self._target.write, data)
 
     async def _promise(self) -> None:
+        await self._kept()
+        self._asked = self._target.offset
+        self._keeping = asyncio.create_task(self._keep(self._asked))
+
+    async def _kept(self) -> None:
+        """The promise before; a failed one ends the request here, and nobody syncs again."""
+        if self._keeping is not None:
+            await asyncio.shield(self._keeping)
+
+    async def _keep(self, offset: int) -> None:
         await asyncio.to_thread(self._target.sync)
-        await self._acknowledge(self._target.offset)
-        self._promised = self._target.offset
+        await self._acknowledge(offset)
 
 
 async def receive(pieces: AsyncIterator[bytes], target: Target, length: int, acknowledge: Acknowledge) -> None:
@@ -116,7 +132,10 @@ async def receive(pieces: AsyncIterator[bytes], target: Target, length: int, ack
     except (ClientDisconnect, Superseded, TooLarge, UploadStalled):
         await asyncio.shield(keeper.settle())
         raise
-    await keeper.settle()
+    else:
+        await keeper.settle()
+    finally:
+        await keeper.rest()
 
 
 class Line:

@@ -130,10 +130,13 @@ class Front:
 
     def begin(self, data: bytes) -> str:
         """Announce a file; its address."""
-        said = {"filename": b"x.svs", "sha256": hashlib.sha256(data).hexdigest().encode()}
+        return self.announce(len(data), hashlib.sha256(data).hexdigest())
+
+    def announce(self, size: int, sha256: str) -> str:
+        """Announce a file of which only these two are known; its address."""
+        said = {"filename": b"x.svs", "sha256": sha256.encode()}
         pairs = ",".join(f"{key} {base64.b64encode(value).decode()}" for key, value in said.items())
-        headers = {"Upload-Length": str(len(data)), "Upload-Metadata": pairs}
-        answer = self.client.post("/uploads", headers=headers)
+        answer = self.client.post("/uploads", headers={"Upload-Length": str(size), "Upload-Metadata": pairs})
         assert answer.status_code == 201, answer.text
         return answer.headers["Location"]
 
@@ -141,12 +144,12 @@ class Front:
         """Send bytes as they should be sent."""
         return self.client.patch(where, content=data, headers={**CHUNK, "Upload-Offset": str(offset)})
 
-    def half(self, where: str, data: bytes, offset: int, count: int) -> socket.socket:
-        """A PATCH that announces all of `data` and sends `count` bytes; the connection stays open."""
+    def half(self, where: str, size: int, offset: int, data: bytes) -> socket.socket:
+        """A PATCH that announces `size` bytes and sends these; the connection stays open."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: {offset}\r\n"
         head += f"Authorization: Bearer {self.key}\r\nContent-Type: {CHUNK['Content-Type']}\r\n"
-        connection.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data[:count])
+        connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + data)
         return connection
 
 

@@ -104,7 +104,7 @@ class Uploading(RuleBasedStateMachine):
         """The connection ends in mid-body."""
         at = self.ask()
         left = self.data[at:]
-        cut(self.front.half(self.where, left, at, int(share * len(left))), reset=reset)
+        cut(self.front.half(self.where, len(left), at, left[: int(share * len(left))]), reset=reset)
 
     @rule(share=SHARES)
     @while_open
@@ -114,7 +114,7 @@ class Uploading(RuleBasedStateMachine):
             self.held.pop(0).close()
         at = self.ask()
         left = self.data[at:]
-        self.held.append(self.front.half(self.where, left, at, int(share * (len(left) - 1))))
+        self.held.append(self.front.half(self.where, len(left), at, left[: int(share * (len(left) - 1))]))
 
     @rule(shares=st.tuples(SHARES, SHARES, SHARES))
     @while_open
@@ -157,7 +157,7 @@ class Uploading(RuleBasedStateMachine):
         share /= KILLS
         at = self.ask()
         left = self.data[at:]
-        connection = self.front.half(self.where, left, at, int(share * (len(left) - 1)))
+        connection = self.front.half(self.where, len(left), at, left[: int(share * (len(left) - 1))])
         self.front.kill()
         connection.close()
         self.front.start()
@@ -175,7 +175,7 @@ class Uploading(RuleBasedStateMachine):
         os.kill(self.front.pid, signal.SIGSTOP)
         try:
             left = self.data[at:]
-            cut(self.front.half(self.where, left, at, min(int(share * len(left)), 1 << 16)), reset=True)
+            cut(self.front.half(self.where, len(left), at, left[: min(int(share * len(left)), 1 << 16)]), reset=True)
         finally:
             os.kill(self.front.pid, signal.SIGCONT)
 

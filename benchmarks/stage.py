@@ -56,7 +56,8 @@ def tiled(folder: Path) -> Tiled:
     outcome = work.deidentify(Task(source, out, "strict", bytes(32)), silent)
     source.unlink()
     if not isinstance(outcome, Made):
-        raise StageFailed(outcome.code)
+        raise StageFailed("the slide did not pass")
+    work.tile(Task(out / outcome.clean_name, out, "", b"", outcome.sha256), silent)
     return Tiled(out, outcome.verdict())
 
 

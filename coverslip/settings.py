@@ -109,6 +109,15 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(default=3, ge=1, description="Attempts at one slide before it is set aside.")
     hint_backlog: int = Field(default=100, ge=1, description="Hints the broker holds at most, of each kind of work.")
+    complete_pyramids: bool = Field(
+        default=False,
+        description="Make every tile of a slide in review beforehand, when there is nothing else to do.",
+    )
+    work: str = Field(
+        default="deidentify,pyramid",
+        pattern=r"^(deidentify|pyramid)(,(deidentify|pyramid))?$",
+        description="Kinds of work this worker takes, a list with commas.",
+    )
     watchdog_every: Duration = Field(
         default=timedelta(seconds=15), description="How often the worker is asked for a sign."
     )

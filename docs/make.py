@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 import typer
 
+import service.main  # noqa: F401  what it refuses at start is among our errors
 from coverslip import cli, policy
 from coverslip.archive.states import MOVES
 from coverslip.errors import CoverslipError

@@ -91,9 +91,10 @@ class Shelf:
         folder = folder_of(self._archive, slide)
         if folder is None or slide.clean_name is None:
             return None
-        if known and known.pyramid and known.slide.artefact == slide.artefact:
-            return known.pyramid  # a released slide's files move, its open descriptors do not mind
+        if known and known.pyramid and known.slide.version == slide.version:
+            return known.pyramid
         try:
             return Pyramid.open(folder / slide.clean_name, folder / "slide.pyramid")
-        except StorageFailed:
-            return None  # released a moment ago: the record moves first, the folder follows
+        except StorageFailed:  # released a moment ago: the record moves first, the folder follows
+            same = known is not None and known.slide.artefact == slide.artefact
+            return known.pyramid if known is not None and same else None

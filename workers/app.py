@@ -9,7 +9,7 @@ from celery.apps import worker as celery_worker
 from celery.signals import setup_logging
 from kombu.entity import Queue
 
-from coverslip.archive.jobs import JobKind
+from coverslip.archive.kinds import JobKind
 from coverslip.settings import Settings
 from workers import kombu_fix, logs
 

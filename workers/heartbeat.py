@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from datetime import timedelta
@@ -38,7 +39,6 @@ class Heartbeat:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop beating; nothing is sent afterwards."""
         self._stopped.set()
-        self._news.set()
         self._thread.join()
 
     def progress(self, stage: Stage, done: float) -> None:
@@ -52,18 +52,22 @@ class Heartbeat:
             raise self._ended
 
     def _run(self) -> None:
-        renewed = time.monotonic()
+        renewed = -math.inf
+        heard = time.monotonic()
         while not self._stopped.is_set():
             try:
-                self._catalog.heartbeat(self._claim, self._stage, self._done)
-                renewed = time.monotonic()
+                if self._news.is_set() or time.monotonic() - renewed >= self._every:
+                    self._news.clear()
+                    self._catalog.heartbeat(self._claim, self._stage, self._done)
+                    renewed = time.monotonic()
+                else:  # between two beats too: who cancels waits for this look, not for the next beat
+                    self._catalog.require_held(self._claim)
+                heard = time.monotonic()
             except (LeaseLost, Cancelled) as ended:
                 self._ended = ended
                 return
             except StorageFailed:  # the database is away: go on for as long as the lease holds
-                if time.monotonic() - renewed > self._lease:
+                if time.monotonic() - heard > self._lease:
                     self._ended = LeaseLost()
                     return
             self._stopped.wait(min(QUICK, self._every))
-            self._news.wait(max(0.0, self._every - QUICK))
-            self._news.clear()

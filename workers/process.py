@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coverslip.archive.archive import Archive
-from coverslip.archive.jobs import JobKind
-from coverslip.archive.records import Claim
+from coverslip.archive import kept
+from coverslip.archive.archive import PYRAMID, Archive
+from coverslip.archive.kinds import JobKind
+from coverslip.archive.records import Claim, Produced
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Made, Outcome, Task
+from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
-from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost
+from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost, StateConflict
 from coverslip.intake import most_unpacked
 from coverslip.settings import MIB, Settings
 from workers import logs
 from workers.heartbeat import Heartbeat
 
 WORK = "workers.work:deidentify"
+TILE = "tile"
 OUTPUT_FLOOR = 256 * MIB
 """Even a tiny slide may become this large."""
 REPORT = "slide.findings.json"
@@ -41,12 +44,14 @@ class Station:
     settings: Settings
     zygote: Zygote
     work: str = WORK
-    """`module:function`, called inside the confined child."""
+    """`module:function`, called inside the confined child; the module's `tile` makes the pyramid."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Whether the worker was told to stop: then a job is given back at its next stage."""
 
 
 def serve(station: Station) -> None:
     """Do the job whose turn it is, if there is one: a hint says that there is work, the catalogue says which."""
-    _do(station.archive.catalog.claim_next(tuple(JobKind), station.name), station)
+    _do(station.archive.catalog.claim_next(station.settings.work.split(","), station.name), station)
 
 
 def process(job_id: str, station: Station) -> None:
@@ -71,9 +76,15 @@ def _do(claim: Claim | None, station: Station) -> None:
 
 
 def _attempt(claim: Claim, station: Station) -> bool:
+    """Work until there is an end to record; False when the job is to be given back."""
+    work = _pyramid if claim.kind == JobKind.PYRAMID else _deidentify
+    settings = station.settings
     try:
-        with station.archive.storage.scratch(claim.sid, claim.artefact) as draft:
-            _work(claim, station, draft)
+        with (
+            station.archive.storage.scratch(claim.sid, claim.artefact) as draft,
+            Heartbeat(station.archive.catalog, claim, every=settings.heartbeat, lease=settings.lease) as heart,
+        ):
+            return work(claim, station, draft, heart)
     except LeaseLost:
         log.warning("lease lost", job=claim.job, sid=claim.sid, token=claim.token)
     except CoverslipError as error:
@@ -85,35 +96,94 @@ def _attempt(claim: Claim, station: Station) -> bool:
     return True
 
 
-def _work(claim: Claim, station: Station, draft: Path) -> None:
-    archive, settings = station.archive, station.settings
-    with Heartbeat(archive.catalog, claim, every=settings.heartbeat, lease=settings.lease) as heart:
-        outcome = _confined(claim, station, draft, heart)
+def _deidentify(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -> bool:
+    """The stages of a slide, from the last one that was finished; False to leave the rest to another worker."""
+    made = _taken_up(claim, draft)
+    if made is None:
+        outcome = _confined(station.work, _original(claim, station, draft), station, heart)
         heart.check()
-        if isinstance(outcome, Made):
-            _check_made(draft, outcome)
-            archive.publish(claim, draft, outcome.verdict())
-        else:
-            archive.set_aside(claim, outcome.verdict(), draft / REPORT)
-    code = "" if isinstance(outcome, Made) else outcome.code
-    log.info("finished", job=claim.job, sid=claim.sid, status=outcome.kind, code=code)
+        if not isinstance(outcome, Made):
+            return _set_aside(claim, station, draft, outcome)
+        made = outcome.verdict()
+        _check_made(draft, made)
+        kept.keep(draft)
+        station.archive.catalog.verified(claim, made)
+        if station.is_stopping():
+            return False
+    _tiled(draft / made.clean_name, draft, made.sha256, station, heart, complete=False)
+    station.archive.publish(claim, draft, made)
+    kept.drop(draft)
+    log.info("finished", job=claim.job, sid=claim.sid, status="made")
+    return True
 
 
-def _confined(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -> Outcome:
-    storage, settings = station.archive.storage, station.settings
-    source = storage.original(claim.uid)
-    key = load_or_create_key(settings.pseudonym_key_file or storage.secret(f"pseudonyms-{claim.collection}"))
+def _pyramid(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -> bool:
+    """Every tile of a slide that is in review already."""
+    slide = station.archive.catalog.slide(claim.sid)
+    folder = station.archive.where_is(slide)
+    if folder is None or slide.clean_name is None or slide.sha256 is None:
+        raise StateConflict
+    _tiled(folder / slide.clean_name, draft, slide.sha256, station, heart, complete=True)
+    station.archive.complete_pyramid(claim, draft)
+    log.info("finished", job=claim.job, sid=claim.sid, status="tiled")
+    return True
+
+
+def _taken_up(claim: Claim, draft: Path) -> Produced | None:
+    """What an earlier attempt verified, if its files are here and still the same; the draft is empty otherwise."""
+    if claim.verified is None or claim.facts is None or not kept.take_up(claim.verified, draft):
+        return None
+    try:
+        _check_made(draft, claim.facts)
+    except ChildCrashed:
+        log.warning("kept draft is not what was verified", job=claim.job, sid=claim.sid)
+        for path in draft.iterdir():
+            path.unlink()
+        return None
+    return claim.facts
+
+
+def _set_aside(claim: Claim, station: Station, draft: Path, outcome: Outcome) -> bool:
+    if not isinstance(outcome, Doubted | Declined):
+        raise ChildCrashed("The child said something else than it was asked.")
+    station.archive.set_aside(claim, outcome.verdict(), draft / REPORT)
+    log.info("finished", job=claim.job, sid=claim.sid, status=outcome.kind, code=outcome.code)
+    return True
+
+
+def _original(claim: Claim, station: Station, draft: Path) -> Task:
+    storage = station.archive.storage
+    named = station.settings.pseudonym_key_file or storage.secret(f"pseudonyms-{claim.collection}")
+    return Task(storage.original(claim.uid), draft, claim.policy, load_or_create_key(named))
+
+
+def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heartbeat, *, complete: bool) -> None:
+    """Write the index of a clean slide into the draft; whoever makes it can write nowhere near the slide itself."""
+    work, out = f"{station.work.partition(':')[0]}:{TILE}", draft / "tiles"
+    with our_errors():
+        out.mkdir()
+    outcome = _confined(work, Task(clean, out, "", b"", sha256, complete), station, heart)
+    heart.check()
+    made = out / PYRAMID
+    if not isinstance(outcome, Tiled) or made.is_symlink() or not made.is_file():
+        raise ChildCrashed("The child made no pyramid.")
+    with our_errors():
+        made.rename(draft / PYRAMID)
+        shutil.rmtree(out)
+
+
+def _confined(work: str, task: Task, station: Station, heart: Heartbeat) -> Outcome:
+    settings, source = station.settings, task.source
     limits = Limits(
         memory=settings.child_memory,
         cpu=settings.child_cpu,
         wall=settings.child_wall,
         output=OUTPUT_FLOOR + int(source.stat().st_size * settings.child_output_ratio) + most_unpacked(source),
     )
-    task = Task(source, draft, claim.policy, key)
-    return station.zygote.run(station.work, task, limits, progress=heart.progress, check=heart.check)
+    return station.zygote.run(work, task, limits, progress=heart.progress, check=heart.check)
 
 
-def _check_made(draft: Path, made: Made) -> None:
+def _check_made(draft: Path, made: Produced) -> None:
     """Length and digest on our side of the wall, before anything gets a final name; raises `ChildCrashed`.
 
     A folder or link would be published with the rest, and may hold what an archive was unpacked to.

@@ -8,10 +8,11 @@ import time
 from contextlib import ExitStack
 
 from coverslip.archive.archive import Archive
+from coverslip.archive.kinds import JobKind
 from coverslip.errors import StorageFailed
 from coverslip.settings import Settings
 from workers import logs
-from workers.app import create
+from workers.app import QUEUES, create
 from workers.programs import Program, Stopping
 from workers.sweeper import celery_broker, sweep, tidy
 from workers.valkey import Valkey
@@ -41,6 +42,8 @@ def command(name: str, settings: Settings, app: str) -> list[str]:
         "prefork",
         "-c",
         size,
+        "-Q",
+        ",".join(QUEUES[JobKind(kind)] for kind in settings.work.split(",")),
         "-n",
         name,
         *quiet,

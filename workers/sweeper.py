@@ -13,7 +13,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from coverslip.archive.archive import Archive
-from coverslip.archive.jobs import JobKind
+from coverslip.archive.kinds import JobKind
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from functools import cache
 from typing import Any
 
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from coverslip.archive.archive import Archive
-from coverslip.archive.jobs import JobKind
+from coverslip.archive.kinds import JobKind
 from coverslip.confined import libc
 from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
@@ -16,11 +17,26 @@ from workers import process
 from workers.app import app
 from workers.process import Station
 
+_stopping = mmap.mmap(-1, 1)
+"""One byte that the main process and its forked pool processes share."""
+
 
 @app.task(name=JobKind.DEIDENTIFY.task, bind=True)  # type: ignore[untyped-decorator]
 def deidentify(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
-    """De-identify, verify and tile the slide whose turn it is; `job` only says why somebody thought there is one."""
+    """Do the job whose turn it is; `job` only says why somebody thought there is one."""
     process.serve(station(self.request.hostname))
+
+
+@app.task(name=JobKind.PYRAMID.task, bind=True)  # type: ignore[untyped-decorator]
+def pyramid(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
+    """The same: a worker that takes both kinds does not wait with a slide because this hint came first."""
+    process.serve(station(self.request.hostname))
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def remember(**_: object) -> None:
+    """The main process hears that it is to stop; pool processes see it."""
+    _stopping[0] = 1
 
 
 @cache
@@ -28,7 +44,7 @@ def station(name: str) -> Station:
     """What this pool process works with."""
     settings = Settings()
     archive = Archive.open(settings, with_vault=False)
-    return Station(name, archive, settings, zygote(), process.WORK)
+    return Station(name, archive, settings, zygote(), process.WORK, lambda: bool(_stopping[0]))
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from coverslip import pipeline, policy
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, place
+from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled, place
 from coverslip.pipeline import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 
@@ -14,14 +14,12 @@ NAME = "slide"
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
-    """De-identify, verify and tile one slide into `task.out_dir`."""
+    """De-identify and verify one slide into `task.out_dir`."""
     outcome = pipeline.deidentify(
         task.source, task.out_dir, policy=policy.load(task.policy), key=task.key, name=NAME, progress=progress
     )
     match outcome:
         case Cleaned():
-            index = outcome.clean.with_suffix(".pyramid")
-            pipeline.build_pyramid(outcome.clean, index, progress=progress, sha256=outcome.sha256)
             return _made(outcome)
         case Quarantined(code, reasons):
             return Doubted(code=code, where=place(reasons[0]) if reasons else "")
@@ -29,6 +27,13 @@ def deidentify(task: Task, progress: Progress) -> Outcome:
             return Declined(code=code, where=place(where))
         case other:
             assert_never(other)
+
+
+def tile(task: Task, progress: Progress) -> Outcome:
+    """Write the deep-zoom index of a clean slide into `task.out_dir`."""
+    index = task.out_dir / f"{NAME}.pyramid"
+    pipeline.build_pyramid(task.source, index, complete=task.complete, progress=progress, sha256=task.sha256)
+    return Tiled()
 
 
 def _made(cleaned: Cleaned) -> Made:

@@ -18,9 +18,11 @@ from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.uploads import TERMINATED
 from coverslip.archive.vault import Vault, load_or_create_key
+from coverslip.durable import our_errors, sync
 from coverslip.errors import LeaseLost, NotFound, StateConflict
 from coverslip.settings import Settings
 
+PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
 
@@ -44,6 +46,7 @@ class Archive:
             lease=settings.lease,
             retry_delay=settings.retry_delay,
             max_attempts=settings.max_attempts,
+            complete_pyramids=settings.complete_pyramids,
         )
         return cls(Catalog.open(settings.database, vault=vault, terms=terms), storage)
 
@@ -65,6 +68,25 @@ class Archive:
         except LeaseLost:
             self.storage.remove_artefact(claim.sid, claim.artefact)
             raise
+
+    def complete_pyramid(self, claim: Claim, draft: Path) -> None:
+        """Put a complete pyramid in the place of the one a slide came to review with, whole or not at all.
+
+        Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
+        """
+        made = draft / PYRAMID
+        with our_errors():
+            sync(made)
+
+        def replace(slide: SlideRecord) -> None:
+            folder = self.where_is(slide)
+            if folder is None:
+                raise StateConflict
+            with our_errors():
+                made.replace(folder / PYRAMID)
+                sync(folder)
+
+        self.catalog.finish_pyramid(claim, follow=replace)
 
     def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
         """Record that a slide goes no further and close its original away; raises `LeaseLost`.
@@ -125,8 +147,8 @@ class Archive:
         return len(dead)
 
     def discard_drafts(self) -> int:
-        """Delete drafts of attempts that nobody works on any more; returns how many."""
-        dead = [path for sid, artefact, path in self.storage.drafts() if not self.catalog.is_running(sid, artefact)]
+        """Delete drafts that nobody works on any more and no retry can use; returns how many."""
+        dead = [path for sid, artefact, path in self.storage.drafts() if not self._is_wanted(sid, artefact)]
         for path in dead:
             self.storage.discard(path)
         return len(dead)
@@ -134,6 +156,10 @@ class Archive:
     def discard_orphans(self) -> int:
         """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
         return sum(self._discard_orphan(sid, name) for sid, name in self.storage.artefacts_in(Zone.REVIEW))
+
+    def _is_wanted(self, sid: str, draft: str) -> bool:
+        artefact, _, suffix = draft.partition(".")
+        return self.catalog.is_running(sid, artefact) or bool(suffix and self.catalog.kept_draft(sid) == artefact)
 
     def _is_ended(self, uid: str) -> bool:
         try:

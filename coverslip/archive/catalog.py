@@ -6,18 +6,21 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from coverslip.archive import duty, events, jobs, keys, pauses, slides, uploads
+from coverslip.archive import duty, events, jobs, keys, pauses, queueing, slides, uploads
 from coverslip.archive.database import Database
-from coverslip.archive.jobs import JobKind, Terms
+from coverslip.archive.jobs import Terms
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import (
     ApiKey,
     Claim,
+    DeadLetter,
     Event,
     Job,
     Page,
     Pause,
     Principal,
+    Produced,
     QueueStats,
     SlideRecord,
     Upload,
@@ -122,7 +125,6 @@ class Catalog:
         sha256: str,
         policy: str,
         collection: str = "default",
-        kind: JobKind = JobKind.DEIDENTIFY,
         priority: Priority = Priority.USUAL,
     ) -> str:
         """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id."""
@@ -136,7 +138,6 @@ class Catalog:
                 sha256=sha256,
                 policy=policy,
                 collection=collection,
-                kind=kind,
                 priority=priority,
             )
 
@@ -236,7 +237,25 @@ class Catalog:
     def finish(self, claim: Claim, verdict: Verdict) -> None:
         """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
         with self._db.write() as session:
-            jobs.finish(session, self._now(), claim, verdict)
+            jobs.finish(session, self._now(), self._terms, claim, verdict)
+
+    def require_held(self, claim: Claim) -> None:
+        """Look, without writing, whether a claim still holds; raises `LeaseLost` or `Cancelled`."""
+        with self._db.read() as session:
+            jobs.require_held(session, claim)
+
+    def verified(self, claim: Claim, made: Produced) -> None:
+        """Remember that this attempt's draft holds a verified clean slide; raises `LeaseLost`."""
+        with self._db.write() as session:
+            jobs.verified(session, claim, made)
+
+    def finish_pyramid(self, claim: Claim, *, follow: Callable[[SlideRecord], None]) -> None:
+        """Record a complete pyramid; `follow` puts it in its place before the record is committed.
+
+        Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
+        """
+        with self._db.write() as session:
+            follow(slides.record(jobs.finish_pyramid(session, self._now(), claim)))
 
     def fail(self, claim: Claim, code: str, where: str = "") -> None:
         """Record that an attempt ended badly; the job is tried again or settled. Raises `LeaseLost`."""
@@ -257,7 +276,37 @@ class Catalog:
         """Queue a failed or quarantined slide again, with fresh attempts; raises `NotFound` or `StateConflict`."""
         with self._db.write() as session:
             row = slides.locked(session, sid)
-            jobs.enqueue(session, self._now(), row, JobKind.DEIDENTIFY, actor=actor, priority=priority)
+            queueing.enqueue(session, self._now(), row, actor=actor, priority=priority)
+
+    def dead_letters(self, code: str | None = None, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """Jobs that came to no verdict and nobody queued again, newest first."""
+        with self._db.read() as session:
+            return queueing.dead_letters(session, code, limit)
+
+    def dead_reasons(self) -> dict[str, int]:
+        """How many dead letters there are, by reason."""
+        with self._db.read() as session:
+            return queueing.dead_reasons(session)
+
+    def replay(self, job_id: str, actor: str = SYSTEM) -> None:
+        """Do a dead letter's work again, from its last finished stage; raises `NotFound` or `StateConflict`."""
+        with self._db.write() as session:
+            queueing.replay(session, self._now(), job_id, actor=actor, priority=Priority.FIRST)
+
+    def replay_all(self, code: str, actor: str = SYSTEM) -> int:
+        """Replay the dead letters of one reason, at most 500; returns how many."""
+        with self._db.write() as session:
+            return queueing.replay_all(session, self._now(), code, actor=actor)
+
+    def prefer(self, job_id: str, priority: Priority, actor: str = SYSTEM) -> None:
+        """Give a waiting job another priority; raises `NotFound` or `StateConflict`."""
+        with self._db.write() as session:
+            jobs.prefer(session, self._now(), job_id, priority, actor=actor)
+
+    def kept_draft(self, sid: str) -> str | None:
+        """The attempt whose verified draft the next one may want, by its artefact's name."""
+        with self._db.read() as session:
+            return jobs.kept_draft(session, sid)
 
     def job(self, job_id: str) -> Job:
         """One job; raises `NotFound`."""

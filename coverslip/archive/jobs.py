@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
+import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import assert_never
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, slides, turns
+from coverslip.archive import events, queueing, slides, turns
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict, artefact_name
 from coverslip.archive.states import JobState, State
@@ -29,19 +29,8 @@ from coverslip.errors import (
 )
 
 SYSTEM = "system"
-IDLE = frozenset({State.RECEIVED, State.QUARANTINED, State.FAILED})
-"""States in which no job works on a slide and one may start."""
-
-
-class JobKind(StrEnum):
-    """What there is to do; each kind has a queue of its own so that each scales by itself."""
-
-    DEIDENTIFY = "deidentify"
-
-    @property
-    def task(self) -> str:
-        """The task's name, all that service and workers share besides the job id."""
-        return f"coverslip.{self}"
+UNENDED = frozenset({State.QUEUED, State.PROCESSING, State.QUARANTINED, State.FAILED})
+"""States in which a draft that was verified is of use to the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +41,8 @@ class Terms:
     retry_delay: timedelta = timedelta(seconds=5)
     """Wait before the second attempt; twice that before the third."""
     max_attempts: int = 3
-
-
-def enqueue(
-    session: Session, now: datetime, slide: SlideRow, kind: str, *, actor: str, priority: Priority = Priority.USUAL
-) -> None:
-    """Queue work on a slide: the job row is the outbox, so a lost message loses nothing.
-
-    Raises `StateConflict` while another job has the slide.
-    """
-    if slide.state not in IDLE:
-        raise StateConflict(f"A slide that is {slide.state} cannot be queued again.")
-    slides.move(session, now, slide, State.QUEUED, actor=actor)
-    session.add(
-        JobRow(
-            id=str(uuid.uuid4()),
-            sid=slide.sid,
-            kind=kind,
-            state=JobState.QUEUED,
-            priority=turns.fitting(session, priority, slide.owner),
-            owner=slide.owner,
-            collection=slide.collection,
-            token=0,
-            attempts=0,
-            run_after=now,
-            cancel=False,
-            created=now,
-        )
-    )
+    complete_pyramids: bool = False
+    """Whether a slide that came to review gets a job for its complete pyramid."""
 
 
 def claim_next(session: Session, now: datetime, terms: Terms, kinds: Collection[str], worker: str) -> Claim | None:
@@ -102,6 +65,9 @@ def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: st
         _settle(session, now, row, SYSTEM, code=WorkerLost.code)
         return None
     slide = slides.locked(session, row.sid)
+    if row.kind == JobKind.PYRAMID and slide.state != State.IN_REVIEW:
+        _end(row, now, JobState.CANCELLED, StateConflict.code)  # decided meanwhile: its addresses stay what they are
+        return None
     again = row.state == JobState.RUNNING
     row.state, row.worker, row.lease = JobState.RUNNING, worker, now + terms.lease
     row.token += 1
@@ -109,7 +75,11 @@ def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: st
     if again:
         events.append(session, now, actor=worker, action="taken-over", sid=row.sid)
     else:
-        slides.move(session, now, slide, State.PROCESSING, actor=worker)
+        _move(session, now, row, State.PROCESSING, actor=worker)
+    return _claimed(row, slide)
+
+
+def _claimed(row: JobRow, slide: SlideRow) -> Claim:
     return Claim(
         job=row.id,
         kind=row.kind,
@@ -117,10 +87,28 @@ def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: st
         uid=slide.uid,
         policy=slide.policy,
         collection=slide.collection,
-        worker=worker,
+        worker=row.worker or "",
         token=row.token,
         attempt=row.attempts,
+        verified=row.verified,
+        facts=Produced(**json.loads(row.facts)) if row.facts else None,
+        target=slide.artefact if row.kind == JobKind.PYRAMID else None,
     )
+
+
+def require_held(session: Session, held: Claim) -> None:
+    """Look, without writing, whether a claim still holds; raises `LeaseLost` or `Cancelled`."""
+    row = session.get(JobRow, held.job)
+    if row is None or row.token != held.token or row.state != JobState.RUNNING:
+        raise LeaseLost
+    if row.cancel:
+        raise Cancelled
+
+
+def verified(session: Session, held: Claim, made: Produced) -> None:
+    """Remember that this attempt's draft holds a verified clean slide, for whoever goes on; raises `LeaseLost`."""
+    row = _held(session, held)
+    row.verified, row.facts = held.artefact, json.dumps(asdict(made))
 
 
 def heartbeat(session: Session, now: datetime, terms: Terms, held: Claim, stage: str | None, done: float) -> None:
@@ -130,11 +118,11 @@ def heartbeat(session: Session, now: datetime, terms: Terms, held: Claim, stage:
         raise Cancelled
     row.lease = now + terms.lease
     slide = slides.locked(session, row.sid)
-    if stage is not None:
+    if stage is not None and row.kind == JobKind.DEIDENTIFY:
         slide.stage, slide.done, slide.updated = stage, min(max(done, 0.0), 1.0), now
 
 
-def finish(session: Session, now: datetime, held: Claim, verdict: Verdict) -> None:
+def finish(session: Session, now: datetime, terms: Terms, held: Claim, verdict: Verdict) -> None:
     """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
     row = _held(session, held)
     slide = slides.locked(session, row.sid)
@@ -144,6 +132,8 @@ def finish(session: Session, now: datetime, held: Claim, verdict: Verdict) -> No
             slide.artefact = held.artefact
             for name, value in asdict(verdict).items():
                 setattr(slide, name, value)
+            if terms.complete_pyramids:
+                queueing.add(session, now, slide, JobKind.PYRAMID, Priority.LATER)
         case SetAside(code, where):
             slides.move(session, now, slide, State.QUARANTINED, actor=held.worker, code=code, where=where)
         case Refused(code, where):
@@ -153,13 +143,29 @@ def finish(session: Session, now: datetime, held: Claim, verdict: Verdict) -> No
     _end(row, now, JobState.DONE, None if isinstance(verdict, Produced) else verdict.code)
 
 
+def finish_pyramid(session: Session, now: datetime, held: Claim) -> SlideRow:
+    """Record that a slide in review has its complete pyramid and return the slide, held.
+
+    Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
+    """
+    row = _held(session, held)
+    slide = slides.locked(session, row.sid)
+    if slide.state != State.IN_REVIEW or slide.artefact != held.target:
+        raise StateConflict
+    slide.version += 1  # whoever has the old index open takes the new one
+    slide.updated = now
+    events.append(session, now, actor=held.worker, action="pyramid-complete", sid=row.sid)
+    _end(row, now, JobState.DONE, None)
+    return slide
+
+
 def fail(session: Session, now: datetime, terms: Terms, held: Claim, code: str, where: str) -> None:
     """Record that an attempt ended badly: again later, or, when attempts are used up, never; raises `LeaseLost`."""
     row = _held(session, held)
     if code == Cancelled.code or row.attempts >= terms.max_attempts:
         _settle(session, now, row, held.worker, code=code, where=where)
         return
-    slides.move(session, now, slides.locked(session, row.sid), State.QUEUED, actor=held.worker, code=code, where=where)
+    _move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
     _requeue(row, run_after=now + terms.retry_delay * row.attempts)
 
 
@@ -167,7 +173,7 @@ def release(session: Session, now: datetime, held: Claim) -> None:
     """Give a job back untouched, as a worker does that is told to stop; it does not count as an attempt."""
     row = _held(session, held)
     row.attempts -= 1
-    slides.move(session, now, slides.locked(session, row.sid), State.QUEUED, actor=held.worker)
+    _move(session, now, row, State.QUEUED, actor=held.worker)
     _requeue(row, run_after=now)
 
 
@@ -187,6 +193,17 @@ def cancel(session: Session, now: datetime, job_id: str, *, actor: str) -> None:
             events.append(session, now, actor=actor, action="cancel-asked", sid=row.sid)
         case _:
             raise StateConflict("The job is over.")
+
+
+def prefer(session: Session, now: datetime, job_id: str, priority: Priority, *, actor: str) -> None:
+    """Give a waiting job another priority; raises `NotFound`, and `StateConflict` when it waits no more."""
+    row = session.get(JobRow, job_id, with_for_update=True)
+    if row is None:
+        raise NotFound
+    if row.state != JobState.QUEUED:
+        raise StateConflict("The job does not wait any more.")
+    row.priority = priority
+    events.append(session, now, actor=actor, action="priority-changed", sid=row.sid, reason=priority.name.lower())
 
 
 def bury(session: Session, now: datetime, terms: Terms) -> int:
@@ -244,6 +261,15 @@ def record(row: JobRow) -> Job:
     )
 
 
+def kept_draft(session: Session, sid: str) -> str | None:
+    """The attempt whose verified draft a slide that came to no end may still want, by its artefact's name."""
+    slide = session.get(SlideRow, sid)
+    if slide is None or slide.state not in UNENDED:
+        return None
+    last = select(JobRow.verified).where(JobRow.sid == sid, JobRow.kind == JobKind.DEIDENTIFY)
+    return session.scalar(last.order_by(JobRow.created.desc(), JobRow.id.desc()).limit(1))
+
+
 def is_running(session: Session, sid: str, artefact: str) -> bool:
     """Whether an attempt of that name holds a claim."""
     running = select(JobRow.id, JobRow.token).where(JobRow.sid == sid, JobRow.state == JobState.RUNNING)
@@ -265,10 +291,17 @@ def _held(session: Session, held: Claim) -> JobRow:
 
 def _settle(session: Session, now: datetime, row: JobRow, actor: str, *, code: str, where: str = "") -> None:
     """End a job without a verdict: its slide is quarantined when the file may be to blame, failed when we are."""
-    slide: SlideRow = slides.locked(session, row.sid)
     blame = State.QUARANTINED if issubclass(by_code(code), (InputError, ConfinementFailed)) else State.FAILED
-    slides.move(session, now, slide, blame, actor=actor, code=code, where=where)
+    _move(session, now, row, blame, actor=actor, code=code, where=where)
     _end(row, now, JobState.CANCELLED if code == Cancelled.code else JobState.FAILED, code, where)
+
+
+def _move(
+    session: Session, now: datetime, row: JobRow, to: State, *, actor: str, code: str | None = None, where: str = ""
+) -> None:
+    """Move a job's slide with it; a pyramid is made beside a slide that stays where it is."""
+    if row.kind == JobKind.DEIDENTIFY:
+        slides.move(session, now, slides.locked(session, row.sid), to, actor=actor, code=code, where=where)
 
 
 def _end(row: JobRow, now: datetime, state: JobState, code: str | None, where: str = "") -> None:

@@ -115,6 +115,9 @@ class JobRow(Base):
     lease: Mapped[datetime | None]
     run_after: Mapped[datetime]
     cancel: Mapped[bool] = mapped_column(default=False)
+    verified: Mapped[str | None]
+    """The attempt whose draft holds the verified clean slide, by its artefact's name; what it made is in `facts`."""
+    facts: Mapped[str | None] = mapped_column(String(2000))
     code: Mapped[str | None]
     where: Mapped[str | None] = mapped_column("place", String(200))
     created: Mapped[datetime]

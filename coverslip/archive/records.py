@@ -173,6 +173,12 @@ class Claim:
     worker: str
     token: int
     attempt: int
+    verified: str | None = None
+    """The attempt that came as far as a verified clean slide, by its artefact's name."""
+    facts: Produced | None = None
+    """What that attempt made; for a pyramid what the slide is."""
+    target: str | None = None
+    """For a pyramid: the published artefact it belongs to."""
 
     @property
     def artefact(self) -> str:
@@ -183,6 +189,21 @@ class Claim:
 def artefact_name(job: str, token: int) -> str:
     """The directory name of one attempt at one job."""
     return f"{job[:13]}-{token}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that came to no verdict and waits for somebody."""
+
+    job: str
+    sid: str
+    kind: str
+    code: str
+    where: str | None
+    attempts: int
+    finished: datetime
+    verified: bool
+    """Whether a replay starts behind the verifier."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
+from coverslip.archive import kept
 from coverslip.durable import our_errors, sync
 from coverslip.errors import NotFound, OutputExists
 
@@ -104,7 +105,8 @@ class Storage:
         draft = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}"
         with our_errors():
             for leftover in self.zone(Zone.TMP).glob(f"{sid}.*"):
-                _remove(leftover)
+                if leftover.suffix != kept.SUFFIX:  # those go when the record wants them no more
+                    _remove(leftover)
             draft.mkdir(mode=PRIVATE)
         try:
             yield draft

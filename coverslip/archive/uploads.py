@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, jobs
+from coverslip.archive import events, queueing
 from coverslip.archive.models import SlideRow, UploadRow, VaultRow
 from coverslip.archive.records import Upload
 from coverslip.archive.states import State
@@ -85,7 +85,6 @@ def finish(
     sha256: str,
     policy: str,
     collection: str,
-    kind: str,
     priority: Priority = Priority.USUAL,
 ) -> str:
     """Turn a complete upload into a slide and its job, and return the slide's id: both exist or neither does.
@@ -112,7 +111,7 @@ def finish(
     session.add(slide)
     session.flush()
     events.append(session, now, actor=row.owner, action="received", sid=sid, after=State.RECEIVED)
-    jobs.enqueue(session, now, slide, kind, actor=row.owner, priority=priority)
+    queueing.enqueue(session, now, slide, actor=row.owner, priority=priority)
     return sid
 
 

@@ -35,6 +35,10 @@ class Task:
     policy: str
     key: bytes
     """Keys pseudonyms and digests; 32 bytes."""
+    sha256: str = ""
+    """Of the source, in hex, where it is known."""
+    complete: bool = False
+    """Whether the pyramid is to hold every tile the slide does not."""
 
 
 class Message(BaseModel):
@@ -115,9 +119,15 @@ class Made(Message):
         return Produced(**self.model_dump(exclude={"kind"}))
 
 
-Outcome = Made | Doubted | Declined
-Said = Annotated[Reached | Confined | Failed | Made | Doubted | Declined, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[Reached | Confined | Failed | Made | Doubted | Declined] = TypeAdapter(Said)
+class Tiled(Message):
+    """A pyramid lies in the output folder."""
+
+    kind: Literal["tiled"] = "tiled"
+
+
+Outcome = Made | Tiled | Doubted | Declined
+Said = Reached | Confined | Failed | Outcome
+_ADAPTER: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
 
 
 def place(text: str) -> str:
@@ -125,7 +135,7 @@ def place(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9 _\-\[\]/.:,()#]", "?", text)[:MAX_PLACE]
 
 
-def parse(untrusted_line: bytes) -> Reached | Confined | Failed | Made | Doubted | Declined:
+def parse(untrusted_line: bytes) -> Said:
     """One line from a child; raises `ChildCrashed` for anything but a well-formed message."""
     try:
         return _ADAPTER.validate_json(untrusted_line)

@@ -19,7 +19,7 @@ from typing import Self, assert_never
 
 from coverslip.confined import messages
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task
+from coverslip.confined.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task, Tiled
 from coverslip.errors import (
     ChildCrashed,
     ChildOutOfMemory,
@@ -157,6 +157,8 @@ class Zygote:
             "out_dir": str(task.out_dir),
             "policy": task.policy,
             "key": task.key.hex(),
+            "sha256": task.sha256,
+            "complete": task.complete,
             "memory": limits.memory,
             "cpu": limits.cpu.total_seconds(),
             "output": limits.output,
@@ -198,7 +200,7 @@ class _Hearing:
 
     def __init__(self, reading: int, progress: Progress) -> None:
         self.reading = reading
-        self.outcome: Made | Doubted | Declined | Failed | None = None
+        self.outcome: Outcome | Failed | None = None
         self.layers: tuple[str, ...] = ()
         self._progress = progress
         self._rest = b""
@@ -227,7 +229,7 @@ class _Hearing:
                 self._progress(stage, done)
             case Confined(layers=layers):
                 self.layers = layers
-            case Made() | Doubted() | Declined() | Failed() as outcome:
+            case Made() | Tiled() | Doubted() | Declined() | Failed() as outcome:
                 self.outcome = outcome
             case other:
                 assert_never(other)
@@ -265,7 +267,7 @@ def _check_output(out_dir: Path, limit: int) -> None:
         raise LimitExceeded("The child wrote more than its slide allows.")
 
 
-def _judge(outcome: Made | Doubted | Declined | Failed | None, status: int) -> Outcome:
+def _judge(outcome: Outcome | Failed | None, status: int) -> Outcome:
     if os.WIFSIGNALED(status):
         raise _killed(os.WTERMSIG(status))
     if os.WEXITSTATUS(status) != 0 or outcome is None:

@@ -117,7 +117,14 @@ def work_confined(request: dict[str, object], pipe: int) -> int:
 def unpack(request: dict[str, object]) -> tuple[Task, Limits, Reach, Work]:
     """Typed values out of our own supervisor's request."""
     out_dir = Path(str(request["out_dir"]))
-    task = Task(Path(str(request["source"])), out_dir, str(request["policy"]), bytes.fromhex(str(request["key"])))
+    task = Task(
+        Path(str(request["source"])),
+        out_dir,
+        str(request["policy"]),
+        bytes.fromhex(str(request["key"])),
+        str(request["sha256"]),
+        bool(request["complete"]),
+    )
     limits = Limits(
         memory=int(str(request["memory"])),
         cpu=timedelta(seconds=float(str(request["cpu"]))),

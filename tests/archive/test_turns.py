@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from coverslip.archive.jobs import JobKind
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import Refused
 from coverslip.archive.turns import FIRST_AT_ONCE, Priority

@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task
+from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.errors import DamagedSlide
 from coverslip.progress import Progress, Stage
 
@@ -48,6 +48,15 @@ def copy(task: Task, progress: Progress) -> Outcome:
     (task.out_dir / "slide.certificate.json").write_text("{}")
     progress(Stage.PYRAMID, 1.0)
     return made(task, task.source.read_bytes())
+
+
+def tile(task: Task, progress: Progress) -> Outcome:
+    """Tile, as far as anybody here looks; a file that says so fails at it."""
+    progress(Stage.PYRAMID, 0.0)
+    if task.source.read_bytes().startswith(b"untileable"):
+        raise DamagedSlide
+    (task.out_dir / "slide.pyramid").write_bytes(b"complete" if task.complete else b"sparse")
+    return Tiled()
 
 
 def slow_copy(task: Task, progress: Progress) -> Outcome:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from coverslip.archive import kept
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import State
@@ -56,10 +57,11 @@ class Installation:
         return time.monotonic() - begin
 
     def files(self) -> set[str]:
-        """Every file that is no database, broker file, key or original."""
+        """Every file that is no database, broker file, key, original or verified draft kept for a retry."""
         root = self.settings.data_dir
         zones = ("review", "released", "tmp", "phi/quarantine")
-        return {str(path.relative_to(root)) for zone in zones for path in (root / zone).rglob("*") if path.is_file()}
+        found = [path for zone in zones for path in (root / zone).rglob("*") if path.is_file()]
+        return {str(path.relative_to(root)) for path in found if path.parent.suffix != kept.SUFFIX}
 
 
 @pytest.fixture

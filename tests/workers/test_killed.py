@@ -31,7 +31,7 @@ def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, star
     slide = installation.slide(sid)
     assert slide.artefact.endswith("-2")
     assert installation.files() == {
-        f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.certificate.json")
+        f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.pyramid", "slide.certificate.json")
     }
     assert [event.after for event in installation.archive.catalog.events(sid)].count("in_review") == 1
 

@@ -16,7 +16,7 @@ def test_a_slide_ends_in_review(installation, station):
     slide = installation.slide(sid)
     assert slide.state is State.IN_REVIEW
     assert installation.files() == {
-        f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.certificate.json")
+        f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.pyramid", "slide.certificate.json")
     }
     assert installation.archive.storage.original(slide.uid).exists()
 

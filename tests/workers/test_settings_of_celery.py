@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coverslip.archive.jobs import JobKind
+from coverslip.archive.kinds import JobKind
 from coverslip.settings import Settings
 from workers.app import create
 

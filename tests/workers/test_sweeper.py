@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coverslip.archive.jobs import JobKind
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import State
 from workers.process import process
 from workers.sweeper import Broker, BrokerAway, sweep, tidy

@@ -25,6 +25,7 @@
     └── CatalogError               the record of what exists
         ├── NotFound               not-found
         ├── StateConflict          state-conflict         that move is not legal from this state
+        │   └── Outdated           outdated               somebody moved it since the caller looked
         ├── LeaseLost              lease-lost             somebody else holds a newer token
         └── NotPermitted           not-permitted
 
@@ -217,6 +218,13 @@ class StateConflict(CatalogError):
 
     code = "state-conflict"
     summary = "That is not possible in the present state."
+
+
+class Outdated(StateConflict):
+    """Somebody changed the record since the caller looked at it."""
+
+    code = "outdated"
+    summary = "This has changed since you looked. Look again, then decide."
 
 
 class LeaseLost(CatalogError):

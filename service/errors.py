@@ -11,6 +11,7 @@ CoverslipError
     ├── TusVersionUnknown       tus-version             not tus 1.0.0
     ├── ContentTypeWrong        content-type            not a body this place takes
     ├── TooLarge                too-large               more bytes than this server takes at once
+    ├── RangeOutside            range-outside           bytes the file does not have
     ├── TooManyUploads          too-many-uploads        finish or remove one first
     ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
     ├── Superseded              superseded              a newer request writes this upload now
@@ -106,6 +107,13 @@ class TooLarge(RequestRefused):
     summary = "This is larger than the server takes."
 
 
+class RangeOutside(RequestRefused):
+    """A range of bytes that the file does not have."""
+
+    code = "range-outside"
+    summary = "The file has no such range."
+
+
 class TooManyUploads(RequestRefused):
     """One owner has too many unfinished uploads."""
 
@@ -185,6 +193,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "not-found": 404,
         "worker-lost": 500,
         "state-conflict": 409,
+        "outdated": 412,
         "lease-lost": 409,
         "not-permitted": 403,
         "request-refused": 400,
@@ -197,6 +206,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "tus-version": 412,
         "content-type": 415,
         "too-large": 413,
+        "range-outside": 416,
         "too-many-uploads": 429,
         "upload-stalled": 408,
         "superseded": 409,

@@ -11,7 +11,7 @@ from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
 from service.addresses import base_of
 from service.asking import Answer, Ask, How, Route, SeeOther, query_of
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import Workshop, cache_status
 from service.errors import answer as problem
 from service.routes.images import ROUTES
@@ -86,13 +86,15 @@ class Pictures:
         found = await route.handler(ask)
         if isinstance(found, SeeOther):
             return 303, [(b"location", found.location.encode()), (b"content-length", b"0"), *_caching(opened)], b""
-        return await self._made(ask, found, named.get(b"if-none-match", ""))
+        return await self._made(ask, found, named)
 
-    async def _made(self, ask: Ask, found: Answer, untrusted_known: str) -> Reply:
+    async def _made(self, ask: Ask, found: Answer, named: dict[bytes, str]) -> Reply:
         etag = found.etag(ask.pyramid.version)
+        modified = 0 if found.how is How.AT_ONCE else ask.opened.modified  # settings speak in descriptions too
         headers = [(b"etag", etag.encode()), *_caching(ask.opened)]
         headers += [(name.encode(), value.encode("ascii", "replace")) for name, value in found.headers]
-        if untrusted_known and none_match(untrusted_known, etag):
+        headers += [(b"last-modified", http_date(modified).encode())] if modified else []
+        if fresh(named.get(b"if-none-match"), named.get(b"if-modified-since"), etag, modified):
             return 304, headers, b""
         body, told = await self._body(ask, found)
         headers += [(b"content-type", found.media_type.encode()), (b"content-length", b"%d" % len(body)), *told]

@@ -103,6 +103,8 @@ class Quick:
     def _ready(
         self, opened: Opened, pyramid: Pyramid, found: Found, named: Named, version: bytes | None, scheme: str
     ) -> Ready | None:
+        if b"if-modified-since" in named and b"if-none-match" not in named:
+            return None
         lines = self._lines(opened, version)
         if found.canonical:
             if not self._may_link(pyramid, named):
@@ -125,8 +127,8 @@ class Quick:
 
     def _lines(self, opened: Opened, version: bytes | None) -> bytes:
         if not opened.public:
-            return _PRIVATE + _SNIFF + self.cors.lines
-        return (self._forever if version else self._floating) + _SNIFF + self.cors.lines
+            return _PRIVATE + _SNIFF + opened.dated + self.cors.lines
+        return (self._forever if version else self._floating) + _SNIFF + opened.dated + self.cors.lines
 
     def _is_curator(self, named: Named) -> bool:
         """Whether a cookie verified a moment ago says so; every other credential takes the longer way."""

@@ -19,6 +19,7 @@ from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
+from service.caching import http_date
 
 BELIEVED = 1.0
 """Seconds."""
@@ -37,6 +38,10 @@ class Opened:
     pyramid: Pyramid | None
     """None while there are no tiles to give."""
     believed_until: float
+    modified: int = 0
+    """When its tiles were made, in seconds of the epoch; 0 while there are none."""
+    dated: bytes = b""
+    """Last-Modified as it goes on the wire."""
 
     @property
     def public(self) -> bool:
@@ -85,16 +90,19 @@ class Shelf:
         except NotFound:
             self._opened.pop(sid, None)
             raise
-        return Opened(slide, self._pyramid(slide, known), time.monotonic() + BELIEVED)
+        pyramid, modified = self._pyramid(slide, known)
+        dated = f"last-modified: {http_date(modified)}\r\n".encode() if modified else b""
+        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated)
 
-    def _pyramid(self, slide: SlideRecord, known: Opened | None) -> Pyramid | None:
+    def _pyramid(self, slide: SlideRecord, known: Opened | None) -> tuple[Pyramid | None, int]:
         folder = folder_of(self._archive, slide)
         if folder is None or slide.clean_name is None:
-            return None
+            return None, 0
         if known and known.pyramid and known.slide.version == slide.version:
-            return known.pyramid
+            return known.pyramid, known.modified
         try:
-            return Pyramid.open(folder / slide.clean_name, folder / "slide.pyramid")
-        except StorageFailed:  # released a moment ago: the record moves first, the folder follows
+            index = folder / "slide.pyramid"
+            return Pyramid.open(folder / slide.clean_name, index), int(index.stat().st_mtime)
+        except (StorageFailed, FileNotFoundError):  # released a moment ago: the record moves first, the folder follows
             same = known is not None and known.slide.artefact == slide.artefact
-            return known.pyramid if known is not None and same else None
+            return (known.pyramid, known.modified) if known is not None and same else (None, 0)

@@ -54,9 +54,9 @@ class Archive:
         """Give all connections back."""
         self.catalog.close()
 
-    def transition(self, sid: str, to: State, actor: str, reason: str = "") -> SlideRecord:
-        """Move a slide and its files as a person asks; raises `NotFound` or `StateConflict`."""
-        moved = self.catalog.transition(sid, to, actor, reason, follow=self._hide)
+    def transition(self, sid: str, to: State, actor: str, reason: str = "", expected: int | None = None) -> SlideRecord:
+        """Move a slide and its files as a person asks; raises `NotFound`, `StateConflict` or `Outdated`."""
+        moved = self.catalog.transition(sid, to, actor, reason, expected=expected, follow=self._hide)
         self._show(moved)
         return moved
 

@@ -182,14 +182,22 @@ class Catalog:
             return slides.counts(session)
 
     def transition(
-        self, sid: str, to: State, actor: str, reason: str = "", *, follow: Callable[[SlideRecord], None] | None = None
+        self,
+        sid: str,
+        to: State,
+        actor: str,
+        reason: str = "",
+        *,
+        expected: int | None = None,
+        follow: Callable[[SlideRecord], None] | None = None,
     ) -> SlideRecord:
         """Move a slide as a person asks; raises `NotFound`, or `StateConflict` also for moves that are not people's.
 
+        With the version the person saw as `expected`, raises `Outdated` when somebody moved it since.
         Moves the record only: `Archive.transition` moves the files as well, by `follow` before the record is committed.
         """
         with self._db.write() as session:
-            row = slides.locked(session, sid)
+            row = slides.locked(session, sid, expected)
             if to not in BY_PEOPLE:
                 raise StateConflict("Only the queue makes that move.")
             slides.move(session, self._now(), row, to, actor=actor, reason=reason)
@@ -272,10 +280,15 @@ class Catalog:
         with self._db.write() as session:
             jobs.cancel(session, self._now(), job_id, actor=actor)
 
-    def retry(self, sid: str, actor: str = SYSTEM, priority: Priority = Priority.FIRST) -> None:
-        """Queue a failed or quarantined slide again, with fresh attempts; raises `NotFound` or `StateConflict`."""
+    def retry(
+        self, sid: str, actor: str = SYSTEM, priority: Priority = Priority.FIRST, *, expected: int | None = None
+    ) -> None:
+        """Queue a failed or quarantined slide again, with fresh attempts.
+
+        Raises `NotFound`, `StateConflict`, or `Outdated` when its version is not the `expected` one.
+        """
         with self._db.write() as session:
-            row = slides.locked(session, sid)
+            row = slides.locked(session, sid, expected)
             queueing.enqueue(session, self._now(), row, actor=actor, priority=priority)
 
     def dead_letters(self, code: str | None = None, limit: int = 100) -> tuple[DeadLetter, ...]:

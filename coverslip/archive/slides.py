@@ -13,16 +13,18 @@ from coverslip.archive import events, states
 from coverslip.archive.models import EPOCH, MICROSECOND, SlideRow
 from coverslip.archive.records import Page, SlideRecord
 from coverslip.archive.states import State
-from coverslip.errors import NotFound
+from coverslip.errors import NotFound, Outdated
 
 MAX_PAGE = 500
 
 
-def locked(session: Session, sid: str) -> SlideRow:
-    """The row, held until the transaction ends; raises `NotFound`."""
+def locked(session: Session, sid: str, expected: int | None = None) -> SlideRow:
+    """The row, held until the transaction ends; raises `NotFound`, or `Outdated` when it has another version."""
     row = session.get(SlideRow, sid, with_for_update=True)
     if row is None:
         raise NotFound
+    if expected not in (None, row.version):
+        raise Outdated
     return row
 
 

@@ -6,7 +6,7 @@ from coverslip.pyramid.check import check
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.export import export_dzi
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.szi import export_szi, szi_chunks, szi_length
+from coverslip.pyramid.szi import dzi_zip_chunks, dzi_zip_length, export_szi, szi_chunks, szi_length
 
 __all__ = [
     "BuildSummary",
@@ -15,6 +15,8 @@ __all__ = [
     "Pyramid",
     "build",
     "check",
+    "dzi_zip_chunks",
+    "dzi_zip_length",
     "export_dzi",
     "export_static",
     "export_szi",

@@ -1,6 +1,7 @@
-"""A pyramid as one SZI file: a zip, nothing in it compressed, that holds a DeepZoom image.
+"""A pyramid as one file: a zip, nothing in it compressed, that holds a DeepZoom image.
 
-    NAME/NAME.dzi   NAME/NAME_files/<dz_level>/<column>_<row>.jpg   NAME/scan-properties.xml
+    SZI     NAME/NAME.dzi   NAME/NAME_files/<dz_level>/<column>_<row>.jpg   NAME/scan-properties.xml
+    zip     NAME.dzi        NAME_files/<dz_level>/<column>_<row>.jpg
 
 The tiles are the very bytes that are served; those of a sparse pyramid are made on the way.
 """
@@ -39,6 +40,16 @@ def szi_chunks(pyramid: Pyramid, name: str) -> Iterator[bytes]:
     return zip_chunks(_members(pyramid, name))
 
 
+def dzi_zip_length(pyramid: Pyramid, name: str) -> int | None:
+    """Bytes of the zip, from the index alone; None when some of its tiles are made on request."""
+    return zip_length(_dzi_members(pyramid, name))
+
+
+def dzi_zip_chunks(pyramid: Pyramid, name: str) -> Iterator[bytes]:
+    """What `export_dzi` writes, as a zip, piece by piece. Raises StorageFailed and PyramidInvalid while reading."""
+    return zip_chunks(_dzi_members(pyramid, name))
+
+
 def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:
     """Write `name.szi` into `folder` and return its path. Raises OutputExists, StorageFailed, PyramidInvalid."""
     target = folder / f"{name}.szi"
@@ -60,15 +71,19 @@ def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:
 
 
 def _members(pyramid: Pyramid, name: str) -> Iterator[Member]:
-    yield _text(f"{name}/{name}.dzi", pyramid.descriptor())
     size = pyramid.size
     yield _text(f"{name}/scan-properties.xml", _PROPERTIES.format(width=size.width, height=size.height))
+    yield from _dzi_members(pyramid, f"{name}/{name}")
+
+
+def _dzi_members(pyramid: Pyramid, name: str) -> Iterator[Member]:
+    yield _text(f"{name}.dzi", pyramid.descriptor())
     for dz_level in range(pyramid.dz_levels):
         grid = pyramid.grid.grid(pyramid.grid.largest - dz_level)
         for row in range(grid.height):
             for column in range(grid.width):
                 where = (dz_level, column, row)
-                path = f"{name}/{name}_files/{dz_level}/{column}_{row}.jpg"
+                path = f"{name}_files/{dz_level}/{column}_{row}.jpg"
                 yield Member(path, pyramid.tile_length(*where), partial(pyramid.tile, *where))
 
 

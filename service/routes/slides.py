@@ -6,16 +6,16 @@ import base64
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.datastructures import URL
 
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import BY_PEOPLE, State
-from coverslip.errors import NotFound, NotPermitted
+from coverslip.errors import NotFound, NotPermitted, Outdated
 from service.auth import Caller, Ops, SignedIn, VisibleSlide, may_look
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match
 from service.context import Here, Service, ask
+from service.downloads import download
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
 from service.shelf import folder_of
@@ -50,8 +50,8 @@ async def slides(
 
 @router.get("/slides/{sid}")
 async def slide(slide: VisibleSlide, response: Response) -> SlideOut:
-    """One slide."""
-    response.headers["Cache-Control"] = "no-store"
+    """One slide; its ETag is what If-Match of a transition is held against."""
+    response.headers.update({"Cache-Control": "no-store", "ETag": etag_of(slide)})
     return SlideOut.of(slide)
 
 
@@ -70,7 +70,7 @@ async def report(slide: VisibleSlide, service: Here) -> Response:
 
 
 @files.api_route("/slides/{sid}/file", methods=["GET", "HEAD"])
-async def file(slide: VisibleSlide, service: Here, caller: Caller) -> Response:
+async def file(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """The clean slide itself, in ranges where asked; named by its id, known by its SHA-256."""
     folder = folder_of(service.archive, slide)
     if folder is None or slide.clean_name is None or slide.sha256 is None or not may_look(caller, slide):
@@ -82,13 +82,26 @@ async def file(slide: VisibleSlide, service: Here, caller: Caller) -> Response:
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": CACHE_PUBLIC if slide.state is State.RELEASED else CACHE_PRIVATE,
     }
-    return FileResponse(path, 200, headers, "image/tiff", filename=f"{slide.sid}{path.suffix}")
+    return await ask(download, request, path, headers, "image/tiff", f"{slide.sid}{path.suffix}")
 
 
 @router.post("/slides/{sid}/transitions")
-async def transition(slide: VisibleSlide, wish: TransitionIn, service: Here, caller: SignedIn) -> SlideOut:
+async def transition(
+    request: Request,
+    slide: VisibleSlide,
+    wish: TransitionIn,
+    service: Here,
+    caller: SignedIn,
+    response: Response,
+    if_match: Annotated[str | None, Header(max_length=1000)] = None,
+) -> SlideOut:
     """Move a slide: release, reject, quarantine, withdraw, or queue again."""
-    return SlideOut.of(await ask(move, service, caller, slide.sid, wish.to, wish.reason))
+    if if_match is not None and not match(if_match, etag_of(slide)):
+        raise Outdated
+    expected = None if if_match is None else slide.version
+    moved = await ask(move, service, caller, slide.sid, wish.to, wish.reason, expected)
+    response.headers.update({"Cache-Control": "no-store", "ETag": etag_of(moved)})
+    return SlideOut.of(moved)
 
 
 @router.get("/queues")
@@ -96,6 +109,11 @@ async def queues(service: Here, caller: Ops, response: Response) -> Queues:
     """Depth, age, workers, failures by cause."""
     response.headers["Cache-Control"] = "no-store"
     return Queues.of(await ask(service.catalog.queue_stats))
+
+
+def etag_of(slide: SlideRecord) -> str:
+    """A strong validator of what we say about a slide: it changes with every move and every step."""
+    return f'"{slide.version}-{slide.updated.timestamp():.6f}"'
 
 
 def next_address(here: URL, cursor: str) -> str:
@@ -142,11 +160,13 @@ def certificate_of(service: Service, slide: SlideRecord) -> dict[str, object] | 
     return found
 
 
-def move(service: Service, caller: Principal, sid: str, to: State, reason: str) -> SlideRecord:
-    """Move a slide as the caller's roles allow; raises `NotPermitted` or `StateConflict`."""
+def move(
+    service: Service, caller: Principal, sid: str, to: State, reason: str, expected: int | None = None
+) -> SlideRecord:
+    """Move a slide as the caller's roles allow; raises `NotPermitted`, `StateConflict` or `Outdated`."""
     if to is State.QUEUED and has(caller, Role.CURATOR, Role.OPS):
-        service.catalog.retry(sid, caller.owner)
+        service.catalog.retry(sid, caller.owner, expected=expected)
         return service.catalog.slide(sid)
     if to not in BY_PEOPLE or not has(caller, Role.CURATOR):
         raise NotPermitted
-    return service.archive.transition(sid, to, caller.owner, reason)
+    return service.archive.transition(sid, to, caller.owner, reason, expected)

@@ -24,7 +24,7 @@ from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import Workshop, cache_status
 from service.errors import Malformed, NotReady, Withdrawn, answer
 from service.links import LinkTokens
@@ -148,14 +148,14 @@ class Tiles:
         assert pyramid is not None
         try:
             etag = pyramid.etag(*place).encode()
-            if none_match(_header(scope["headers"], b"if-none-match"), etag.decode()):
-                return 304, [(b"etag", etag), *_caching(opened.public)], b""
+            if _has(scope, opened, etag):
+                return 304, [(b"etag", etag), *_caching(opened)], b""
             body, told = await self._body(pyramid, place)
         except TileNotFound as error:
             status, headers, text = _refusal(error)
             return status, _with_caching(headers, PUBLIC_MISS if opened.public else PRIVATE), text
         about = [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *told]
-        return 200, [*about, *_caching(opened.public)], body
+        return 200, [*about, *_caching(opened)], body
 
     async def _body(self, pyramid: Pyramid, place: Place) -> tuple[bytes, Headers]:
         """A tile from memory, from the disk, or made now; raises `TileNotFound` and `Overloaded`."""
@@ -170,20 +170,20 @@ class Tiles:
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
     etag = f'"{opened.pyramid.version}-dzi"'.encode()
-    if none_match(_header(scope["headers"], b"if-none-match"), etag.decode()):
-        return 304, [(b"etag", etag), *_caching(opened.public)], b""
+    if _has(scope, opened, etag):
+        return 304, [(b"etag", etag), *_caching(opened)], b""
     body = opened.pyramid.descriptor().encode()
-    return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
+    return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
 
 
 async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
     width = _width(scope["query_string"].decode("latin-1"))
     etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
-    if none_match(_header(scope["headers"], b"if-none-match"), etag.decode()):
-        return 304, [(b"etag", etag), *_caching(opened.public)], b""
+    if _has(scope, opened, etag):
+        return 304, [(b"etag", etag), *_caching(opened)], b""
     body = await run_in_threadpool(opened.pyramid.thumbnail, width)
-    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened.public)], body
+    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
 
 
 def _width(query: str) -> int:
@@ -206,10 +206,18 @@ def _absent(state: State) -> CoverslipError:
             return NotFound()
 
 
-def _caching(is_public: bool) -> Headers:
-    if is_public:
-        return [(b"cache-control", PUBLIC), _CROSS, _SNIFF]
-    return [(b"cache-control", PRIVATE), _OWN, _SNIFF]
+def _has(scope: Scope, opened: Opened, etag: bytes) -> bool:
+    """Whether the caller has it already."""
+    named = dict(scope["headers"])
+    tags, since = (named.get(name) for name in (b"if-none-match", b"if-modified-since"))
+    return fresh(tags and tags.decode("latin-1"), since and since.decode("latin-1"), etag.decode(), opened.modified)
+
+
+def _caching(opened: Opened) -> Headers:
+    dated = (b"last-modified", http_date(opened.modified).encode())
+    if opened.public:
+        return [(b"cache-control", PUBLIC), _CROSS, _SNIFF, dated]
+    return [(b"cache-control", PRIVATE), _OWN, _SNIFF, dated]
 
 
 def _with_caching(headers: Headers, value: bytes) -> Headers:

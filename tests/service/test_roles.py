@@ -38,6 +38,7 @@ TABLE = {
     ("POST", "/slides/{sid}/transitions"): CURATORS,
     ("GET", "/slides/{sid}/file"): CURATORS,
     ("GET", "/slides/{sid}.szi"): CURATORS,
+    ("GET", "/slides/{sid}.zip"): CURATORS,
     ("GET", "/slides/{sid}/viewer"): CURATORS,
     ("POST", "/slides/{sid}/links"): CURATORS,
     ("POST", "/api/v1/slides/{sid}/links"): CURATORS,

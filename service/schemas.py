@@ -195,6 +195,7 @@ class UploadDesk(Out):
 
     endpoint: str
     max_bytes: int
+    max_files: int = Field(description="In one folder or archive.")
     policies: list[str]
     policy: str
     collection: str

@@ -13,6 +13,7 @@ from coverslip import certificate_page
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, NotPermitted
+from coverslip.preflight.zip import MAX_ENTRIES
 from service import tus
 from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide, may_look
 from service.context import Here, Service, ask
@@ -168,6 +169,7 @@ def desk_of(service: Service, caller: Principal) -> UploadDesk:
     return UploadDesk(
         endpoint="/uploads",
         max_bytes=service.settings.max_upload_bytes,
+        max_files=MAX_ENTRIES,
         policies=list(tus.POLICIES),
         policy=service.settings.policy,
         collection=service.settings.collection,

@@ -1,5 +1,6 @@
-// The upload tray: one line per file, resumed by what the file is, finished by its SHA-256.
+// The upload tray: one line per slide, resumed by what its files are, finished by its SHA-256.
 
+import { chosen, dropped } from "./folder.js";
 import { Sha256, hex } from "./sha256.js";
 
 const desk = document.getElementById("desk");
@@ -7,6 +8,7 @@ const tray = document.getElementById("tray");
 const template = document.getElementById("item");
 const endpoint = desk.dataset.endpoint;
 const most = Number(desk.dataset.max);
+const mostFiles = Number(desk.dataset.files);
 const AT_ONCE = 2;
 
 const FINISH = { "Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream" };
@@ -32,8 +34,8 @@ function left(seconds) {
 }
 
 // The browser remembers unfinished uploads by a digest: names of files may be names of people and are not stored.
-function fingerprint(file) {
-  const what = `${endpoint}|${file.name}|${file.size}|${file.lastModified}`;
+function fingerprint(marks) {
+  const what = `${endpoint}|${marks}`;
   return Promise.resolve(`coverslip-${hex(new Sha256().update(new TextEncoder().encode(what)).digest())}`);
 }
 
@@ -55,15 +57,21 @@ function digestOf(file) {
   });
 }
 
+// What a line is about: a file as it is, or a folder (folder.js).
+function single(file) {
+  const { name, size: bytes, lastModified } = file;
+  return { name, filename: name, size: bytes, count: 1, marks: `${name}|${bytes}|${lastModified}`, body: async () => file };
+}
+
 class Item {
-  constructor(file, policy) {
-    this.file = file;
+  constructor(source, policy) {
+    this.source = source;
     this.policy = policy;
     this.node = template.content.firstElementChild.cloneNode(true);
     this.part = (name) => this.node.querySelector(name);
-    this.part(".name").textContent = file.name;
-    this.part(".name").title = file.name;
-    this.part(".amount").textContent = size(file.size);
+    this.part(".name").textContent = source.name;
+    this.part(".name").title = source.name;
+    this.part(".amount").textContent = source.count > 1 ? `${source.count} files, ${size(source.size)}` : size(source.size);
     this.part(".pause").addEventListener("click", () => this.toggle());
     this.part(".remove").addEventListener("click", () => this.remove());
     tray.append(this.node);
@@ -75,22 +83,37 @@ class Item {
 
   async start() {
     this.state = "sending";
-    this.digest = this.digest ?? digestOf(this.file).catch(() => null);
-    this.upload = new tus.Upload(this.file, {
+    const turn = (this.turn = {});
+    const over = () => this.turn !== turn || this.state !== "sending";
+    const body = await this.source.body((share) => this.reading(share)).catch(() => null);
+    if (over()) return;
+    if (!body) {
+      this.failed(new Error("unreadable"));
+      return;
+    }
+    this.digest = this.digest ?? digestOf(body).catch(() => null);
+    this.upload = new tus.Upload(body, {
       endpoint,
-      fingerprint,
+      fingerprint: () => fingerprint(this.source.marks),
       urlStorage: nameless,
       removeFingerprintOnSuccess: true,
       retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
-      metadata: { filename: this.file.name, ...(this.policy ? { policy: this.policy } : {}) },
+      metadata: { filename: this.source.filename, ...(this.policy ? { policy: this.policy } : {}) },
       onProgress: (sent) => this.progress(sent),
       onShouldRetry: (error) => { this.say("connection lost, trying again"); return retriable(error); },
       onError: (error) => this.failed(error),
       onSuccess: () => this.sent(),
     });
     const before = await this.upload.findPreviousUploads();
+    if (over()) return;
     if (before.length) this.upload.resumeFromPreviousUpload(before[0]);
-    if (this.state === "sending") this.upload.start();
+    this.upload.start();
+  }
+
+  reading(share) {
+    if (this.state !== "sending") return;
+    this.part("progress").value = share;
+    this.say(`reading the folder, ${Math.floor(share * 100)} %`);
   }
 
   progress(sent) {
@@ -98,9 +121,9 @@ class Item {
     this.marks = [...(this.marks ?? []).filter(([at]) => now - at < 5000), [now, sent]];
     const [at, from] = this.marks[0];
     const speed = now > at ? ((sent - from) * 1000) / (now - at) : 0;
-    this.part("progress").value = sent / this.file.size;
-    this.part(".amount").textContent = `${size(sent)} of ${size(this.file.size)}`;
-    this.say(speed ? `sending, ${size(speed)}/s, ${left((this.file.size - sent) / speed)}` : "sending");
+    this.part("progress").value = sent / this.source.size;
+    this.part(".amount").textContent = `${size(sent)} of ${size(this.source.size)}`;
+    this.say(speed ? `sending, ${size(speed)}/s, ${left((this.source.size - sent) / speed)}` : "sending");
   }
 
   async sent() {
@@ -110,14 +133,14 @@ class Item {
     if (!digest) return this.failed(new Error("unreadable"));
     const answer = await fetch(this.upload.url, {
       method: "PATCH",
-      headers: { ...FINISH, "Upload-Offset": this.file.size, "Repr-Digest": `sha-256=:${btoa(String.fromCharCode(...digest))}:` },
+      headers: { ...FINISH, "Upload-Offset": this.source.size, "Repr-Digest": `sha-256=:${btoa(String.fromCharCode(...digest))}:` },
     }).catch(() => null);
     if (!answer?.ok) return this.failed({ originalResponse: null, answer });
     this.sid = answer.headers.get("Coverslip-Slide");
     this.state = "processing";
     this.part("progress").value = 0;
     this.part(".remove").hidden = true;
-    this.part(".amount").textContent = size(this.file.size);
+    this.part(".amount").textContent = size(this.source.size);
     next();
     await this.follow();
   }
@@ -155,7 +178,7 @@ class Item {
   toggle() {
     this.node.classList.remove("bad");
     if (this.state === "sending") {
-      this.upload.abort();
+      this.upload?.abort();
       this.state = "paused";
       this.part(".pause").textContent = "Go on";
       this.say("paused");
@@ -204,18 +227,24 @@ function next() {
   total();
 }
 
-function take(files) {
+function objection(source) {
+  if (source.size > most) return `Larger than ${size(most)}, which is the most this server takes.`;
+  if (source.count > mostFiles) return `More than ${mostFiles} files, which is the most a slide may have.`;
+  if (source.size === 0) return source.count ? "The file is empty." : "The folder is empty.";
+  if (/\.(mrxs|vms|vmu)$/i.test(source.name) && !source.members) return "One file of several: choose or drop the folder it belongs to.";
+  return "";
+}
+
+function take(sources) {
   const policy = document.querySelector("input[name=policy]:checked")?.value ?? "";
-  for (const file of files) {
-    const item = new Item(file, policy);
+  for (const source of sources) {
+    const item = new Item(source, policy);
     items.push(item);
-    if (file.size > most) {
-      item.failed(new Error("large"));
-      item.say(`Larger than ${size(most)}, which is the most this server takes.`);
-      item.part(".pause").hidden = true;
-    } else if (file.size === 0) {
-      item.failed(new Error("empty"));
-      item.say("The file is empty.");
+    const words = objection(source);
+    if (words) {
+      item.state = "failed";
+      item.node.classList.add("bad");
+      item.say(words);
       item.part(".pause").hidden = true;
     }
   }
@@ -225,8 +254,13 @@ function take(files) {
 const drop = document.getElementById("drop");
 const input = document.getElementById("files");
 input.addEventListener("change", () => {
-  take(input.files);
+  take(Array.from(input.files, single));
   input.value = "";
+});
+const folder = document.getElementById("folder");
+folder.addEventListener("change", () => {
+  take(chosen(folder.files));
+  folder.value = "";
 });
 for (const kind of ["dragenter", "dragover"]) {
   drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
@@ -234,7 +268,14 @@ for (const kind of ["dragenter", "dragover"]) {
 for (const kind of ["dragleave", "drop"]) {
   drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.remove("over"); });
 }
-drop.addEventListener("drop", (event) => take(event.dataTransfer.files));
+drop.addEventListener("drop", async (event) => {
+  // Entries have to be asked for before anything is awaited: afterwards the drop is over.
+  const entries = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const plain = Array.from(event.dataTransfer.files);
+  const found = entries.length ? await dropped(entries).catch(() => null) : { files: plain, folders: [] };
+  if (found) take([...found.folders, ...found.files.map(single)]);
+  else document.getElementById("tray-sum").textContent = "What was dropped cannot be read.";
+});
 
 document.getElementById("unfinished")?.addEventListener("click", async (event) => {
   const uid = event.target.dataset?.remove;

@@ -15,7 +15,7 @@ from typing import Final
 
 from coverslip.geometry import Size
 from coverslip.tiff.structure import open_tiff
-from samples import aperio, dicom, generic, mirax, ndpi
+from samples import aperio, archives, dicom, generic, mirax, ndpi, sakura, vms, zeiss
 
 CANARY: Final = "ZQCANARY-JANE-DOE"
 SIZE: Final = Size(150, 100)
@@ -70,6 +70,28 @@ def _ndpi(folder: Path) -> Path:
     return ndpi.write(folder / "slide.ndpi", reference=CANARY)
 
 
+def _vms(folder: Path) -> Path:
+    vms.write(folder / "slide.vms", reference=CANARY)
+    return folder
+
+
+def _zeiss(folder: Path) -> Path:
+    return zeiss.write(folder / "slide.czi", name=CANARY)
+
+
+def _sakura(folder: Path) -> Path:
+    return sakura.write(folder / "slide.svslide", name=CANARY)
+
+
+def _archive(folder: Path) -> Path:
+    """A series in a ZIP archive."""
+    _dicom(folder / "series")
+    path = folder / "slide.zip"
+    path.write_bytes(archives.pack(folder / "series"))
+    shutil.rmtree(folder / "series")
+    return path
+
+
 KINDS: Final = (
     Kind("aperio", _aperio(), ("*.svs",)),
     Kind("aperio-bigtiff", _aperio(bigtiff=True), ("*.svs",)),
@@ -80,6 +102,10 @@ KINDS: Final = (
     Kind("ndpi", _ndpi, ("*.ndpi",)),
     Kind("dicom", _dicom, ("*.dcm",)),
     Kind("mirax", _mirax, ("*.mrxs", "slide/Slidedat.ini", "slide/Index.dat", "slide/Data0000.dat")),
+    Kind("vms", _vms, ("*.vms", "*.jpg")),
+    Kind("zeiss", _zeiss, ("*.czi",)),
+    Kind("sakura", _sakura, ("*.svslide",)),
+    Kind("zip", _archive, ("*.zip",)),
 )
 
 
@@ -112,9 +138,10 @@ def sound(kind: Kind, folder: Path) -> Sound:
 
 
 def structure(file: Path) -> Spans:
-    """Where in a file a changed byte means most: TIFF directories and values, otherwise the first bytes."""
+    """Where in a file a changed byte means most: TIFF directories and values, otherwise its beginning and end."""
     if file.suffix not in (".svs", ".tiff", ".ndpi"):
-        return ((0, min(file.stat().st_size, 2048)),)
+        size = file.stat().st_size
+        return ((0, min(size, 2048)), (max(0, size - 4096), size))
     tiff = open_tiff(file)
     spans = [(0, 16), *((found.at, found.end) for found in tiff.walk())]
     spans += [(each.at, each.end) for found in tiff.walk() for each in found.fields.values() if each.end > each.at]

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from coverslip.geometry import Size
-from samples import dicom, mirax, sakura, vms_set, zeiss
+from samples import dicom, mirax, sakura, vms, zeiss
 from samples.bombs import Bomb
 
 VIEW = """ALTER TABLE DataManagerSQLiteConfigXPO RENAME TO x; CREATE VIEW DataManagerSQLiteConfigXPO AS
@@ -28,7 +28,7 @@ def traps() -> Iterator[Bomb]:
     yield Bomb("mirax-hidden", mirax_with("SLIDE_TYPE =", "x =\x85[OTHER]\nHIER_0_COUNT = 2147483647\nSLIDE_TYPE ="))
     yield Bomb("mirax-elsewhere", mirax_with("FILE_0 = Data0000.dat", "FILE_0 = ../other/Data0000.dat"))
     yield Bomb("vms-grid", _vms_with("NoJpegColumns=1", "NoJpegColumns=40000"))
-    yield Bomb("vms-elsewhere", _vms_with("image.jpg", "../other/image.jpg"))
+    yield Bomb("vms-elsewhere", _vms_with("slide_map2.jpg", "../other/map2.jpg"))
     yield Bomb("czi-nothing-stored", _czi_with(b"X", 4, 0))
     yield Bomb("czi-subblock", _czi_with(b"X", 4, 65536))
     yield Bomb("czi-far", _czi_with(b"X", 1, 0x7FFFFFFF))
@@ -61,7 +61,7 @@ def _reworded(file: Path, old: str, new: str) -> None:
 
 def _vms_with(old: str, new: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
-        path = vms_set.write(folder / "slide.vms", reference="ZQ-1")
+        path = vms.write(folder / "slide.vms", reference="ZQ-1")
         _reworded(path, old, new)
         return path
 

@@ -14,7 +14,7 @@ RUNS = int(os.environ.get("COVERSLIP_HOSTILE_RUNS", "40"))
 BATCH = 10
 CODES = {"ok", *(error.code for error in tree())} - {"coverslip-error", "child-crashed", "storage-failed"}
 """A crash is typed too, but none is accepted: what libraries do on damage is known and named."""
-PLANTED = re.compile(r"ZQ|JANE|slide\.(svs|tiff|ndpi|mrxs|dcm)", re.IGNORECASE)
+PLANTED = re.compile(r"ZQ|JANE|slide\.(svs|tiff|ndpi|mrxs|dcm|vms|czi|svslide|zip)", re.IGNORECASE)
 """What every planted identifier, and every file name, has in it."""
 
 

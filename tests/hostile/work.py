@@ -11,6 +11,6 @@ from workers import work
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
-    """As a worker does it; of a folder with a MIRAX slide its entry is opened."""
-    entries = sorted(task.source.glob("*.mrxs")) if task.source.is_dir() else []
+    """As a worker does it; of a folder with a MIRAX or VMS slide its entry is opened."""
+    entries = sorted([*task.source.glob("*.mrxs"), *task.source.glob("*.vms")]) if task.source.is_dir() else []
     return work.deidentify(dataclasses.replace(task, source=entries[0] if entries else task.source), progress)

@@ -11,7 +11,7 @@ from coverslip.formats import open_slide
 from coverslip.geometry import Size
 from coverslip.preflight import hamamatsu, jpegs, xml
 from coverslip.tiff.structure import FileBytes
-from samples import bombs, mirax, ndpi, sakura, traps, vms_set, zeiss
+from samples import bombs, mirax, ndpi, sakura, traps, vms, zeiss
 
 
 @pytest.mark.parametrize("trap", list(traps.traps()), ids=lambda trap: trap.name)
@@ -29,7 +29,7 @@ def test_no_library_opens_a_trap(trap, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("module", "name", "vendor"), [
-    (zeiss, "slide.czi", "zeiss"), (sakura, "slide.svslide", "sakura"), (vms_set, "slide.vms", "hamamatsu"),
+    (zeiss, "slide.czi", "zeiss"), (sakura, "slide.svslide", "sakura"), (vms, "slide.vms", "hamamatsu"),
     (ndpi, "slide.ndpi", "hamamatsu"),
 ])  # fmt: skip
 def test_sound_slides_pass(module, name, vendor, tmp_path):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from coverslip import policy as policies
 from coverslip.errors import CoverslipError
 from coverslip.pipeline import Cleaned, Outcome, Rejected, build_pyramid, deidentify
-from coverslip.policy import Policy
 from coverslip.progress import Progress
 
 
@@ -19,7 +19,8 @@ class Batch:
 
     slides: tuple[Path, ...]
     out: Path
-    policy: Policy
+    policy_name: str
+    """A built-in policy or a file."""
     key: bytes = field(repr=False)
     pyramid: bool = False
 
@@ -51,32 +52,44 @@ class Watcher(Protocol):
         ...
 
 
-def run_batch(batch: Batch, watcher: Watcher) -> tuple[Result, ...]:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of one slide."""
+
+    outcome: Outcome
+    pyramid: Path | None = None
+
+
+Work = Callable[[Path, Batch, Progress], Done]
+"""Does one slide of a batch; whatever is wrong with the slide is its outcome."""
+
+
+def here(slide: Path, batch: Batch, progress: Progress) -> Done:
+    """Work in this very process: a slide that ends a library's process ends the batch."""
+    try:
+        return _here(slide, batch, progress)
+    except CoverslipError as error:
+        return Done(Rejected(error.code, error.where, error.detail))
+
+
+def _here(slide: Path, batch: Batch, progress: Progress) -> Done:
+    policy = policies.load(batch.policy_name)
+    outcome = deidentify(slide, batch.out, policy=policy, key=batch.key, progress=progress)
+    if not batch.pyramid or not isinstance(outcome, Cleaned):
+        return Done(outcome)
+    target = outcome.clean.with_suffix(".pyramid")
+    build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
+    return Done(outcome, target)
+
+
+def run_batch(batch: Batch, watcher: Watcher, work: Work = here) -> tuple[Result, ...]:
     """Every slide of the batch in order."""
-    return tuple(_run(batch, watcher))
+    return tuple(_run(batch, watcher, work))
 
 
-def _run(batch: Batch, watcher: Watcher) -> Iterator[Result]:
+def _run(batch: Batch, watcher: Watcher, work: Work) -> Iterator[Result]:
     for number, slide in enumerate(batch.slides, 1):
-        result = _one(batch, number, slide, watcher.progress(slide.name))
+        done = work(slide, batch, watcher.progress(slide.name))
+        result = Result(number, done.outcome, done.pyramid)
         watcher.finished(result)
         yield result
-
-
-def _one(batch: Batch, number: int, slide: Path, progress: Progress) -> Result:
-    outcome = _guarded(lambda: deidentify(slide, batch.out, policy=batch.policy, key=batch.key, progress=progress))
-    if not batch.pyramid or not isinstance(outcome, Cleaned):
-        return Result(number, outcome)
-    target = outcome.clean.with_suffix(".pyramid")
-    try:
-        build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
-    except CoverslipError as error:
-        return Result(number, Rejected(error.code, error.where, error.detail))
-    return Result(number, outcome, target)
-
-
-def _guarded(work: Callable[[], Outcome]) -> Outcome:
-    try:
-        return work()
-    except CoverslipError as error:
-        return Rejected(error.code, error.where, error.detail)

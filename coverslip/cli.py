@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing, nullcontext
+import sys
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from coverslip import policy as policies
-from coverslip.batch import Batch, run_batch
+from coverslip.batch import Batch, Work, here, run_batch
+from coverslip.confined.desk import Desk
 from coverslip.confined.doctor import enough, examine
 from coverslip.errors import CoverslipError
 from coverslip.exporting import Form
@@ -28,6 +30,7 @@ from coverslip.printing import (
     print_report,
     print_walls,
 )
+from coverslip.settings import Settings
 from coverslip.verify import as_dict, verify_alone
 
 app = typer.Typer(
@@ -39,6 +42,8 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(no_args_is_help=True, help="Look at policies.")
 app.add_typer(policy_app, name="policy")
+
+CAN_CONFINE = sys.platform == "linux"
 
 SlidePath = Annotated[
     Path, typer.Argument(exists=True, help="A slide: a file, or a folder or ZIP archive with one slide in it.")
@@ -80,12 +85,16 @@ def deidentify(
     policy: PolicyName = "strict",
     key_file: Annotated[Path | None, typer.Option(help="Collection key; made on first use.")] = None,
     pyramid: Annotated[bool, typer.Option(help="Build the deep-zoom pyramid too.")] = False,
+    confine: Annotated[
+        bool, typer.Option("--confine/--no-confine", help="Parse each slide in a confined child process (Linux).")
+    ] = CAN_CONFINE,
     as_json: AsJson = False,
 ) -> None:
     """Write clean slides with their certificates; a slide that fails never stops the others."""
-    batch = Batch(tuple(slides), out, policies.load(policy), load_key(key_file), pyramid)
-    with Console(quiet=as_json) as console:
-        results = run_batch(batch, console)
+    with desk(confine) as work, Console(quiet=as_json) as console:
+        policies.load(policy)  # what is wrong with it is said once, not for each slide
+        batch = Batch(tuple(slides), out, policy, load_key(key_file), pyramid)
+        results = run_batch(batch, console, work)
     if as_json:
         typer.echo(json.dumps([outcome_dict(result) for result in results], indent=2))
     raise typer.Exit(0 if all(result.well for result in results) else 1)
@@ -148,6 +157,11 @@ def doctor(
 def policy_check(file: Annotated[str, typer.Argument(help="A TOML file, or strict or research.")]) -> None:
     """Read a policy and explain it rule by rule."""
     print_policy(policies.load(file))
+
+
+def desk(confine: bool) -> AbstractContextManager[Work]:
+    """Where slides are worked on: in confined children, or here."""
+    return Desk(Settings()) if confine else nullcontext(here)
 
 
 def main() -> None:

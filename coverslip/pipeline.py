@@ -113,7 +113,7 @@ def _deidentify(
     slide: AnySlide, words: tuple[Element, ...], out_dir: Path, policy: Policy, key: bytes, name: str | None,
     progress: Progress,
 ) -> Outcome:  # fmt: skip
-    with _workspace(out_dir) as work, ThreadPoolExecutor(2, "beside") as beside:
+    with workspace(out_dir) as work, ThreadPoolExecutor(2, "beside") as beside:
         known = beside.submit(fingerprint, slide.files)
         progress(Stage.PLAN, 0.0)
         plan = plan_slide(slide, policy, words)
@@ -152,11 +152,11 @@ def _deliver(
     source = cert.Source(digest(key, content.sha256, purpose="source"), content.size_bytes, slide.facts, slide.route)
     page = cert.certificate(source, plan, report, name=final, key=key)
     if not report.passed:
-        findings = _publish(draft.parent, out_dir, {f"{stem}.findings.json": cert.to_json(page)})
+        findings = publish(draft.parent, out_dir, {f"{stem}.findings.json": cert.to_json(page)})
         reasons = tuple(f"{found.where}: {found.detail}" for found in report.findings)
         return Quarantined("verification-failed", reasons, findings[0])
     draft.rename(draft.with_name(final))
-    clean, certificate, html, scans = _publish(
+    clean, certificate, html, scans = publish(
         draft.parent,
         out_dir,
         {
@@ -174,7 +174,7 @@ def _deliver(
 
 
 @contextmanager
-def _workspace(out_dir: Path) -> Iterator[Path]:
+def workspace(out_dir: Path) -> Iterator[Path]:
     """A hidden folder beside the results, gone afterwards whatever happens."""
     out_dir.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".coverslip-", dir=out_dir))
@@ -184,7 +184,7 @@ def _workspace(out_dir: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
+def publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
     """Give verified files their final names: written, flushed, renamed, the folder flushed. Nothing is overwritten.
 
     Raises OutputExists before anything is renamed, StorageFailed when the disk refuses.

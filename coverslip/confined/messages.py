@@ -12,13 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from coverslip.archive.records import Produced, Refused, SetAside
 from coverslip.errors import ChildCrashed
 from coverslip.progress import Stage
+from coverslip.slide import SlideFacts
 
 MAX_LINE = 64 << 10
 MAX_TOTAL = 64 << 20
 
+MAX_REASONS = 100
 MAX_PLACE = 200
 Place = Annotated[str, Field(max_length=MAX_PLACE, pattern=r"^[A-Za-z0-9 _\-\[\]/.:,()#?]*$")]
 """An element path. The child has seen the file, so what it calls a place is checked like any input."""
+MAX_SENTENCE = 300
+Sentence = Annotated[str, Field(max_length=MAX_SENTENCE, pattern=r"^[\x20-\x7e]*$")]
+"""Our own words about a slide, for the person who has the file; printable, as it ends on a terminal."""
 Code = Annotated[str, Field(max_length=64, pattern=r"^[a-z][a-z-]*$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 Word = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_-]+$")]
@@ -29,7 +34,7 @@ class Task:
     """What a child is asked to do."""
 
     source: Path
-    """The original; the only file outside the program the child can read."""
+    """The original; but for `also` the only file outside the program the child can read."""
     out_dir: Path
     """The only folder the child can write to."""
     policy: str
@@ -39,6 +44,8 @@ class Task:
     """Of the source, in hex, where it is known."""
     complete: bool = False
     """Whether the pyramid is to hold every tile the slide does not."""
+    also: tuple[Path, ...] = ()
+    """Further files and folders the child may read: what belongs to the slide, a policy."""
 
 
 class Message(BaseModel):
@@ -76,6 +83,9 @@ class Doubted(Message):
     kind: Literal["doubted"] = "doubted"
     code: Code
     where: Place = ""
+    reasons: Annotated[tuple[Sentence, ...], Field(max_length=MAX_REASONS)] = ()
+    report: Annotated[str, Field(pattern=r"^(slide-[0-9a-f]{16}\.findings\.json)?$")] = ""
+    """The report's file, where it has a name of its own."""
 
     def verdict(self) -> SetAside:
         """As the catalogue wants it."""
@@ -88,6 +98,7 @@ class Declined(Message):
     kind: Literal["declined"] = "declined"
     code: Code
     where: Place = ""
+    detail: Sentence = ""
 
     def verdict(self) -> Refused:
         """As the catalogue wants it."""
@@ -98,7 +109,7 @@ class Made(Message):
     """A clean slide lies in the output folder."""
 
     kind: Literal["made"] = "made"
-    clean_name: Annotated[str, Field(pattern=r"^slide\.[a-z0-9.]{1,16}$")]
+    clean_name: Annotated[str, Field(pattern=r"^slide(-[0-9a-f]{16})?\.[a-z0-9.]{1,16}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Count
     vendor: Word
@@ -113,10 +124,12 @@ class Made(Message):
     removed: Count
     kept: Count
     replaced: Count
+    facts: SlideFacts | None = None
+    """More of the same, where somebody wants it."""
 
     def verdict(self) -> Produced:
         """As the catalogue wants it."""
-        return Produced(**self.model_dump(exclude={"kind"}))
+        return Produced(**self.model_dump(exclude={"kind", "facts"}))
 
 
 class Tiled(Message):
@@ -133,6 +146,11 @@ _ADAPTER: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="k
 def place(text: str) -> str:
     """An element path in the letters a `Place` may have; others become `?`."""
     return re.sub(r"[^A-Za-z0-9 _\-\[\]/.:,()#]", "?", text)[:MAX_PLACE]
+
+
+def sentence(text: str) -> str:
+    """Our words in the letters a `Sentence` may have; others become `?`."""
+    return re.sub(r"[^\x20-\x7e]", "?", text)[:MAX_SENTENCE]
 
 
 def parse(untrusted_line: bytes) -> Said:

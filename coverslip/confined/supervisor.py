@@ -153,9 +153,11 @@ class Zygote:
     def _fork(self, door: socket.socket, work: str, task: Task, limits: Limits, writing: int) -> int:
         request = {
             "work": work,
-            "source": str(task.source),
-            "out_dir": str(task.out_dir),
+            "source": str(task.source.absolute()),
+            "out_dir": str(task.out_dir.absolute()),
             "policy": task.policy,
+            "also": json.dumps([str(path.absolute()) for path in task.also]),
+            "cwd": os.getcwd(),  # noqa: PTH109  paths inside a policy may be relative to it
             "key": task.key.hex(),
             "sha256": task.sha256,
             "complete": task.complete,

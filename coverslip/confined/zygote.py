@@ -124,6 +124,7 @@ def unpack(request: dict[str, object]) -> tuple[Task, Limits, Reach, Work]:
         bytes.fromhex(str(request["key"])),
         str(request["sha256"]),
         bool(request["complete"]),
+        tuple(Path(name) for name in json.loads(str(request["also"]))),
     )
     limits = Limits(
         memory=int(str(request["memory"])),
@@ -132,7 +133,8 @@ def unpack(request: dict[str, object]) -> tuple[Task, Limits, Reach, Work]:
         output=int(str(request["output"])),
     )
     os.environ["TMPDIR"] = tempfile.tempdir = str(out_dir)
-    also = (Path(task.policy),) if "/" in task.policy else ()
+    also = (*task.also, Path(task.policy)) if "/" in task.policy else task.also
+    os.chdir(str(request["cwd"]))
     module, _, name = str(request["work"]).partition(":")
     return task, limits, Reach(task.source, out_dir, also), getattr(sys.modules[module], name)
 

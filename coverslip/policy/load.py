@@ -47,6 +47,16 @@ def load(name_or_path: str) -> Policy:
     return _load(name_or_path, MAX_ANCESTORS)
 
 
+def files_of(name_or_path: str) -> tuple[Path, ...]:
+    """The files a policy is read from, those it extends included; built-in ones are none. Raises as `load`."""
+    found: list[Path] = []
+    name: str | None = name_or_path
+    while name and name not in BUILTIN and len(found) < MAX_ANCESTORS:
+        found.append(Path(name))
+        name = _parse(_read(name)).extends
+    return tuple(found)
+
+
 def _load(name_or_path: str, ancestors: int) -> Policy:
     if not ancestors:
         raise PolicyInvalid("policies extend each other in a circle, or too deep", where="extends")

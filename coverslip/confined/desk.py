@@ -1,0 +1,126 @@
+"""Where the command line works on slides: each in a confined child, so that no file can end the batch or leave it.
+
+The child writes into a room of its own; what it made gets its final name here, after it is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, assert_never
+
+from coverslip.batch import Batch, Done
+from coverslip.confined.layers import Limits
+from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
+from coverslip.confined.supervisor import Zygote
+from coverslip.errors import ChildCrashed, CoverslipError
+from coverslip.intake import most_unpacked
+from coverslip.pipeline import Cleaned, Quarantined, Rejected, publish, workspace
+from coverslip.policy import files_of
+from coverslip.progress import Progress
+from coverslip.settings import MIB, Settings
+
+MODULE: Final = "coverslip.confined.slides"
+OUTPUT_FLOOR: Final = 256 * MIB
+IN_SEVERAL_FILES: Final = (".vms", ".vmu", ".tif", ".dcm", "")
+"""Endings of slides that may have files beside them under names only they know."""
+
+
+class Desk:
+    """Does the slides of a batch one after the other; use as a context manager."""
+
+    def __init__(self, settings: Settings, module: str = MODULE) -> None:
+        """Start importing in the process that children are forked from; returns at once.
+
+        `module` holds the work: `deidentify` and `with_pyramid`.
+        """
+        self._settings, self._module = settings, module
+        self._zygote = Zygote(module, strict=settings.strict_confinement)
+        self._zygote.start()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the process."""
+        self._zygote.stop()
+
+    def __call__(self, slide: Path, batch: Batch, progress: Progress) -> Done:
+        """One slide. However its child ends, that is the slide's outcome, and the next one is none the worse."""
+        work = f"{self._module}:{'with_pyramid' if batch.pyramid else 'deidentify'}"
+        try:
+            with workspace(batch.out) as room:
+                beside = tuple(_beside(slide))
+                also = (*beside, *files_of(batch.policy_name))
+                task = Task(slide, room, batch.policy_name, batch.key, also=also)
+                outcome = self._zygote.run(work, task, self._limits(slide, beside), progress=progress)
+                return _handed_over(outcome, room, batch)
+        except CoverslipError as error:
+            return Done(Rejected(error.code, error.where, error.detail))
+
+    def _limits(self, slide: Path, beside: tuple[Path, ...]) -> Limits:
+        ours = self._settings
+        size = sum(map(_size, {slide, *beside}))
+        output = OUTPUT_FLOOR + int(size * ours.child_output_ratio) + (most_unpacked(slide) if slide.is_file() else 0)
+        return Limits(memory=ours.child_memory, cpu=ours.child_cpu, wall=ours.child_wall, output=output)
+
+
+def _beside(slide: Path) -> Iterator[Path]:
+    """What may belong to a slide: a MIRAX slide's folder; for others that have companions, the folder they lie in."""
+    suffix = slide.suffix.lower()
+    if suffix == ".mrxs":
+        yield slide.with_suffix("")
+    elif suffix in IN_SEVERAL_FILES and slide.is_file():
+        yield slide.absolute().parent
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files below a folder."""
+    if not path.is_dir():
+        return path.stat().st_size if path.exists() else 0
+    return sum(
+        entry.stat(follow_symlinks=False).st_size
+        for folder, _, _ in os.walk(path)
+        for entry in os.scandir(folder)
+        if entry.is_file(follow_symlinks=False)
+    )
+
+
+def _handed_over(outcome: Outcome, room: Path, batch: Batch) -> Done:
+    """What the child made, under its final name. Raises OutputExists, StorageFailed and `ChildCrashed`."""
+    match outcome:
+        case Made():
+            return _published(outcome, room, batch)
+        case Doubted(code=code, reasons=reasons, report=report):
+            given = _moved(room, batch.out, [report])[0] if report else None
+            return Done(Quarantined(code, reasons, given))
+        case Declined(code=code, where=where, detail=detail):
+            return Done(Rejected(code, where, detail))
+        case Tiled():
+            raise ChildCrashed("The child did something else than it was asked.")
+        case other:
+            assert_never(other)
+
+
+def _published(made: Made, room: Path, batch: Batch) -> Done:
+    if made.facts is None:
+        raise ChildCrashed("The child did not say what it made.")
+    stem = made.clean_name.partition(".")[0]
+    names = [made.clean_name, *(f"{stem}.{end}" for end in ("certificate.json", "certificate.html", "scans.sha256"))]
+    if batch.pyramid:
+        names.append(f"{stem}.pyramid")
+    clean, certificate, page, scans, *pyramid = _moved(room, batch.out, names)
+    counts = made.removed, made.kept, made.replaced
+    outcome = Cleaned(clean, certificate, page, scans, made.sha256, made.size_bytes, made.facts, made.route, *counts)
+    return Done(outcome, pyramid[0] if pyramid else None)
+
+
+def _moved(room: Path, out: Path, names: list[str]) -> list[Path]:
+    """Plain files only: a link could stand for anything on this machine."""
+    for name in names:
+        if (room / name).is_symlink() or not (room / name).is_file():
+            raise ChildCrashed("A file the child spoke of is not there.")
+    return publish(room, out, dict.fromkeys(names))

@@ -1,0 +1,67 @@
+"""The work of the command line's child: one slide into a room of its own, told in full to the person who has it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from coverslip import pipeline, policy
+from coverslip.confined.messages import MAX_REASONS, Declined, Doubted, Made, Outcome, Task, place, sentence
+from coverslip.pipeline import Cleaned, Quarantined, Rejected
+from coverslip.progress import Progress
+
+
+def deidentify(task: Task, progress: Progress) -> Outcome:
+    """De-identify and verify one slide into `task.out_dir`."""
+    return told(_cleaned(task, progress))
+
+
+def with_pyramid(task: Task, progress: Progress) -> Outcome:
+    """The same, and its deep-zoom pyramid."""
+    outcome = _cleaned(task, progress)
+    if isinstance(outcome, Cleaned):
+        target = outcome.clean.with_suffix(".pyramid")
+        pipeline.build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
+    return told(outcome)
+
+
+def _cleaned(task: Task, progress: Progress) -> pipeline.Outcome:
+    rules = policy.load(task.policy)
+    return pipeline.deidentify(task.source, task.out_dir, policy=rules, key=task.key, progress=progress)
+
+
+def told(outcome: pipeline.Outcome) -> Outcome:
+    """An outcome as a message."""
+    match outcome:
+        case Cleaned():
+            return made(outcome)
+        case Quarantined(code, reasons, report):
+            where = place(reasons[0]) if reasons else ""
+            words = tuple(map(sentence, reasons[:MAX_REASONS]))
+            return Doubted(code=code, where=where, reasons=words, report=report.name if report else "")
+        case Rejected(code, where, detail):
+            return Declined(code=code, where=place(where), detail=sentence(detail))
+        case other:
+            assert_never(other)
+
+
+def made(cleaned: Cleaned) -> Made:
+    """A clean slide as a message, with all its facts."""
+    facts = cleaned.facts
+    return Made(
+        clean_name=cleaned.clean.name,
+        sha256=cleaned.sha256,
+        size_bytes=cleaned.size_bytes,
+        vendor=facts.vendor,
+        route=cleaned.route,
+        width=facts.size.width,
+        height=facts.size.height,
+        levels=len(facts.levels),
+        tile_size=facts.levels[0].tile.width,
+        mpp_x=facts.mpp.x if facts.mpp else None,
+        mpp_y=facts.mpp.y if facts.mpp else None,
+        magnification=facts.magnification,
+        removed=cleaned.removed,
+        kept=cleaned.kept,
+        replaced=cleaned.replaced,
+        facts=facts,
+    )

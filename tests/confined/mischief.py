@@ -1,0 +1,24 @@
+"""Work for a child that meets what no limit knows, and what a child does that is not ours any more."""
+
+from __future__ import annotations
+
+from coverslip import preflight
+from coverslip.confined import slides
+from coverslip.confined.messages import Made, Outcome, Task
+from coverslip.progress import Progress
+
+
+def deidentify(task: Task, progress: Progress) -> Outcome:
+    """The real work with no limit looked at, so that OpenSlide meets a trap as it is."""
+    preflight.check = lambda path: None
+    return slides.deidentify(task, progress)
+
+
+def with_pyramid(task: Task, progress: Progress) -> Outcome:
+    """Deliver a link where the clean slide should be."""
+    outcome = slides.deidentify(task, progress)
+    assert isinstance(outcome, Made)
+    clean = task.out_dir / outcome.clean_name
+    clean.unlink()
+    clean.symlink_to("/etc/passwd")
+    return outcome

@@ -24,11 +24,14 @@ from coverslip.formats import READERS
 from coverslip.policy import load as policies
 from coverslip.policy.model import Replace, Rule
 from coverslip.settings import Settings
-from service import auth, errors, website
+from service import auth, errors, safety, website
 from service.routes import iiif, images, tiles
 
 HERE = Path(__file__).resolve().parent
 BLOCK = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+LATE = (safety,)
+"""Loaded by the program only when it starts, but its errors belong in the table."""
 
 WHO: dict[object, str] = {
     auth.VisibleSlide: "whoever may see the slide",

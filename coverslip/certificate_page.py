@@ -19,7 +19,7 @@ th,td{text-align:left;vertical-align:top;padding:4px 12px 4px 0;border-bottom:1p
 th{font-weight:600;color:var(--soft)}
 td{overflow-wrap:anywhere}
 code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
-.wide{overflow-x:auto}details{margin:8px 0}summary{cursor:pointer;padding:4px 0}
+.frame{overflow-x:auto}details{margin:8px 0}summary{cursor:pointer;padding:4px 0}
 @media print{details{display:block}details>*{display:block}body{max-width:none}}
 """
 
@@ -60,7 +60,8 @@ def _clean(content: dict[str, Any]) -> str:
     source, clean, ledger = content["source"], content["clean"], content["verification"]["ledger"]
     after = content["verification"]["utility"]["after"]
     return "<h2>What came in, what went out</h2>" + _table(
-        ("", "source", "clean slide"),
+        "What came in, what went out",
+        ("fact", "source", "clean slide"),
         [
             ("identity", f"keyed digest {_code(source['digest'])}", f"SHA-256 {_code(clean['sha256'])}"),
             ("bytes", f"{source['bytes']:,}", f"{clean['bytes']:,}; without an owner: {ledger['unowned']}"),
@@ -91,7 +92,7 @@ def _checks(content: dict[str, Any]) -> str:
     ]
     scans = content["verification"]["scans"]
     root = f"<p>Merkle root over every stored tile: {_code(scans['merkle_root'])}</p>"
-    return "<h2>What was checked</h2>" + _table(("check", "result", "measured"), rows) + root
+    return "<h2>What was checked</h2>" + _table("What was checked", ("check", "result", "measured"), rows) + root
 
 
 def _measured(numbers: dict[str, Any]) -> str:
@@ -103,7 +104,7 @@ def _findings(content: dict[str, Any]) -> str:
     if not found:
         return ""
     rows = [tuple(escape(item[part]) for part in ("check", "where", "detail")) for item in found]
-    return "<h2>Findings</h2>" + _table(("check", "where", "what"), rows)
+    return "<h2>Findings</h2>" + _table("Findings", ("check", "where", "what"), rows)
 
 
 def _elements(content: dict[str, Any]) -> str:
@@ -111,7 +112,7 @@ def _elements(content: dict[str, Any]) -> str:
     for action, title in (("remove", "Removed"), ("replace", "Replaced"), ("keep", "Kept")):
         chosen = [element for element in content["elements"] if element["action"] == action]
         rows = [_element_row(element) for element in chosen]
-        table = _table(("place", "rule", "reason", "keyed digest, proof"), rows)
+        table = _table(title, ("place", "rule", "reason", "keyed digest, proof"), rows)
         opened = " open" if action == "remove" else ""
         sections.append(f"<details{opened}><summary>{title}: {len(chosen)}</summary>{table}</details>")
     return "<h2>Every element</h2>" + "".join(sections)
@@ -136,11 +137,12 @@ def _how_to_check(content: dict[str, Any]) -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Cells are HTML already: whoever makes them escapes."""
+def _table(name: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Cells are HTML already: whoever makes them escapes. A table wider than the window is scrolled with arrow keys."""
     top = "".join(f"<th scope='col'>{cell}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    frame = f"<div class='frame' role='region' tabindex='0' aria-label='{escape(name)}'>"
+    return f"{frame}<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _code(text: str) -> str:

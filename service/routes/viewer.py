@@ -29,15 +29,27 @@ async def viewer(
     request: Request, sid: str, service: Here, caller: Caller, token: str = "", beside: Sid = ""
 ) -> Response:
     """The viewer on a page of its own: for whoever may look at the slide, or holds a link to it."""
+    slides = await _shown(service, caller, sid, token, beside)
+    return render(request, service, "viewer.html", caller, slides=slides, token=token, embedded=False)
+
+
+@router.get("/embed/{sid}")
+async def embed(request: Request, sid: str, service: Here, token: str = "", beside: Sid = "") -> Response:
+    """The viewer to be framed by other sites' pages: whoever is signed in here is nobody in there."""
+    slides = await _shown(service, None, sid, token, beside)
+    page = render(request, service, "viewer.html", None, slides=slides, token=token, embedded=True)
+    page.headers["Content-Security-Policy"] = CSP.replace("frame-ancestors 'none'", ancestors(service.settings))
+    return page
+
+
+async def _shown(service: Service, caller: Principal | None, sid: str, token: str, beside: str) -> list[SlideOut]:
     slides = [await shown_slide(service, caller, sid, token)]
     if beside:
         slides.append(await shown_slide(service, caller, beside))
     facts = [SlideOut.of(slide) for slide in slides]
     if any(slide.links.dzi is None for slide in facts):
         raise NotFound
-    page = render(request, service, "viewer.html", caller, slides=facts, token=token)
-    page.headers["Content-Security-Policy"] = CSP.replace("frame-ancestors 'none'", ancestors(service.settings))
-    return page
+    return facts
 
 
 @router.post("/slides/{sid}/links")

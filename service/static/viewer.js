@@ -1,6 +1,7 @@
 // The slide viewer: one or two views, and what reads them, marks on them and moves them. Each part is a file in viewer/.
 
 import { adjust } from "./viewer/adjust.js";
+import { calm } from "./viewer/calm.js";
 import { compare } from "./viewer/compare.js";
 import { keys } from "./viewer/keys.js";
 import { permalink } from "./viewer/link.js";
@@ -22,7 +23,7 @@ const parts = {
   measure: measure(views),
   sync: synchronise(views, () => active),
   link: permalink(views),
-  compare: compare(views[0]),
+  compare: document.getElementById("beside") ? compare(views[0]) : null,
 };
 readout(views, () => active);
 
@@ -42,4 +43,5 @@ const act = {
   help: () => document.getElementById("keys").showModal(),
 };
 for (const [id, run] of Object.entries(act)) document.getElementById(id)?.addEventListener("click", run);
+calm(stage);
 keys({ act, views, active: () => active, measure: parts.measure });

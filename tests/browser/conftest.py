@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from coverslip.geometry import Size
 from samples import aperio
@@ -42,7 +43,14 @@ def coverslip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("coverslip")
-    settings = {"DATA_DIR": str(folder), "PORT": str(port), "DEMO": "1", "SWEEP_EVERY": "0.5", "CORS_ORIGINS": "*"}
+    settings = {
+        "DATA_DIR": str(folder),
+        "PORT": str(port),
+        "DEMO": "1",
+        "SWEEP_EVERY": "0.5",
+        "CORS_ORIGINS": "*",
+        "EMBED_ORIGINS": "http://127.0.0.1:*",
+    }
     environment = {**os.environ, **{f"COVERSLIP_{name}": value for name, value in settings.items()}}
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen([sys.executable, "-m", "workers", "all"], env=environment, stdout=log, stderr=log)
@@ -81,16 +89,14 @@ SIZES = (Size(2600, 1900), Size(1500, 2100))
 
 def sent_in(chromium: Browser, coverslip: str, path: Path) -> str:
     """A slide's id once it is in review, sent as a person sends it."""
-    context = chromium.new_context(base_url=coverslip)
-    page = context.new_page()
-    page.set_default_timeout(240_000)
-    page.goto("/upload")
-    page.set_input_files("#files", path)
-    page.wait_for_selector("#tray .state-in_review")
-    address = page.get_attribute("#tray .say a", "href")
-    context.close()
-    assert address
-    return address.rsplit("/", 1)[1]
+    with signed_in(chromium, coverslip) as context:
+        page = context.pages[0]
+        page.goto("/upload")
+        page.set_input_files("#files", path)
+        page.wait_for_selector("#tray .state-in_review")
+        address = page.get_attribute("#tray .say a", "href")
+        assert address
+        return address.rsplit("/", 1)[1]
 
 
 @pytest.fixture(scope="session")
@@ -110,26 +116,38 @@ def released(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPat
     path = tmp_path_factory.mktemp("released") / "slide.svs"
     aperio.write(path, Size(2300, 1700), seed=7, tile=240)
     sid = sent_in(chromium, coverslip, path)
+    move(chromium, coverslip, sid, "released")
+    return sid
+
+
+def move(chromium: Browser, coverslip: str, sid: str, to: str) -> None:
+    """Move a slide as a curator's program does."""
+    with signed_in(chromium, coverslip) as context:
+        answer = context.request.post(
+            f"/api/v1/slides/{sid}/transitions", data={"to": to, "reason": "a test"}, headers={"Origin": coverslip}
+        )
+        assert answer.status == 200
+
+
+@contextmanager
+def signed_in(chromium: Browser, coverslip: str) -> Iterator[BrowserContext]:
+    """A browser profile with the cookie of the demo's administrator."""
     context = chromium.new_context(base_url=coverslip)
     page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(f"/slides/{sid}")
-    page.click("text=Approve and release")
-    page.wait_for_selector("#side .state-released")
+    page.set_default_timeout(240_000)
+    page.goto("/slides")
+    yield context
     context.close()
-    return sid
 
 
 @pytest.fixture(scope="session")
 def link(chromium: Browser, coverslip: str, sids: list[str]) -> str:
     """A link token of the first slide in review."""
-    context = chromium.new_context(base_url=coverslip)
-    context.new_page().goto("/slides")  # signs the browser in
-    answer = context.request.post(f"/api/v1/slides/{sids[0]}/links", headers={"Origin": coverslip})
-    assert answer.status == 201
-    token: str = answer.json()["token"]
-    context.close()
-    return token
+    with signed_in(chromium, coverslip) as context:
+        answer = context.request.post(f"/api/v1/slides/{sids[0]}/links", headers={"Origin": coverslip})
+        assert answer.status == 201
+        token: str = answer.json()["token"]
+        return token
 
 
 @pytest.fixture(scope="session")

@@ -85,3 +85,19 @@ def test_a_slide_in_review_is_shown_to_who_holds_a_link(chromium, coverslip, vie
     refused = looked(chromium, f"{viewers}/{viewer}.html?{urlencode(told | {'token': 'x'})}", coverslip)
     assert refused.tissue < 0.01
     assert any("404" in said for said in refused.complaints)
+
+
+def test_a_page_elsewhere_frames_the_viewer(chromium, coverslip, viewers, released, sids, link):
+    """Where its origin is named: released slides, and others by a link; no other page of ours shows in a frame."""
+
+    def framed(address):
+        return looked(chromium, f"{viewers}/frame.html?{urlencode({'address': coverslip + address})}", coverslip)
+
+    for address in (f"/embed/{released}", f"/embed/{sids[0]}?{urlencode({'token': link})}"):
+        found = framed(address)
+        assert found.complaints == []
+        assert found.tissue > 0.05
+    for address in (f"/slides/{released}/viewer", f"/slides/{released}"):
+        found = framed(address)
+        assert any("frame-ancestors" in said or "ERR_BLOCKED_BY_RESPONSE" in said for said in found.complaints)
+        assert found.tissue < 0.01

@@ -10,6 +10,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import PageFacts, Pyramid, build, export_static
 from samples import aperio
 from service import vendor
+from tests.browser.conftest import move, sent_in
 from tests.browser.looking import SHOWN, still, tissue, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -145,6 +146,52 @@ def test_lengths_and_areas(page):
     assert page.locator("#viewer .measures text").count() == 1
 
 
+def test_a_length_without_a_pointer(page):
+    """Space marks where the cross is, arrows move the slide under it: 240 pixels by three steps of 80."""
+    page.select_option("#power-pick", "10")
+    (there,) = still(page)
+    page.keyboard.press("l")
+    assert "Space" in page.inner_text("#measure-hint")
+    page.keyboard.press("Space")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    (moved,) = still(page)
+    page.keyboard.press("Space")
+    said = page.inner_text("#measure-hint")
+    assert float(re.search(r"([\d.]+) µm", said)[1]) == pytest.approx(
+        (moved["x"] - there["x"]) * there["mpp"], rel=0.01
+    )
+    assert (moved["x"] - there["x"]) * there["zoom"] == pytest.approx(240, rel=0.01)
+    page.mouse.move(500, 300)
+    assert page.locator("#viewer.by-key").count() == 0
+
+
+def test_the_panel_is_left_by_a_key(page):
+    """Esc closes the sliders from among them, and the button has the focus again."""
+    page.keyboard.press("b")
+    assert page.evaluate("document.activeElement.id") == "rotation"
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#adjust-panel")
+    assert page.evaluate("document.activeElement.id") == "adjust"
+
+
+def test_the_whole_slide_lies_between_the_tools(visit, sids):
+    """On a telephone the bar of tools and the scale lie across: home leaves the slide free of them."""
+    page = visit.page
+    page.set_viewport_size({"width": 390, "height": 560})
+    page.goto("/slides")
+    page.goto(f"/slides/{sids[1]}/viewer")
+    still(page)
+    free = """(() => { const [{ item, osd, place }] = coverslipViews; const { y } = item.getContentSize();
+      const at = (v) => osd.viewport.pixelFromPoint(item.imageToViewportCoordinates(0, v), true).y;
+      const box = (name) => document.querySelector(name).getBoundingClientRect();
+      return at(0) >= box(".tools").bottom && at(y) <= box(".readout").top; })()"""
+    assert page.evaluate(free)
+    page.evaluate("coverslipViews[0].turnTo(180, true); coverslipViews[0].fit(true)")
+    still(page)
+    assert page.evaluate(free.replace("at(0)", "at(y )").replace("at(y)", "at(0)"))
+
+
 def test_a_permalink_restores_the_view(page):
     """The address leads back to the same place, turn and magnification, in a window of another size too."""
     page.evaluate("coverslipViews[0].look({ x: 900, y: 700, zoom: 0.8, rotation: 45 })")
@@ -210,6 +257,28 @@ def test_trouble_is_said_and_mended(chromium, coverslip, sids, status, says):
     page.unroute(hurt)
     until(page, SHOWN)
     assert not page.is_visible("#viewer-problem")
+    page.context.close()
+
+
+def test_a_withdrawn_slide_says_so(chromium, coverslip, tmp_path):
+    """Who looks at a slide that is withdrawn is told at the next tile, and the viewer stops asking."""
+    path = tmp_path / "slide.svs"
+    aperio.write(path, Size(2100, 1400), seed=11)
+    sid = sent_in(chromium, coverslip, path)
+    move(chromium, coverslip, sid, "released")
+    page = chromium.new_context(base_url=coverslip, extra_http_headers={"Accept": "*/*"}).new_page()
+    page.set_default_timeout(60_000)
+    page.goto(f"/slides/{sid}/viewer")
+    still(page)
+    move(chromium, coverslip, sid, "withdrawn")
+    page.wait_for_timeout(1200)  # for a second a front end believes what it knew of a slide
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "HEAD" else None)
+    page.keyboard.press("n")
+    page.wait_for_selector("#viewer-problem:not([hidden])")
+    assert "withdrawn" in page.inner_text("#viewer-problem")
+    page.wait_for_timeout(3000)
+    assert len(asked) == 1
     page.context.close()
 
 

@@ -57,6 +57,10 @@ def test_from_upload_to_release(visit, source):
     page.wait_for_selector("#side .state-released")
     page.click("text=Read the certificate")
     assert page.inner_text("h1") == "Certificate of de-identification"
+    tall = (
+        "[...document.querySelectorAll('.frame')].filter(f => f.offsetHeight > f.firstChild.offsetHeight + 24).length"
+    )
+    assert page.evaluate(tall) == 0
     assert source.name not in page.content()
 
 

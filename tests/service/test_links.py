@@ -118,10 +118,12 @@ def test_side_by_side_shows_two(house, slide):
 
 
 def test_framing_is_for_named_origins(house, slide):
-    """Nobody may frame the viewer unless the settings say who; other pages never."""
-    policy = house.client("curator").get(f"/slides/{slide}/viewer").headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in policy
-    assert "default-src 'none'" in policy
+    """Nobody may frame the embeddable viewer unless the settings say who; other pages never."""
+    shown = house.slide(State.RELEASED)
+    for path in (f"/embed/{shown}", f"/slides/{shown}/viewer", f"/slides/{shown}"):
+        policy = house.client(None, **BROWSER).get(path).headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert "default-src 'none'" in policy
     named = Settings(embed_origins="https://a.example,https://*.b.example:8443")
     assert ancestors(named) == "frame-ancestors 'self' https://a.example https://*.b.example:8443"
     for bad in ("https://a.example; script-src *", "a.example", "https://a.example,", "*", "https://a\nx"):

@@ -40,6 +40,7 @@ TABLE = {
     ("GET", "/slides/{sid}.szi"): CURATORS,
     ("GET", "/slides/{sid}.zip"): CURATORS,
     ("GET", "/slides/{sid}/viewer"): CURATORS,
+    ("GET", "/embed/{sid}"): frozenset(),  # a frame knows nobody: released slides, or a link's token
     ("POST", "/slides/{sid}/links"): CURATORS,
     ("POST", "/api/v1/slides/{sid}/links"): CURATORS,
     ("GET", "/slides/{sid}/certificate"): INSIDERS,

@@ -38,11 +38,16 @@ export function adjust(views, active) {
   });
   [...inputs, rotation].forEach(reading);
 
-  return {
-    toggle() {
-      panel.hidden = !panel.hidden;
-      button.setAttribute("aria-expanded", String(!panel.hidden));
-      if (!panel.hidden) panel.querySelector("input").focus();
-    },
-  };
+  function toggle() {
+    panel.hidden = !panel.hidden;
+    button.setAttribute("aria-expanded", String(!panel.hidden));
+    (panel.hidden ? button : panel.querySelector("input")).focus();
+  }
+
+  panel.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" && event.key !== "b") return;
+    event.preventDefault();
+    toggle();
+  });
+  return { toggle };
 }

@@ -24,6 +24,7 @@ export function keys({ act, views, active, measure }) {
     ArrowUp: () => active().panBy(0, -STEP),
     ArrowDown: () => active().panBy(0, STEP),
     v: () => views.forEach(({ osd }) => { osd.navigator.element.hidden = !osd.navigator.element.hidden; }),
+    " ": () => measure.place(active()),
     Enter: () => measure.finish(),
     Escape: () => measure.cancel(),
     Backspace: () => measure.forget(),
@@ -38,7 +39,7 @@ export function keys({ act, views, active, measure }) {
     const inside = event.target.closest?.(".stage-view");
     // Enter belongs to the button it is on, arrows scroll what is beside the viewer
     if (!inside && event.target !== document.body) { if (event.key.length > 1 || event.key === "?") return; }
-    if (event.key === "Enter" && event.target.closest?.("button, a")) return;
+    if ((event.key === "Enter" || event.key === " ") && event.target.closest?.("button, a, summary")) return;
     if (event.key === "?" && !inside) return; // the page has it
     const found = run[event.key];
     if (!found || found() === false) return;

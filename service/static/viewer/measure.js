@@ -8,6 +8,14 @@ const HINTS = {
   length: "Click where the length begins and where it ends. Esc leaves.",
   area: "Click the corners; a double click or Enter closes the shape. Esc leaves.",
 };
+const BY_KEY = {
+  length: "Move the slide under the cross with the arrows; Space marks the beginning and the end. Esc leaves.",
+  area: "Move the slide under the cross with the arrows; Space marks a corner, Enter closes the shape. Esc leaves.",
+};
+const BY_FINGER = {
+  length: "Tap where the length begins and where it ends.",
+  area: "Tap the corners; a double tap closes the shape.",
+};
 
 function make(name, attributes, parent) {
   const node = document.createElementNS(SVG, name);
@@ -48,14 +56,23 @@ class Sheet {
   slidePoint(position) { return this.view.item.viewportToImageCoordinates(this.view.viewport.pointFromPixel(position, true)); }
 
   click(event) {
-    const kind = this.chosen();
-    if (!kind || !event.quick || !this.view.item) return;
+    if (!this.chosen() || !event.quick || !this.view.item) return;
     event.preventDefaultAction = true;
-    const point = this.slidePoint(event.position);
+    this.add(this.slidePoint(event.position));
+  }
+
+  // The middle of the view, where the cross is.
+  place() {
+    if (!this.view.item) return;
+    this.pointer = null;
+    this.add(this.view.item.viewportToImageCoordinates(this.view.viewport.getCenter(true)));
+  }
+
+  add(point) {
     const last = this.open.at(-1);
     if (last && this.near(last, point)) return; // the second half of a double click
     this.open.push(point);
-    if (kind === "length" && this.open.length === 2) this.finish();
+    if (this.chosen() === "length" && this.open.length === 2) this.finish();
     this.draw();
   }
 
@@ -84,7 +101,9 @@ class Sheet {
     this.svg.replaceChildren();
     for (const shape of this.shapes) this.shape(shape.points, shape.kind, shape.text);
     if (!this.open.length) return;
-    const points = this.pointer ? [...this.open, this.pointer] : this.open;
+    const middle = () => this.view.item.viewportToImageCoordinates(this.view.viewport.getCenter(true));
+    const next = this.view.place.classList.contains("by-key") ? middle() : this.pointer;
+    const points = next ? [...this.open, next] : this.open;
     const kind = this.chosen();
     const enough = points.length >= (kind === "area" ? 3 : 2);
     this.shape(points, kind, enough ? value(kind, points, this.view.mpp) : "");
@@ -102,6 +121,7 @@ class Sheet {
 
 export function measure(views) {
   let kind = null;
+  let by = "mouse"; // what was used last: a pointer's type, or "key"
   const order = []; // sheets, in the order their shapes were drawn
   const sheets = views.map((view) => {
     const sheet = new Sheet(view, () => kind, (shape) => { order.push(sheet); hint.textContent = `${shape.kind === "area" ? "Area" : "Length"}: ${shape.text}`; });
@@ -116,12 +136,32 @@ export function measure(views) {
       sheet.view.place.classList.toggle("measuring", kind !== null);
       sheet.draw();
     }
-    hint.textContent = kind ? HINTS[kind] : "";
+    tell();
     hint.hidden = !kind;
   }
 
+  function tell() {
+    hint.textContent = kind ? { key: BY_KEY, touch: BY_FINGER }[by]?.[kind] ?? HINTS[kind] : "";
+    for (const sheet of sheets) sheet.view.place.classList.toggle("by-key", by === "key" && kind !== null);
+  }
+
+  // Who measures without a pointer gets a cross in the middle, and is told of Space.
+  function use(means) {
+    if (by === means) return;
+    by = means;
+    if (kind && !sheets.some((sheet) => sheet.open.length)) tell();
+    else for (const sheet of sheets) sheet.view.place.classList.toggle("by-key", by === "key" && kind !== null);
+  }
+  window.addEventListener("keydown", () => use("key"), true);
+  for (const sign of ["pointerdown", "pointermove"]) window.addEventListener(sign, (event) => use(event.pointerType), true);
+
   return {
     choose,
+    place(view) {
+      if (!kind) return false;
+      sheets.find((sheet) => sheet.view === view).place();
+      return true;
+    },
     finish: () => kind !== null && sheets.some((sheet) => sheet.finish()),
     cancel() {
       if (!kind) return false;

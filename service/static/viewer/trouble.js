@@ -14,6 +14,7 @@ const SENTENCES = {
 };
 const FINAL = new Set([401, 403, 404, 410]);
 const LOST = "The connection is lost. The viewer asks again by itself.";
+const BROKEN = "The server could not make the picture. The viewer asks again by itself.";
 const DAMAGED = "Some tiles did not arrive. The viewer asks again by itself.";
 
 export function listenForTrouble(view) {
@@ -21,6 +22,7 @@ export function listenForTrouble(view) {
   const problem = document.getElementById("viewer-problem");
   let wait = FIRST_WAIT;
   let timer = null;
+  let over = false; // there is nothing to wait for
 
   function say(words) {
     problem.textContent = words;
@@ -46,15 +48,18 @@ export function listenForTrouble(view) {
       else osd.open(place.dataset.dzi);
       return;
     }
-    say(SENTENCES[status] ?? (status === 0 ? LOST : DAMAGED));
-    if (FINAL.has(status)) return;
+    say(SENTENCES[status] ?? (status === 0 ? LOST : status >= 500 ? BROKEN : DAMAGED));
+    if (FINAL.has(status)) {
+      over = true;
+      return;
+    }
     timer ??= setTimeout(() => ask(true), 1000 * Math.min(later, LONGEST_WAIT));
     wait = Math.min(2 * wait, LONGEST_WAIT);
   }
 
   function failed() {
     place.classList.remove("loading");
-    if (timer === null && !osd.asking) {
+    if (timer === null && !osd.asking && !over) {
       osd.asking = true;
       ask(false).finally(() => { osd.asking = false; });
     }
@@ -63,7 +68,7 @@ export function listenForTrouble(view) {
   osd.addHandler("open-failed", failed);
   osd.addHandler("tile-load-failed", (event) => { if (event.message !== "Image load aborted") failed(); });
   window.addEventListener("online", () => { if (timer !== null) { clearTimeout(timer); ask(true); } });
-  window.addEventListener("offline", () => { say(LOST); failed(); });
+  window.addEventListener("offline", () => { if (!over) { say(LOST); failed(); } });
 
   place.classList.add("loading");
   osd.addHandler("open", () => {

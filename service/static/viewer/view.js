@@ -69,10 +69,24 @@ export class View {
     const turn = (this.viewport.getRotation() * Math.PI) / 180;
     const [across, down] = [Math.abs(Math.cos(turn)), Math.abs(Math.sin(turn))];
     const { x: wide, y: high } = this.viewport.getContainerSize();
-    const zoom = Math.min(wide / (width * across + height * down), high / (width * down + height * across)) / (1 + 2 * MARGIN);
-    this.viewport.panTo(this.item.imageToViewportCoordinates(width / 2, height / 2), immediately);
-    this.viewport.zoomTo(this.item.imageToViewportZoom(zoom), null, immediately);
+    const { top, bottom } = this.covered(high);
+    const zoom = Math.min(wide / (width * across + height * down), (high - top - bottom) / (width * down + height * across)) / (1 + 2 * MARGIN);
+    const scale = this.item.imageToViewportZoom(zoom);
+    const lower = this.item.imageToViewportCoordinates(width / 2, height / 2);
+    const aside = new OpenSeadragon.Point(0, (bottom - top) / 2 / (wide * scale)).rotate(-this.viewport.getRotation());
+    this.viewport.zoomTo(scale, null, immediately);
+    this.viewport.panTo(lower.plus(aside), immediately);
     this.home = true;
+  }
+
+  // Pixels at the top and the bottom of this view that lie under a bar of tools, on windows too narrow for a column of them.
+  covered(high) {
+    const stage = this.place.closest(".stage-view");
+    const [bar, readout] = [".tools", ".readout"].map((name) => stage.querySelector(name).getBoundingClientRect());
+    const here = this.place.getBoundingClientRect();
+    if (bar.width < bar.height) return { top: 0, bottom: 0 };
+    const [top, bottom] = [bar.bottom - here.top, here.bottom - readout.top];
+    return { top: top > 0 && top < high / 3 ? top : 0, bottom: bottom > 0 && bottom < high / 3 ? bottom : 0 };
   }
 
   zoomBy(factor) {

@@ -93,8 +93,6 @@ def test_keys_do_what_their_list_says(page):
         page.keyboard.press(key)
         page.wait_for_selector(place)
         page.keyboard.press("Escape")
-        if key == "b":
-            page.click("#adjust")
 
 
 def test_the_picture_is_adjusted(page, tmp_path):

@@ -214,7 +214,7 @@ def run_broker_kills(rounds: int) -> list[float]:
     """Broker kills on an installation of their own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cs-chaos-")))
-        rig = stack.enter_context(Rig(folder, _sockets(stack), ""))
+        rig = stack.enter_context(Rig(folder, _sockets(stack)))
         rig.add(1)
         rig.until(lambda: rig.open_jobs() == 0, CALM)
         return broker_kills(rig, rounds)

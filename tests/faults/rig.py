@@ -55,11 +55,22 @@ class Tally:
 class Rig:
     """A broker behind a network, workers, and the init system that starts them again."""
 
-    def __init__(self, folder: Path, sockets: Path, database_url: str, workers: int = 2, **changes: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sockets: Path,
+        database_url: str = "",
+        *,
+        workers: int = 2,
+        work: str = "copy",
+        first: str = "",
+        **changes: object,
+    ) -> None:
+        """`work` is a canary's name; `first` is code every worker runs before anything else."""
         self.valkey = Valkey(sockets / "valkey.sock")
         self.proxy = Proxy(self.valkey.socket)
         self._folder = folder
-        self._count = workers
+        self._count, self._work, self._first = workers, work, first
         short = {
             "lease": timedelta(seconds=4),
             "heartbeat": timedelta(seconds=0.5),
@@ -89,14 +100,20 @@ class Rig:
         self._stack.callback(self.archive.close)
         self._stack.enter_context(self.valkey)
         self._stack.enter_context(self.proxy)
-        for number in range(self._count):
-            self.workers.append(self._program(number))
-            self._stack.callback(self.workers[-1].kill)
-            self.workers[-1].start()
+        for _ in range(self._count):
+            self.add_worker()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def add_worker(self) -> Program:
+        """One more."""
+        program = self._program(len(self.workers))
+        self._stack.callback(program.kill)
+        self.workers.append(program)
+        program.start()
+        return program
 
     def tend(self) -> None:
         """What systemd or Kubernetes would do: start again what is gone."""
@@ -111,15 +128,12 @@ class Rig:
             self.sids.append(upload(self.archive))
 
     def family(self) -> list[psutil.Process]:
-        """Every process of every worker, supervisors first."""
-        found = []
-        for pid in [program.pid for program in self.workers]:
-            try:
-                top = psutil.Process(pid) if pid is not None else None
-                found += [] if top is None else [top, *top.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                continue
-        return found
+        """Every process of every worker, each supervisor before those below it."""
+        return [process for program in self.workers for process in family_of(program)]
+
+    def log(self, number: int) -> str:
+        """What a worker said."""
+        return self._log(number).read_text()
 
     def open_jobs(self) -> int:
         """Slides that came to no end yet."""
@@ -176,10 +190,22 @@ class Rig:
         return clean.is_file() and clean.read_bytes() == ORIGINAL
 
     def _program(self, number: int) -> Program:
-        log = str(self._folder / f"worker-{number}.log")
-        code = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {RUN}"
-        variables = {**environment(self.settings), "CANARY_WORK": f"{CANARIES}:copy"}
+        log = str(self._log(number))
+        code = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {self._first}\n{RUN}"
+        variables = {**environment(self.settings), "CANARY_WORK": f"{CANARIES}:{self._work}"}
         return Program([sys.executable, "-c", code], environment=variables, grace=10)
+
+    def _log(self, number: int) -> Path:
+        return self._folder / f"worker-{number}.log"
+
+
+def family_of(program: Program) -> list[psutil.Process]:
+    """A supervisor and every process below it; nobody when it is gone."""
+    try:
+        top = psutil.Process(program.pid) if program.pid is not None else None
+        return [] if top is None else [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def environment(settings: Settings) -> dict[str, str]:

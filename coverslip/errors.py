@@ -11,7 +11,8 @@
     ├── VerificationFailed         verification-failed    the clean slide did not pass its verifier
     ├── OutputExists               output-exists          something already has the final name
     ├── StorageFailed              storage-failed         reading or writing our own files failed
-    │   └── StorageFull            storage-full           no room for what was announced
+    │   ├── StorageFull            storage-full           no room for what was announced
+    │   └── OriginalDamaged        original-damaged       an encrypted original, or its key, is not what was kept
     ├── PyramidInvalid             pyramid-invalid        an index that does not fit its slide or its checksum
     ├── TileNotFound               tile-not-found         no such level, column or row
     ├── AddressInvalid             address-invalid        an address that asks for a picture nobody can make
@@ -24,6 +25,7 @@
     │   └── WorkerLost             worker-lost            the worker itself died, at every attempt
     └── CatalogError               the record of what exists
         ├── NotFound               not-found
+        ├── OriginalPurged         original-purged        its key was destroyed, for good
         ├── StateConflict          state-conflict         that move is not legal from this state
         │   └── Outdated           outdated               somebody moved it since the caller looked
         ├── LeaseLost              lease-lost             somebody else holds a newer token
@@ -129,6 +131,13 @@ class StorageFull(StorageFailed):
     summary = "There is not enough room."
 
 
+class OriginalDamaged(StorageFailed):
+    """A frame of an original is not what was kept: flipped, dropped, swapped, cut short, or read with a wrong key."""
+
+    code = "original-damaged"
+    summary = "An original is not what was kept."
+
+
 class PyramidInvalid(CoverslipError):
     """An index that does not fit its slide or its own checksum."""
 
@@ -211,6 +220,13 @@ class NotFound(CatalogError):
 
     code = "not-found"
     summary = "There is no such thing here."
+
+
+class OriginalPurged(CatalogError):
+    """The original's key was destroyed when its retention ran out or somebody asked; nothing brings it back."""
+
+    code = "original-purged"
+    summary = "The original was purged."
 
 
 class StateConflict(CatalogError):

@@ -58,6 +58,14 @@ class Settings(BaseSettings):
     vault_key_file: Path | None = Field(
         default=None, description="32 bytes that seal file names; none means one made and kept in the PHI zone."
     )
+    originals_key_file: Path | None = Field(
+        default=None,
+        description="32 bytes that wrap the originals' own keys; none means one made and kept in the PHI zone.",
+    )
+    keep_originals: Duration | None = Field(
+        default=None,
+        description="How long originals of released, rejected and withdrawn slides are kept; none means always.",
+    )
     pseudonym_key_file: Path | None = Field(
         default=None,
         description="32 bytes that key pseudonyms and digests; none means one made and kept in the PHI zone.",

@@ -7,7 +7,6 @@ and only then commit the new offset. Bytes beyond the committed offset are overw
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,8 +23,8 @@ WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
 SYNC_BYTES = 7 << 20
 """A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
-ROOM_FACTOR = 2.5
-"""The clean slide and its derived tiles need room beside the original."""
+ROOM_FACTOR = 3.5
+"""The opened original, the clean slide and its derived tiles need room beside the encrypted original."""
 
 Acknowledge = Callable[[int], Awaitable[None]]
 """Commits a new offset; raises `LeaseLost` when a newer request has taken over."""
@@ -40,7 +39,7 @@ class Target:
         Raises `UploadExpired` when the upload was ended a moment ago, `StorageFailed`.
         """
         self.offset = offset
-        with _unless_ended(), our_errors():
+        with unless_ended(), our_errors():
             self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, data: bytes) -> None:
@@ -196,14 +195,8 @@ class Floor:
             line.done.set()
 
 
-def digest(path: Path) -> str:
-    """Hex SHA-256 of what is on the disk now: a bit that flipped after it was written must show."""
-    with _unless_ended(), our_errors(), path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
-def _unless_ended() -> Iterator[None]:
+def unless_ended() -> Iterator[None]:
     """A file that is missing was deleted with its upload."""
     try:
         yield

@@ -100,7 +100,8 @@ def _deidentify(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -
     """The stages of a slide, from the last one that was finished; False to leave the rest to another worker."""
     made = _taken_up(claim, draft)
     if made is None:
-        outcome = _confined(station.work, _original(claim, station, draft), station, heart)
+        with station.archive.plain_original(claim, heart.check) as source:
+            outcome = _confined(station.work, _task(claim, station, source, draft), station, heart)
         heart.check()
         if not isinstance(outcome, Made):
             return _set_aside(claim, station, draft, outcome)
@@ -151,10 +152,10 @@ def _set_aside(claim: Claim, station: Station, draft: Path, outcome: Outcome) ->
     return True
 
 
-def _original(claim: Claim, station: Station, draft: Path) -> Task:
+def _task(claim: Claim, station: Station, source: Path, draft: Path) -> Task:
     storage = station.archive.storage
     named = station.settings.pseudonym_key_file or storage.secret(f"pseudonyms-{claim.collection}")
-    return Task(storage.original(claim.uid), draft, claim.policy, load_or_create_key(named))
+    return Task(source, draft, claim.policy, load_or_create_key(named))
 
 
 def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heartbeat, *, complete: bool) -> None:

@@ -6,34 +6,43 @@ record's transaction. `reconcile` finishes what a crash interrupted: the record 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from coverslip.archive.catalog import SYSTEM, Catalog
+from coverslip.archive.folder_store import FolderStore
+from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
-from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord
+from coverslip.archive.originals import Check, Originals
+from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.uploads import TERMINATED
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.durable import our_errors, sync
-from coverslip.errors import LeaseLost, NotFound, StateConflict
+from coverslip.errors import CatalogError, LeaseLost, NotFound, OriginalPurged, StateConflict, StorageFailed
 from coverslip.settings import Settings
 
 PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
+PURGED_AT_ONCE = 100
+"""Originals one round deletes; the next round goes on."""
 
 
 class Archive:
     """What exists (`catalog`) and where it lies (`storage`)."""
 
-    def __init__(self, catalog: Catalog, storage: Storage) -> None:
+    def __init__(
+        self, catalog: Catalog, storage: Storage, originals: Originals, *, keep_originals: timedelta | None = None
+    ) -> None:
         """Use `open`."""
         self.catalog = catalog
         self.storage = storage
+        self.originals = originals
+        self._keep_originals = keep_originals
 
     @classmethod
     def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
@@ -48,7 +57,10 @@ class Archive:
             max_attempts=settings.max_attempts,
             complete_pyramids=settings.complete_pyramids,
         )
-        return cls(Catalog.open(settings.database, vault=vault, terms=terms), storage)
+        key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
+        originals = Originals(FolderStore(storage.zone(Zone.ORIGINALS)), key)
+        catalog = Catalog.open(settings.database, vault=vault, terms=terms)
+        return cls(catalog, storage, originals, keep_originals=settings.keep_originals)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -89,13 +101,15 @@ class Archive:
         self.catalog.finish_pyramid(claim, follow=replace)
 
     def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
-        """Record that a slide goes no further and close its original away; raises `LeaseLost`.
+        """Record that a slide goes no further; raises `LeaseLost`.
 
-        The findings go first: a draft does not outlive its attempt. The original goes last, or `reconcile` moves it.
+        The findings go first: a draft does not outlive its attempt. An original stays where it is, encrypted; one
+        from before encryption is moved last, or `reconcile` moves it.
         """
         self.storage.keep_report(claim.uid, report)
         self.catalog.finish(claim, verdict)
-        self.storage.quarantine(claim.uid)
+        if self.catalog.sealed(claim.uid) is None:
+            self.storage.quarantine(claim.uid)
 
     def begin_patch(self, uid: str) -> int:
         """Make the caller the only writer of an upload whose file is there; returns its generation.
@@ -104,6 +118,83 @@ class Archive:
         upload finds no file, and makes none. Raises `NotFound`, `StateConflict` or `StorageFailed`.
         """
         return self.catalog.begin_patch(uid, follow=self.storage.make_incoming)
+
+    def finish_upload(self, upload: Upload, policy: str, collection: str, check: Check) -> str:
+        """Encrypt a complete upload, make it a slide with a queued job, delete its plain text; returns the slide's id.
+
+        `check` is given the digest of what lies on the disk and may raise. In this order, so that a crash anywhere
+        leaves the upload as it was or the slide whole; what else it leaves, `discard_ended` and `discard_originals`
+        delete. Raises what `check` raises, `LeaseLost`, `StateConflict` or `StorageFailed`.
+        """
+        found = ""
+
+        def remembering(digest: str) -> None:
+            nonlocal found
+            check(digest)
+            found = digest
+
+        sealed = self.originals.seal(upload.uid, self.storage.incoming(upload.uid), remembering)
+        try:
+            sid = self.catalog.finish_upload(upload.uid, upload.generation, found, policy, collection, original=sealed)
+        except CatalogError:
+            self.originals.store.remove(sealed.name)
+            raise
+        with suppress(StorageFailed):  # the slide exists: whoever tidies deletes what is left
+            self.storage.drop_incoming(upload.uid)
+        return sid
+
+    def original(self, uid: str) -> Opened | None:
+        """An original to be read in plain text; None for one from before encryption, which `storage.original` finds.
+
+        Raises `OriginalPurged`, `OriginalDamaged` or `NotFound`.
+        """
+        sealed = self.catalog.sealed(uid)
+        return self.originals.open(uid, sealed) if sealed else None
+
+    @contextmanager
+    def plain_original(self, claim: Claim, check: Callable[[], None]) -> Iterator[Path]:
+        """An original's plain text as a file that is gone when the block ends; `check` may stop it by raising.
+
+        Raises `OriginalPurged`, `OriginalDamaged`, `NotFound`, `StorageFull` or `StorageFailed`.
+        """
+        opened = self.original(claim.uid)
+        if opened is None:
+            yield self.storage.original(claim.uid)
+            return
+        with self.storage.opened(claim.sid, claim.artefact, _checking(opened.pieces(), check)) as path:
+            yield path
+
+    def purge(self, sid: str, actor: str, reason: str = "") -> None:
+        """Destroy the key of a slide's original, then the original: key first, so that no crash leaves it readable.
+
+        What a crash leaves in between is deleted by `discard_originals`. The clean slide stays. Raises `NotFound`,
+        `StateConflict` while somebody works on the slide, `OriginalPurged` when it was done before.
+        """
+        uid = self.catalog.purge(sid, actor, reason)
+        self._forget(uid)
+
+    def purge_overdue(self, now: datetime) -> int:
+        """Purge originals whose retention ran out, if it ever does; returns how many."""
+        if self._keep_originals is None:
+            return 0
+        purged = 0
+        for sid in self.catalog.overdue_originals(now - self._keep_originals, PURGED_AT_ONCE):
+            with suppress(StateConflict, OriginalPurged):  # somebody was faster
+                self.purge(sid, SYSTEM, "its retention ran out")
+                purged += 1
+        return purged
+
+    def discard_originals(self, before: datetime) -> int:
+        """Delete encrypted originals nobody can open: purged ones at once, others that came before that moment.
+
+        Those in between may be about to get their record.
+        """
+        known = self.catalog.original_names()
+        dead = [each for each in self.originals.store.names() if each.name not in known]
+        gone = [each for each in dead if each.since < before or self.catalog.is_purged(each.name.partition(".")[0])]
+        for each in gone:
+            self.originals.store.remove(each.name)
+        return len(gone) + self.originals.store.abandon(before)
 
     def terminate_upload(self, uid: str, actor: str) -> None:
         """End an upload, then delete its bytes: while the record is open every byte it promises is there.
@@ -137,7 +228,7 @@ class Archive:
         return len(overdue)
 
     def discard_ended(self) -> int:
-        """Delete what arrived of uploads that ended or that nobody knows; returns how many.
+        """Delete what arrived of uploads that ended, that lie encrypted by now or that nobody knows; returns how many.
 
         Safe beside writers: a file is made only while its record is open (`begin_patch`), and no record opens again.
         """
@@ -163,9 +254,15 @@ class Archive:
 
     def _is_ended(self, uid: str) -> bool:
         try:
-            return self.catalog.upload(uid).state == TERMINATED
-        except NotFound:
+            ended = self.catalog.upload(uid).state == TERMINATED
+            return ended or self.catalog.is_purged(uid) or self.catalog.sealed(uid) is not None
+        except (NotFound, OriginalPurged):
             return True
+
+    def _forget(self, uid: str) -> None:
+        for kept in self.originals.store.names(f"{uid}."):
+            self.originals.store.remove(kept.name)
+        self.storage.forget_original(uid)
 
     def _discard_orphan(self, sid: str, artefact: str) -> bool:
         # In this order: an attempt that ends in between has its pointer by the time we look.
@@ -190,7 +287,7 @@ class Archive:
         if not self.storage.incoming(slide.uid).exists():
             return False
         with self.catalog.held(slide.sid) as now:
-            if now.state not in CLOSED:
+            if now.state not in CLOSED or self._is_ended(now.uid):
                 return False
             self.storage.quarantine(now.uid)
         return True
@@ -212,6 +309,12 @@ class Archive:
     def _show(self, slide: SlideRecord) -> None:
         if slide.artefact is not None and slide.state is State.RELEASED:
             self.storage.move_artefact(slide.sid, slide.artefact, source=Zone.REVIEW, target=Zone.RELEASED)
+
+
+def _checking(pieces: Iterable[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        check()
+        yield piece
 
 
 def zone_of(state: State) -> Zone:

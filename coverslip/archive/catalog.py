@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from coverslip.archive import duty, events, jobs, keys, pauses, queueing, slides, uploads
+from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, uploads
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import Terms
 from coverslip.archive.kinds import JobKind
+from coverslip.archive.originals import Sealed
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import (
     ApiKey,
@@ -126,8 +127,12 @@ class Catalog:
         policy: str,
         collection: str = "default",
         priority: Priority = Priority.USUAL,
+        original: Sealed | None = None,
     ) -> str:
-        """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id."""
+        """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id.
+
+        Records only: `Archive.finish_upload` encrypts the bytes first and says by `original` where they lie.
+        """
         with self._db.write() as session:
             return uploads.finish(
                 session,
@@ -139,6 +144,7 @@ class Catalog:
                 policy=policy,
                 collection=collection,
                 priority=priority,
+                original=original,
             )
 
     def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
@@ -163,6 +169,38 @@ class Catalog:
         """What the client said about an upload; the reading itself is recorded, or does not happen."""
         with self._db.write() as session:
             return uploads.unseal(session, self._now(), self._sealed(), uid, actor=actor, sid=sid)
+
+    # originals
+
+    def sealed(self, uid: str) -> Sealed | None:
+        """Where an original lies encrypted; None for one that came before originals were. Raises `OriginalPurged`."""
+        with self._db.read() as session:
+            return keeping.sealed(session, uid)
+
+    def is_purged(self, uid: str) -> bool:
+        """Whether an original's key was destroyed."""
+        with self._db.read() as session:
+            return keeping.is_purged(session, uid)
+
+    def original_names(self) -> frozenset[str]:
+        """The names of all encrypted originals that somebody can open."""
+        with self._db.read() as session:
+            return keeping.names(session)
+
+    def overdue_originals(self, before: datetime, limit: int) -> tuple[str, ...]:
+        """Slides settled since before that moment whose original is still kept."""
+        with self._db.read() as session:
+            return keeping.overdue(session, before, limit)
+
+    def purge(self, sid: str, actor: str, reason: str = "") -> str:
+        """Destroy the key of a slide's original and what a client said about it; returns the upload's id.
+
+        The key only: `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict` or `OriginalPurged`.
+        """
+        with self._db.write() as session:
+            uid = keeping.purge(session, self._now(), sid, actor=actor, reason=reason)
+        self._db.forget()
+        return uid
 
     # slides
 
@@ -285,7 +323,8 @@ class Catalog:
     ) -> None:
         """Queue a failed or quarantined slide again, with fresh attempts.
 
-        Raises `NotFound`, `StateConflict`, or `Outdated` when its version is not the `expected` one.
+        Raises `NotFound`, `StateConflict`, `Outdated` when its version is not the `expected` one, or `OriginalPurged`
+        when there is nothing left to work on.
         """
         with self._db.write() as session:
             row = slides.locked(session, sid, expected)

@@ -41,6 +41,17 @@ class Database:
         with _our_errors(), Session(self._reader) as session:
             yield session
 
+    def forget(self) -> None:
+        """Let nothing of what was deleted stand in a log: SQLite overwrites it (`secure_delete`), its log is emptied.
+
+        A reader in the way only puts it off: the log is overwritten from its start afterwards. PostgreSQL's vacuum does
+        the same in its own time.
+        """
+        if self.is_sqlite:
+            with _our_errors(), self.engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT", coverslip_read=True)
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -75,7 +86,13 @@ def _engine(url: str) -> Engine:
 
 def _tune_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types
     connection.isolation_level = None  # the driver must not begin transactions by itself
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -56,6 +56,17 @@ class VaultRow(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class OriginalRow(Base):
+    """Where an original lies encrypted, and its key, wrapped; a purge leaves neither."""
+
+    __tablename__ = "originals"
+
+    uid: Mapped[str] = mapped_column(ForeignKey("uploads.uid"), primary_key=True)
+    name: Mapped[str | None]
+    wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
+    purged: Mapped[datetime | None]
+
+
 class SlideRow(Base):
     """One slide: state, progress, and the numbers of its clean copy."""
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from coverslip.archive import events, slides, turns
+from coverslip.archive import events, keeping, slides, turns
 from coverslip.archive.kinds import JobKind
-from coverslip.archive.models import JobRow, SlideRow
+from coverslip.archive.models import JobRow, OriginalRow, SlideRow
 from coverslip.archive.records import DeadLetter
 from coverslip.archive.states import JobState, State
 from coverslip.archive.turns import Priority
@@ -26,10 +26,11 @@ def enqueue(session: Session, now: datetime, slide: SlideRow, *, actor: str, pri
     """Queue a slide: the job row is the outbox, so a lost message loses nothing.
 
     After a job that failed behind the verifier the next one starts there. Raises `StateConflict` while another job has
-    the slide.
+    the slide, `OriginalPurged` when there is nothing left to work on.
     """
     if slide.state not in IDLE:
         raise StateConflict(f"A slide that is {slide.state} cannot be queued again.")
+    keeping.require(session, slide.uid)
     slides.move(session, now, slide, State.QUEUED, actor=actor)
     last = _last(session, slide.sid)
     row = add(session, now, slide, JobKind.DEIDENTIFY, turns.fitting(session, priority, slide.owner))
@@ -98,14 +99,15 @@ def replay_all(session: Session, now: datetime, code: str, *, actor: str) -> int
 
 
 def _is_dead() -> ColumnElement[bool]:
-    """The condition on a job and its slide: no verdict, a slide that waits for one, and no newer job."""
+    """The condition on a job and its slide: no verdict, a slide that waits for one, no newer job, and an original."""
     newer = aliased(JobRow)
     replaced = exists().where(newer.sid == JobRow.sid, newer.kind == JobRow.kind, newer.created > JobRow.created)
     waits = or_(
         and_(JobRow.kind == JobKind.DEIDENTIFY, SlideRow.state.in_((State.QUARANTINED, State.FAILED))),
         and_(JobRow.kind == JobKind.PYRAMID, SlideRow.state == State.IN_REVIEW),
     )
-    return and_(JobRow.state.in_((JobState.FAILED, JobState.CANCELLED)), waits, ~replaced)
+    purged = exists().where(OriginalRow.uid == SlideRow.uid, OriginalRow.purged.is_not(None))
+    return and_(JobRow.state.in_((JobState.FAILED, JobState.CANCELLED)), waits, ~replaced, ~purged)
 
 
 def _last(session: Session, sid: str) -> JobRow | None:

@@ -6,9 +6,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from io import RawIOBase
 from pathlib import Path
 
 from coverslip.archive import kept
@@ -17,15 +18,19 @@ from coverslip.errors import NotFound, OutputExists
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 PRIVATE = 0o700
+OPENED = ".opened"
+"""Ends the names of folders beside drafts that hold an original as plain text."""
 
 
 class Zone(StrEnum):
     """The folders below `data_dir`; each only for us."""
 
     INCOMING = "phi/incoming"
-    """Originals, by upload id."""
+    """Uploads while they arrive, by upload id."""
+    ORIGINALS = "phi/originals"
+    """Originals, encrypted (`coverslip.archive.originals`)."""
     QUARANTINE = "phi/quarantine"
-    """Originals of slides that were set aside; nothing here is served."""
+    """Findings of slides that were set aside, and originals that came before originals were encrypted."""
     REVIEW = "review"
     """Clean slides only curators see, as `<sid>/<artefact>/`."""
     RELEASED = "released"
@@ -57,7 +62,7 @@ class Storage:
         return self.zone(Zone.INCOMING) / _checked(uid)
 
     def original(self, uid: str) -> Path:
-        """Where an original lies, set aside or not; raises `NotFound`."""
+        """Where an original from before encryption lies, set aside or not; raises `NotFound`."""
         for zone in (Zone.INCOMING, Zone.QUARANTINE):
             path = self.zone(zone) / _checked(uid)
             if path.is_file():
@@ -89,6 +94,14 @@ class Storage:
         with our_errors():
             return tuple(entry.name for entry in os.scandir(self.zone(Zone.INCOMING)) if NAME.fullmatch(entry.name))
 
+    def forget_original(self, uid: str) -> None:
+        """Delete what lies of an original from before encryption, and the findings about it."""
+        for path in (self.incoming(uid), *(self.zone(Zone.QUARANTINE) / name for name in (uid, f"{uid}.json"))):
+            with our_errors():
+                path.unlink(missing_ok=True)
+        for zone in (Zone.INCOMING, Zone.QUARANTINE):
+            sync(self.zone(zone))
+
     def drop_incoming(self, uid: str) -> None:
         """Delete what arrived of an upload that ended; gone for good when this returns."""
         with our_errors():
@@ -114,11 +127,33 @@ class Storage:
             with our_errors():
                 _remove(draft)
 
-    def drafts(self) -> tuple[tuple[str, str, Path], ...]:
-        """(slide, artefact, folder) of every draft, also of attempts that died."""
+    @contextmanager
+    def opened(self, sid: str, artefact: str, pieces: Iterable[bytes]) -> Iterator[Path]:
+        """An original as plain text beside an attempt's scratch folder, for as long as the block runs.
+
+        A crash leaves it behind; it goes with the draft, by the next attempt or by whoever tidies.
+        """
+        folder = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}{OPENED}"
         with our_errors():
-            found = [(entry.name.partition("."), Path(entry.path)) for entry in os.scandir(self.zone(Zone.TMP))]
-        return tuple((name[0], name[2], path) for name, path in found)
+            folder.mkdir(mode=PRIVATE)
+        try:
+            # A name no slide can hold: the verifier looks for the source's name in the clean slide.
+            path = folder / secrets.token_hex(16)
+            with our_errors():
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                for piece in pieces:
+                    _write(file, piece)
+            yield path
+        finally:
+            with our_errors():
+                _remove(folder)
+
+    def drafts(self) -> tuple[tuple[str, str, Path], ...]:
+        """(slide, artefact, folder) of every draft and opened original, also of attempts that died."""
+        with our_errors():
+            found = [(entry.name.removesuffix(OPENED), Path(entry.path)) for entry in os.scandir(self.zone(Zone.TMP))]
+        return tuple((name.partition(".")[0], name.partition(".")[2], path) for name, path in found)
 
     def publish(self, draft: Path, sid: str, artefact: str) -> Path:
         """Give a finished draft folder its name in the review zone: files durable first, name second.
@@ -199,6 +234,13 @@ def _checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise NotFound
     return name
+
+
+def _write(file: RawIOBase, piece: bytes) -> None:
+    view = memoryview(piece)
+    with our_errors():
+        while view:
+            view = view[file.write(view) or 0 :]
 
 
 def _remove(path: Path) -> None:

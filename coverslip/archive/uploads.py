@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, queueing
+from coverslip.archive import events, keeping, queueing
 from coverslip.archive.models import SlideRow, UploadRow, VaultRow
+from coverslip.archive.originals import Sealed
 from coverslip.archive.records import Upload
 from coverslip.archive.states import State
 from coverslip.archive.turns import Priority
@@ -86,9 +87,11 @@ def finish(
     policy: str,
     collection: str,
     priority: Priority = Priority.USUAL,
+    original: Sealed | None = None,
 ) -> str:
     """Turn a complete upload into a slide and its job, and return the slide's id: both exist or neither does.
 
+    `original`: where its bytes lie encrypted from now on.
     Raises `LeaseLost` and, while bytes are missing, `StateConflict`.
     """
     row = _held(session, uid, generation)
@@ -96,6 +99,8 @@ def finish(
         raise StateConflict("The upload is not complete.")
     sid = "".join(secrets.choice(LETTERS) for _ in range(16))
     row.state, row.sid = FINISHED, sid
+    if original is not None:
+        keeping.keep(session, uid, original)
     _seal_digest(session, vault, uid, sha256)
     slide = SlideRow(
         sid=sid,

@@ -18,7 +18,7 @@ from service import tus
 from service.auth import SignedIn, Submitter
 from service.context import Here, Service, ask
 from service.errors import DigestMismatch, OffsetConflict, TooLarge, TooManyUploads, UploadExpired
-from service.receiving import Line, Target, digest, receive, require_room
+from service.receiving import Line, Target, receive, require_room, unless_ended
 from service.roles import Role, has
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
@@ -122,15 +122,19 @@ def _finish(service: Service, caller: Principal, upload: Upload, declared: str |
     expected = declared or said.get("sha256")
     if expected is None:
         return None
-    if digest(path_of(service, upload.uid)) != expected:
-        raise DigestMismatch
-    if not has(service.sessions.current(caller.key_id), Role.SUBMITTER):
-        raise NotPermitted
+
+    def check(found: str) -> None:
+        if found != expected:
+            raise DigestMismatch
+        if not has(service.sessions.current(caller.key_id), Role.SUBMITTER):
+            raise NotPermitted
+
     policy, collection = (
         said.get("policy", service.settings.policy),
         said.get("collection", service.settings.collection),
     )
-    return service.catalog.finish_upload(upload.uid, upload.generation, expected, policy, collection)
+    with unless_ended():
+        return service.archive.finish_upload(upload, policy, collection, check)
 
 
 def _owned(service: Service, caller: Principal, uid: str) -> Upload:

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from coverslip.archive.archive import Archive
+from coverslip.archive.folder_store import FolderStore
+from coverslip.archive.originals import Originals
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.errors import LeaseLost
@@ -18,7 +20,8 @@ class Killed(BaseException):
 
 @pytest.fixture
 def archive(open_catalog, sqlite_url, tmp_path):
-    return Archive(open_catalog(sqlite_url), Storage(tmp_path / "data"))
+    storage = Storage(tmp_path / "data")
+    return Archive(open_catalog(sqlite_url), storage, Originals(FolderStore(storage.zone(Zone.ORIGINALS)), b"k" * 32))
 
 
 @pytest.fixture

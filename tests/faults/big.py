@@ -96,8 +96,8 @@ def send(front: Front, sparse: Path, sha256: str) -> float:
     assert answer.startswith(b"HTTP/1.1 204"), answer[:20]
     assert b"coverslip-slide" in answer.lower()
     uid = where.rsplit("/", 1)[1]
-    assert front.archive.storage.original(uid).stat().st_size == size
-    front.archive.storage.original(uid).unlink()
+    assert front.archive.original(uid).length == size
+    front.archive.originals.store.remove(front.archive.catalog.sealed(uid).name)
     return took
 
 
@@ -118,7 +118,7 @@ class Figures:
 
     load: str
     mb_per_second: float
-    """SHA-256, every fsync and every commit included."""
+    """SHA-256, encryption, every fsync and every commit included."""
     dd_mb_per_second: float
     grown_mib: float
     healthz_p99_ms: float

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from sqlalchemy.orm import SessionTransaction
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim, Produced, SetAside
 from coverslip.archive.states import State
+from coverslip.errors import OriginalPurged
 from coverslip.settings import Settings
-from service.receiving import Target, digest, receive
+from service.receiving import Target, receive
 
 DATA = bytes(range(256)) * 8192
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -51,7 +53,7 @@ def crash_at(step: int) -> None:
 
         return call
 
-    for name in ("fsync", "rename", "unlink", "rmdir", "mkdir", "pwrite"):
+    for name in ("fsync", "rename", "unlink", "rmdir", "mkdir", "pwrite", "link"):
         setattr(os, name, watched(getattr(os, name)))
     shutil.rmtree = watched(shutil.rmtree)  # type: ignore[assignment]
     SessionTransaction.commit = watched(SessionTransaction.commit)  # type: ignore[method-assign]
@@ -84,8 +86,11 @@ def upload(archive: Archive) -> None:
 
     asyncio.run(receive(pieces(), target, len(DATA), acknowledge))
     target.close()
-    assert digest(archive.storage.incoming(found.uid)) == SHA256
-    catalog.finish_upload(found.uid, generation, SHA256, "strict")
+    archive.finish_upload(catalog.upload(found.uid), "strict", "default", _is_data)
+
+
+def _is_data(sha256: str) -> None:
+    assert sha256 == SHA256
 
 
 def terminate(archive: Archive) -> None:
@@ -99,7 +104,8 @@ def publish(archive: Archive) -> None:
     claim = _claim(archive)
     if claim is not None:
         with archive.storage.scratch(claim.sid, claim.artefact) as draft:
-            shutil.copyfile(archive.storage.original(claim.uid), draft / "slide.svs")
+            with archive.plain_original(claim, lambda: None) as source:
+                shutil.copyfile(source, draft / "slide.svs")
             archive.publish(claim, draft, PRODUCED)
 
 
@@ -122,6 +128,13 @@ def withdraw(archive: Archive) -> None:
     _move(archive, State.RELEASED, State.WITHDRAWN)
 
 
+def purge(archive: Archive) -> None:
+    """Somebody asks for the only slide's original to be forgotten."""
+    for slide in archive.catalog.slides([State.RELEASED]).slides:
+        with suppress(OriginalPurged):
+            archive.purge(slide.sid, "curator")
+
+
 def _move(archive: Archive, before: State, to: State) -> None:
     for slide in archive.catalog.slides([before]).slides:
         archive.transition(slide.sid, to, "curator")
@@ -133,7 +146,7 @@ def _claim(archive: Archive) -> Claim | None:
 
 
 PROTOCOLS: dict[str, Callable[[Archive], None]] = {
-    each.__name__: each for each in (upload, terminate, publish, set_aside, release, withdraw)
+    each.__name__: each for each in (upload, terminate, publish, set_aside, release, withdraw, purge)
 }
 
 PRODUCED = Produced(

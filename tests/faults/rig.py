@@ -219,7 +219,7 @@ def upload(archive: Archive, data: bytes = ORIGINAL) -> str:
     """Bring a file in as the front end does; its slide's id."""
     catalog = archive.catalog
     upload = catalog.create_upload("owner", len(data), datetime.now(UTC) + timedelta(days=1), "x.svs", {})
+    generation = archive.begin_patch(upload.uid)
     archive.storage.incoming(upload.uid).write_bytes(data)
-    generation = catalog.begin_patch(upload.uid)
     catalog.advance(upload.uid, generation, len(data))
-    return catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")
+    return archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)

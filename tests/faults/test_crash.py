@@ -7,6 +7,7 @@ import pytest
 
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
+from coverslip.errors import OriginalPurged
 from tests.faults import crashing
 from tests.faults.forks import context
 from workers.sweeper import tidy
@@ -20,8 +21,9 @@ PREPARED = {
     "set_aside": ("upload",),
     "release": ("upload", "publish"),
     "withdraw": ("upload", "publish", "release"),
+    "purge": ("upload", "publish", "release"),
 }
-FEWEST = {"upload": 8, "terminate": 2, "publish": 8, "set_aside": 8, "release": 4, "withdraw": 4}
+FEWEST = {"upload": 8, "terminate": 2, "publish": 8, "set_aside": 8, "release": 4, "withdraw": 4, "purge": 6}
 """Steps there must be at least, or the loop looks at nothing."""
 
 
@@ -88,18 +90,32 @@ def _is_sound(folder):
         return connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def original(archive, uid):
+    """An encrypted original's plain text."""
+    return b"".join(archive.original(uid).pieces())
+
+
+def files(archive, zone):
+    """Every file of a zone, half-written ones too."""
+    return [path for path in archive.storage.zone(zone).rglob("*") if path.is_file()]
+
+
 def test_an_upload(after_crashes):
-    """What was promised is on the disk; going on from there gives one slide, whole."""
+    """What was promised is there; going on from there gives one slide, whole, encrypted once and nowhere in plain."""
     for _, uid, archive, again in after_crashes("upload"):
         row = archive.catalog.upload(uid)
         path = archive.storage.incoming(uid)
-        there = path.read_bytes() if path.exists() else b""
+        there = original(archive, uid) if row.sid else path.read_bytes() if path.exists() else b""
         assert there[: row.offset] == crashing.DATA[: row.offset]
         assert len(there) >= row.offset
         assert again() == crashing.REACHED_END
         (slide,) = archive.catalog.slides().slides
         assert len(archive.catalog.jobs(slide.sid)) == 1
-        assert path.read_bytes() == crashing.DATA
+        tidy(archive)
+        assert not path.exists()
+        archive.discard_originals(datetime.now(UTC) + timedelta(hours=1))
+        assert len(files(archive, Zone.ORIGINALS)) == 1
+        assert original(archive, uid) == crashing.DATA
 
 
 def test_an_end_of_an_upload(after_crashes):
@@ -127,15 +143,15 @@ def test_a_publication(after_crashes):
 
 
 def test_a_quarantine(after_crashes):
-    """The record says quarantined: then the original is closed away with the findings, after tidying at the latest."""
+    """The record says quarantined: then the findings are closed away, and the original is where it was."""
     for _, uid, archive, again in after_crashes("set_aside"):
         assert again() == crashing.REACHED_END
         tidy(archive)
         (slide,) = archive.catalog.slides().slides
         assert slide.state is State.QUARANTINED
         closed = archive.storage.zone(Zone.QUARANTINE)
-        assert sorted(path.name for path in closed.iterdir()) == [uid, f"{uid}.json"]
-        assert (closed / uid).read_bytes() == crashing.DATA
+        assert sorted(path.name for path in closed.iterdir()) == [f"{uid}.json"]
+        assert original(archive, uid) == crashing.DATA
         assert not archive.storage.incoming(uid).exists()
 
 
@@ -151,3 +167,24 @@ def test_a_curator_s_move(after_crashes, protocol, zone):
         (slide,) = archive.catalog.slides().slides
         assert archive.storage.artefacts_in(zone) == ((slide.sid, slide.artefact),)
         assert (archive.where_is(slide) / "slide.svs").read_bytes() == crashing.DATA
+
+
+def test_a_purge(after_crashes):
+    """Its key goes first: at every moment the original is whole or nobody can read it; in the end nothing is left."""
+    wrapped = b""
+    for _, uid, archive, again in after_crashes("purge"):
+        (slide,) = archive.catalog.slides().slides
+        if archive.catalog.is_purged(uid):
+            with pytest.raises(OriginalPurged):
+                archive.original(uid)
+        else:
+            wrapped = archive.catalog.sealed(uid).wrapped
+            assert original(archive, uid) == crashing.DATA
+        assert again() == crashing.REACHED_END
+        tidy(archive)
+        assert files(archive, Zone.ORIGINALS) == files(archive, Zone.INCOMING) == []
+        assert [event.action for event in archive.catalog.events(slide.sid)].count("original-purged") == 1
+        assert (archive.where_is(slide) / "slide.svs").read_bytes() == crashing.DATA
+        stored = b"".join(path.read_bytes() for path in archive.storage.root.glob("catalogue.sqlite*"))
+        assert wrapped
+        assert wrapped not in stored

@@ -88,7 +88,7 @@ def test_an_upload_on_a_disk_that_fills_up(small_disk, front):
     ballast.unlink()
     sid, _ = finish(server, where)
     slide = server.archive.catalog.slide(sid)
-    assert server.archive.storage.original(slide.uid).read_bytes() == DATA
+    assert b"".join(server.archive.original(slide.uid).pieces()) == DATA
 
 
 def test_an_attempt_on_a_disk_that_fills_up(small_disk, tmp_path):
@@ -134,7 +134,7 @@ def test_calls_that_fail_by_chance(tmp_path, front, share):
             uid = where.rsplit("/", 1)[1]
             if server.archive.catalog.upload(uid).sid is None:
                 assert finish(server, where)[0] is not None
-            assert server.archive.storage.original(uid).read_bytes() == DATA
+            assert b"".join(server.archive.original(uid).pieces()) == DATA
     assert refusals, "no call ever failed: nothing was tested"
     assert server.archive.catalog.counts()[State.QUEUED] == 4 * len(FAILURES)
 

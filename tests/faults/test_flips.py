@@ -59,7 +59,7 @@ class Trials:
         if flip == "on the disk":
             path.write_bytes(self.flipped(data[:middle]))
         answer = await client.patch(f"/uploads/{uid}", content=rest, headers={"Upload-Offset": str(middle)})
-        path.unlink()
+        path.unlink(missing_ok=True)
         return answer.status_code, answer.json()["code"] if answer.content else answer.headers.get("Coverslip-Slide")
 
     def flipped(self, data):

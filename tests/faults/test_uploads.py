@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from coverslip.archive.archive import Archive
 from coverslip.settings import Settings
 from service.errors import UploadExpired
-from service.receiving import Target, digest
+from service.receiving import Target, unless_ended
 from tests.faults.front import Front, cut
 
 SEQUENCES = int(os.environ.get("COVERSLIP_UPLOAD_SEQUENCES", "200"))
@@ -219,12 +219,14 @@ class Uploading(RuleBasedStateMachine):
             for connection in self.held:
                 connection.close()
         if self.data:
-            upload, path = self.record, self.front.archive.storage.original(self.record.uid)
+            upload = self.record
             assert upload.sid is not None
-            assert path.read_bytes() == self.data
-            assert len(self.front.archive.catalog.jobs(upload.sid)) == 1
+            archive, sealed = self.front.archive, self.front.archive.catalog.sealed(upload.uid)
+            assert b"".join(archive.originals.open(upload.uid, sealed).pieces()) == self.data
+            assert len(archive.catalog.jobs(upload.sid)) == 1
             type(self).finished += 1
-            path.unlink()
+            assert not archive.storage.incoming(upload.uid).exists()
+            archive.originals.store.remove(sealed.name)
 
 
 @pytest.fixture
@@ -271,7 +273,7 @@ def test_a_writer_that_comes_after_the_end_makes_no_file(tmp_path):
     early.close()
     with pytest.raises(UploadExpired):
         Target(path, 0)
-    with pytest.raises(UploadExpired):
-        digest(path)
+    with pytest.raises(UploadExpired), unless_ended():
+        archive.originals.seal(announced.uid, path, str)
     assert not path.exists()
     archive.close()

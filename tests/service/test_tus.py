@@ -65,7 +65,8 @@ def test_upload_with_digest_at_creation(house, tus):
     assert answer.headers["Upload-Offset"] == "200000"
     slide = house.archive.catalog.slide(answer.headers["Coverslip-Slide"])
     assert slide.state == "queued"
-    assert house.archive.storage.incoming(slide.uid).read_bytes() == data
+    assert b"".join(house.archive.original(slide.uid).pieces()) == data
+    assert not house.archive.storage.incoming(slide.uid).exists()
 
 
 def test_upload_with_digest_at_the_end(tus):

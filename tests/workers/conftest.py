@@ -32,15 +32,16 @@ class Installation:
 
     settings: Settings
     archive: Archive
+    original = ORIGINAL
 
     def add_slide(self, filename: str = "x.svs", original: bytes = ORIGINAL) -> tuple[str, str]:
         """Upload a file; returns the slide's and its job's id."""
         catalog = self.archive.catalog
         upload = catalog.create_upload("owner", len(original), datetime.now(UTC) + timedelta(days=1), filename, {})
+        generation = self.archive.begin_patch(upload.uid)
         self.archive.storage.incoming(upload.uid).write_bytes(original)
-        generation = catalog.begin_patch(upload.uid)
         catalog.advance(upload.uid, generation, len(original))
-        sid = catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")
+        sid = self.archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)
         return sid, catalog.jobs(sid)[-1].id
 
     def slide(self, sid: str) -> SlideRecord:

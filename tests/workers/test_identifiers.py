@@ -63,10 +63,10 @@ def test_nothing_that_names_a_person_leaves_the_vault(installation, monitored, s
     for work in ENDS:
         original = work.encode() + b" " + INSIDE + b" and some tissue" * 100
         upload = catalog.create_upload("owner", len(original), datetime.now(UTC) + timedelta(1), FILENAME, METADATA)
+        generation = installation.archive.begin_patch(upload.uid)
         storage.incoming(upload.uid).write_bytes(original)
-        generation = catalog.begin_patch(upload.uid)
         catalog.advance(upload.uid, generation, len(original))
-        sids[work] = catalog.finish_upload(upload.uid, generation, "00" * 32, "strict")
+        sids[work] = installation.archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)
     start_worker(installation, work="as_asked")
     installation.until(lambda: {work: installation.slide(sid).state for work, sid in sids.items()} == ENDS)
     with redis.Redis(unix_socket_path=str(valkey.socket)) as client:

@@ -10,7 +10,7 @@ from workers.process import process
 
 
 def test_a_slide_ends_in_review(installation, station):
-    """Its files stand in the review zone under the artefact's name, the draft is gone, the original stays."""
+    """Its files stand in the review zone under the artefact's name, the draft is gone, the original stays encrypted."""
     sid, job = installation.add_slide()
     process(job, station())
     slide = installation.slide(sid)
@@ -18,7 +18,13 @@ def test_a_slide_ends_in_review(installation, station):
     assert installation.files() == {
         f"review/{sid}/{slide.artefact}/{name}" for name in ("slide.svs", "slide.pyramid", "slide.certificate.json")
     }
-    assert installation.archive.storage.original(slide.uid).exists()
+    assert b"".join(installation.archive.original(slide.uid).pieces()) == installation.original
+    for path in installation.settings.data_dir.rglob("*"):
+        assert (
+            not path.is_file()
+            or path.parent.name == slide.artefact
+            or installation.original[:16] not in path.read_bytes()
+        )
 
 
 def test_a_second_hint_does_nothing(installation, station):
@@ -31,12 +37,12 @@ def test_a_second_hint_does_nothing(installation, station):
 
 
 def test_a_doubtful_slide_is_closed_away_with_its_findings(installation, station):
-    """Original and report lie in the closed zone; nothing is in review."""
+    """The report lies in the closed zone; nothing is in review."""
     sid, job = installation.add_slide()
     process(job, station("doubt"))
     slide = installation.slide(sid)
     assert (slide.state, slide.code, slide.where) == (State.QUARANTINED, "unknown-structure", "ifd[3]")
-    assert installation.files() == {f"phi/quarantine/{slide.uid}", f"phi/quarantine/{slide.uid}.json"}
+    assert installation.files() == {f"phi/quarantine/{slide.uid}.json"}
 
 
 def test_a_file_that_is_no_slide_is_refused(installation, station):

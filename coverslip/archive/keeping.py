@@ -1,0 +1,81 @@
+"""Which original is kept, under which wrapped key, and the act that ends it: the key is destroyed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coverslip.archive import events, slides
+from coverslip.archive.models import OriginalRow, SlideRow, VaultRow
+from coverslip.archive.originals import Sealed
+from coverslip.archive.states import State
+from coverslip.errors import OriginalPurged, StateConflict
+
+AT_WORK: Final = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
+"""States in which somebody needs the original now."""
+SETTLED: Final = frozenset({State.RELEASED, State.REJECTED, State.WITHDRAWN})
+"""States in which nobody will need it again; from here on its retention runs."""
+
+
+def sealed(session: Session, uid: str) -> Sealed | None:
+    """Where an original lies encrypted; None when it came before originals were. Raises `OriginalPurged`."""
+    row = session.get(OriginalRow, uid)
+    if row is not None and row.purged is not None:
+        raise OriginalPurged
+    return None if row is None or row.name is None or row.wrapped is None else Sealed(row.name, row.wrapped)
+
+
+def require(session: Session, uid: str) -> None:
+    """Raise `OriginalPurged` when an original is gone for good."""
+    sealed(session, uid)
+
+
+def keep(session: Session, uid: str, original: Sealed) -> None:
+    """Record that an original lies encrypted from now on; raises `StateConflict` when one does already."""
+    if session.get(OriginalRow, uid) is not None:
+        raise StateConflict
+    session.add(OriginalRow(uid=uid, name=original.name, wrapped=original.wrapped))
+
+
+def purge(session: Session, now: datetime, sid: str, *, actor: str, reason: str) -> str:
+    """Destroy the key of a slide's original and what was said about it; returns the upload's id.
+
+    Raises `NotFound`, `StateConflict` while somebody works on the slide, `OriginalPurged` when that was done before.
+    """
+    slide = slides.locked(session, sid)
+    if slide.state in AT_WORK:
+        raise StateConflict("Somebody works on this slide.")
+    require(session, slide.uid)
+    row = session.get(OriginalRow, slide.uid) or OriginalRow(uid=slide.uid)
+    row.name, row.wrapped, row.purged = None, None, now
+    session.add(row)
+    if (said := session.get(VaultRow, slide.uid)) is not None:
+        session.delete(said)
+    events.append(session, now, actor=actor, action="original-purged", sid=sid, reason=reason)
+    return slide.uid
+
+
+def overdue(session: Session, before: datetime, limit: int) -> tuple[str, ...]:
+    """Slides that have been settled since before that moment and whose original is still there, oldest first."""
+    query = (
+        select(SlideRow.sid)
+        .outerjoin(OriginalRow, OriginalRow.uid == SlideRow.uid)
+        .where(SlideRow.state.in_(SETTLED), SlideRow.updated < before, OriginalRow.purged.is_(None))
+        .order_by(SlideRow.updated)
+        .limit(limit)
+    )
+    return tuple(session.scalars(query))
+
+
+def names(session: Session) -> frozenset[str]:
+    """The names of all encrypted originals somebody can still open."""
+    return frozenset(name for name in session.scalars(select(OriginalRow.name)) if name is not None)
+
+
+def is_purged(session: Session, uid: str) -> bool:
+    """Whether an original is gone for good."""
+    row = session.get(OriginalRow, uid)
+    return row is not None and row.purged is not None

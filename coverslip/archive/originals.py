@@ -1,0 +1,78 @@
+"""Originals at rest: encrypted with a key of their own, which the catalogue keeps wrapped and a purge destroys.
+
+The key that wraps is not the vault's: a worker needs originals, never what clients called them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from coverslip.archive.frames import FRAME, Opened, encrypted
+from coverslip.archive.store import Store
+from coverslip.durable import our_errors
+from coverslip.errors import OriginalDamaged
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+
+Check = Callable[[str], object]
+"""Is given the hex SHA-256 of the plain text before the file gets its name; raising leaves nothing behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Where an original lies and what opens it; worthless without the wrapping key."""
+
+    name: str
+    wrapped: bytes
+
+
+class Originals:
+    """Seals and opens originals in one store."""
+
+    def __init__(self, store: Store, key: bytes) -> None:
+        """Take the 32-byte key that wraps the originals' own."""
+        self.store = store
+        self._wrap = AESGCM(key)
+
+    def seal(self, uid: str, plain: Path, check: Check) -> Sealed:
+        """Encrypt a file into the store, under a name no other attempt has, with a key nothing else has.
+
+        Raises what `check` raises, `StorageFull` or `StorageFailed`.
+        """
+        key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
+        name = f"{uid}.{secrets.token_hex(8)}"
+        with our_errors():
+            length = plain.stat().st_size
+        self.store.put(name, encrypted(_read(plain, check), length, key, uid))
+        return Sealed(name, nonce + self._wrap.encrypt(nonce, key, uid.encode()))
+
+    def open(self, uid: str, sealed: Sealed) -> Opened:
+        """The plain text; raises `OriginalDamaged` with a key that is not the one it was sealed with, `NotFound`."""
+        try:
+            key = self._wrap.decrypt(sealed.wrapped[:NONCE_BYTES], sealed.wrapped[NONCE_BYTES:], uid.encode())
+        except (InvalidTag, ValueError) as error:
+            raise OriginalDamaged("Its key does not open with ours.", where="original") from error
+        read = lambda length, offset: self.store.read(sealed.name, length, offset)  # noqa: E731
+        return Opened(read, self.store.size(sealed.name), key, uid)
+
+
+def _read(plain: Path, check: Check) -> Iterator[bytes]:
+    """The file in frames, one at least; its digest is judged when all of it has gone by."""
+    digest = hashlib.sha256()
+    with our_errors(), plain.open("rb") as file:
+        piece = file.read(FRAME)
+        while True:
+            digest.update(piece)
+            yield piece
+            if not (piece := file.read(FRAME)):
+                break
+    check(digest.hexdigest())

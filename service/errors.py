@@ -257,6 +257,13 @@ def answer(error: CoverslipError) -> Response:
     return Response(body_of(error.code, status, detail), status, headers, PROBLEM_TYPE)
 
 
+def no_such_method() -> Response:
+    """Where tiles and pictures are, things are only looked at."""
+    code, detail = ROUTING_CODES[405]
+    headers = {"Allow": "GET, HEAD", "Cache-Control": "no-store"}
+    return Response(body_of(code, 405, detail), 405, headers, PROBLEM_TYPE)
+
+
 def unlisted() -> set[str]:
     """Codes of the tree that the table forgot."""
     return {error.code for error in tree()} - set(STATUS)

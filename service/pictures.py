@@ -14,6 +14,7 @@ from service.asking import Answer, Ask, How, Route, SeeOther, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import Workshop, cache_status
 from service.errors import answer as problem
+from service.errors import no_such_method
 from service.routes.images import ROUTES
 from service.shelf import Opened
 from service.sources import Sources
@@ -56,7 +57,7 @@ class Pictures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is a problem+json body."""
         if scope["method"] not in ("GET", "HEAD"):
-            return await _send(send, (405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b""))
+            return await no_such_method()(scope, receive, send)
         opened: Opened | None = None
         try:
             found = scope["coverslip.route"]

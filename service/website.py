@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from functools import cache
+
+import orjson
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 
 from service import handlers
 from service.context import Service
+from service.description import document
 from service.rendering import STATIC, refusal_page
 from service.routes import exports, ops, pages, session, slides, uploads, viewer
 
+described = APIRouter(prefix="/api/v1", tags=["description"])
+
+
+@described.get("/openapi.json")
+async def openapi() -> Response:
+    """This interface as OpenAPI 3.1, for programs that make or check clients."""
+    return Response(_openapi(), media_type="application/json", headers={"Cache-Control": "public, max-age=3600"})
+
+
+@cache
+def _openapi() -> bytes:
+    return orjson.dumps(document(ROUTERS))
+
+
 ROUTERS = (
+    described,
     *(uploads.router, slides.router, slides.files, exports.router),
     *(viewer.router, pages.router, session.router, ops.router),
 )

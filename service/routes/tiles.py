@@ -26,7 +26,7 @@ from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import Workshop, cache_status
-from service.errors import Malformed, NotReady, Withdrawn, answer
+from service.errors import Malformed, NotReady, Withdrawn, answer, no_such_method
 from service.links import LinkTokens
 from service.quick import Place, Quick, key_of
 from service.roles import Role, has
@@ -94,7 +94,7 @@ class Tiles:
         """Answer one request; every refusal is a problem+json body."""
         self.quick.tally.requests += 1
         if scope["method"] not in ("GET", "HEAD"):
-            return await _send(send, 405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
+            return await no_such_method()(scope, receive, send)
         try:
             opened = await self._opened(scope)
             status, headers, body = await self._content(scope, opened)

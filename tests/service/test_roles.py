@@ -30,6 +30,7 @@ TABLE = {
     ("GET", "/api/v1/slides/{sid}/report"): INSIDERS,
     ("POST", "/api/v1/slides/{sid}/transitions"): CURATORS,
     ("GET", "/api/v1/queues"): OPS,
+    ("GET", "/api/v1/openapi.json"): EVERYBODY,
     ("GET", "/"): EVERYBODY,
     ("GET", "/slides"): EVERYBODY,
     ("GET", "/slides.json"): EVERYBODY,

@@ -85,7 +85,7 @@ def survey(tiff: TiffFile, page: Directory, tick: Callable[[float], None] = lamb
     done = 0
     for chunk in _chunks(tiff, surveyor):
         looked(chunk)
-        done += len(chunk.data)
+        done += chunk.length
         tick(min(1.0, done / total))
     return surveyor.result()
 
@@ -97,23 +97,56 @@ class _Chunk:
     tiles: Offsets
     base: int
     """Where the bytes begin in the file."""
-    data: bytes = field(repr=False)
+    data: bytearray = field(repr=False)
+    """Lent by `_Buffers`, and longer than the chunk."""
+    length: int
     marks: Offsets
     """Positions of markers, headers' own included; empty when nobody will ask."""
 
+    def tile(self, start: int, stop: int) -> bytes:
+        """A copy of some of the bytes, by position in the file."""
+        return bytes(self.data[start - self.base : stop - self.base])
+
+
+class _Buffers:
+    """Memory for chunks, used again and again: fresh memory for each would leave holes that grow with the slide."""
+
+    def __init__(self) -> None:
+        self._spare: list[bytearray] = []
+        self._is_marker = np.empty(0, np.bool_)
+
+    def lend(self, length: int) -> bytearray:
+        """At least `length` bytes, whatever is in them."""
+        buffer = self._spare.pop() if self._spare else bytearray(CHUNK * 5 // 4)
+        return buffer if len(buffer) >= length else bytearray(length)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Take a buffer nobody reads any more."""
+        self._spare.append(buffer)
+
+    def markers(self, data: bytearray, length: int) -> Offsets:
+        """Where markers begin; one thread at a time."""
+        if len(self._is_marker) < length:
+            self._is_marker = np.empty(len(data), np.bool_)
+        view = np.frombuffer(data, np.uint8, length)
+        marks = np.flatnonzero(np.equal(view[:-1], 0xFF, out=self._is_marker[: length - 1]))
+        found: Offsets = marks[_MARKER[view[marks + 1]]]
+        return found
+
 
 def _chunks(tiff: TiffFile, surveyor: _Surveyor) -> Iterator[_Chunk]:
-    """All chunks in file order, read and searched a few ahead on a second thread."""
-    is_jpeg = surveyor.page.compression == JPEG
-    spans = _spans(surveyor)
+    """All chunks in file order, read and searched a few ahead on a second thread; each is gone with the next."""
+    buffers, spans = _Buffers(), _spans(surveyor)
     waiting: deque[Future[_Chunk]] = deque()
     with ThreadPoolExecutor(1, "survey") as ahead:
         while True:
             for first, last in islice(spans, AHEAD - len(waiting)):
-                waiting.append(ahead.submit(_read, tiff.fd, surveyor, first, last, is_jpeg))
+                waiting.append(ahead.submit(_read, tiff.fd, surveyor, first, last, buffers))
             if not waiting:
                 return
-            yield waiting.popleft().result()
+            chunk = waiting.popleft().result()
+            yield chunk
+            buffers.give_back(chunk.data)
 
 
 def _spans(surveyor: _Surveyor) -> Iterator[tuple[int, int]]:
@@ -129,14 +162,15 @@ def _spans(surveyor: _Surveyor) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _read(fd: int, surveyor: _Surveyor, first: int, last: int, is_jpeg: bool) -> _Chunk:
+def _read(fd: int, surveyor: _Surveyor, first: int, last: int, buffers: _Buffers) -> _Chunk:
     tiles = surveyor.order[first:last]
     base = int(surveyor.offsets[tiles[0]])
     length = int((surveyor.offsets[tiles] + surveyor.counts[tiles]).max()) - base
-    data = os.pread(fd, length, base)
-    if len(data) != length:
+    data = buffers.lend(length)
+    if os.preadv(fd, [memoryview(data)[:length]], base) != length:
         raise DamagedSlide("the file ends inside a tile", where=surveyor.page.path)
-    return _Chunk(tiles, base, data, _markers(data) if is_jpeg else np.zeros(0, np.int64))
+    is_jpeg = surveyor.page.compression == JPEG
+    return _Chunk(tiles, base, data, length, buffers.markers(data, length) if is_jpeg else np.zeros(0, np.int64))
 
 
 class _Surveyor:
@@ -171,30 +205,33 @@ class _Surveyor:
         for i, tile in enumerate(tiles.tolist()):
             at = int(self.offsets[tile]) - base
             if header is None or not data.startswith(header.raw, at):
-                header = self._header(data, at, at + int(self.counts[tile]))
+                header = self._header(bytes(data[at : at + int(self.counts[tile])]))
             scans[i] = at + len(header.raw)
             self._take(tile, header)
         stops = self.offsets[tiles] + self.counts[tiles] - base
         for i in np.flatnonzero(_strange(chunk, scans, stops)).tolist():
             tile = int(tiles[i])
-            at = int(self.offsets[tile]) - base
-            self._rebuild(tile, jpeg.codestream(data, at, int(stops[i])), base, data)
+            whole = self._whole(chunk, tile)
+            self._rebuild(tile, jpeg.codestream(whole, 0, len(whole)), whole)
+
+    def _whole(self, chunk: _Chunk, tile: int) -> bytes:
+        begin = int(self.offsets[tile])
+        return chunk.tile(begin, begin + int(self.counts[tile]))
 
     def slow_chunk(self, parse: Callable[[bytes, int, int, int], Codestream]) -> Callable[[_Chunk], None]:
         """A chunk function that parses every tile with `parse(data, start, stop, tile)`."""
 
         def look(chunk: _Chunk) -> None:
             for tile in chunk.tiles.tolist():
-                at = int(self.offsets[tile]) - chunk.base
-                stream = parse(chunk.data, at, at + int(self.counts[tile]), tile)
-                self._rebuild(tile, stream, chunk.base, chunk.data)
+                whole = self._whole(chunk, tile)
+                self._rebuild(tile, parse(whole, 0, len(whole), tile), whole)
 
         return look
 
-    def _header(self, data: bytes, at: int, stop: int) -> Header:
-        found = next((known for known in self._headers.values() if data.startswith(known.raw, at)), None)
+    def _header(self, tile: bytes) -> Header:
+        found = next((known for known in self._headers.values() if tile.startswith(known.raw)), None)
         if found is None:
-            found = jpeg.header(data, at, stop)
+            found = jpeg.header(tile, 0, len(tile))
             check_jpeg(found.clean, self._expected)
             if len(self._headers) >= 16:
                 self._headers.clear()
@@ -208,7 +245,8 @@ class _Surveyor:
         self.start[tile] += len(header.raw)
         self._note(header.foreign)
 
-    def _rebuild(self, tile: int, stream: Codestream, base: int, data: bytes) -> None:
+    def _rebuild(self, tile: int, stream: Codestream, data: bytes) -> None:
+        base = int(self.offsets[tile])
         moved = tuple(p if isinstance(p, bytes) else Span(p.start + base, p.stop + base) for p in stream.pieces)
         if len(moved) == 1 and isinstance(moved[0], Span):
             self.start[tile], self.stop[tile] = moved[0].start, moved[0].stop
@@ -237,14 +275,6 @@ _MARKER[[0, *range(0xD0, 0xD8)]] = False
 
 Looked up for the few bytes after an 0xFF: three times as fast as comparing all.
 """
-
-
-def _markers(data: bytes) -> Offsets:
-    """Where markers begin."""
-    view = np.frombuffer(data, np.uint8)
-    marks = np.flatnonzero(view[:-1] == 0xFF)
-    found: Offsets = marks[_MARKER[view[marks + 1]]]
-    return found
 
 
 def _strange(chunk: _Chunk, scans: Offsets, stops: Offsets) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from coverslip.errors import DamagedSlide
 from coverslip.verify import other_reader
+from coverslip.verify.beginning import Beginning
 from coverslip.verify.labels import Picture, small
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
 from coverslip.verify.pages import Page, level_pages
@@ -28,6 +30,7 @@ _UNDECODABLE = (
     RuntimeError,
     OSError,
     MemoryError,
+    OverflowError,
     NotImplementedError,
     ImportError,
 )
@@ -89,9 +92,8 @@ def _decoded(path: Path, page: Page) -> Iterator[Picture]:
     try:
         import tifffile  # costs 200 ms, and slides without further pictures never need it
 
-        with tifffile.TiffFile(path) as tiff:
-            found = next((one for one in tiff.pages if one.offset == page.ifd.offset), None)
-            pixels = found.asarray() if found is not None else None
+        with path.open("rb") as file, tifffile.TiffFile(io.BufferedReader(Beginning(file, page.ifd.offset))) as tiff:
+            pixels = tiff.pages.first.asarray()
     except _UNDECODABLE:
         return
     picture = _as_picture(pixels)

@@ -14,12 +14,18 @@ from coverslip.geometry import Mpp, Size
 from coverslip.verify.report import SlideReading
 
 
+CACHE_BYTES = 8 << 20
+"""Decoded tiles OpenSlide keeps: nothing here looks at a tile twice."""
+
+
 def opened(path: Path) -> openslide.OpenSlide | None:
     """The slide, or None when OpenSlide does not take it. A folder stands for the first DICOM file it takes."""
     candidates = sorted(path.glob("*.dcm"))[:512] if path.is_dir() else [path]
     for candidate in candidates:
         try:
-            return openslide.OpenSlide(candidate)
+            slide = openslide.OpenSlide(candidate)
+            slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+            return slide
         except OpenSlideError:
             continue
         except OSError:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from openslide import OpenSlide
+from openslide import OpenSlide, OpenSlideCache
 from openslide.lowlevel import OpenSlideError
 from PIL import Image
 
@@ -20,6 +20,8 @@ from coverslip.geometry import Size
 QUALITY: Final = 85
 MAX_SIDE: Final = 2048
 BAND_PIXELS: Final = 1 << 20
+CACHE_BYTES: Final = 8 << 20
+"""Decoded tiles OpenSlide keeps; its own 32 MiB would be most of what a run needs."""
 
 
 def thumbnail(source: Path, wanted: Size) -> tuple[Size, bytes]:
@@ -29,6 +31,7 @@ def thumbnail(source: Path, wanted: Size) -> tuple[Size, bytes]:
     """
     try:
         with OpenSlide(str(source)) as slide:
+            slide.set_cache(OpenSlideCache(CACHE_BYTES))
             level = slide.level_count - 1
             pixels = _reduced(slide, level, _fitting(Size(*slide.level_dimensions[level]), wanted))
     except OpenSlideError as error:

@@ -13,7 +13,6 @@ from coverslip.errors import DamagedSlide
 from coverslip.geometry import Mpp, Size
 from coverslip.verify.report import SlideReading
 
-
 CACHE_BYTES = 8 << 20
 """Decoded tiles OpenSlide keeps: nothing here looks at a tile twice."""
 

@@ -53,7 +53,8 @@ class Machine:
     def _publish(self, claim):
         self.held.remove(claim)
         with self.archive.storage.scratch(claim.sid, claim.artefact) as draft:
-            shutil.copyfile(self.archive.storage.original(claim.uid), draft / "slide.svs")
+            with self.archive.plain_original(claim, lambda: None) as source:
+                shutil.copyfile(source, draft / "slide.svs")
             self.archive.publish(claim, draft, PRODUCED)
 
     def _with_one(self, act):

@@ -48,7 +48,8 @@ class Writers:
             self.received.append(sid)
         claim = self.archive.catalog.claim(self.archive.catalog.jobs(sid)[-1].id, name)
         with self.archive.storage.scratch(claim.sid, claim.artefact) as draft:
-            shutil.copyfile(self.archive.storage.original(claim.uid), draft / "slide.svs")
+            with self.archive.plain_original(claim, lambda: None) as source:
+                shutil.copyfile(source, draft / "slide.svs")
             with suppress(LeaseLost, StateConflict, NotFound):
                 self.archive.publish(claim, draft, PRODUCED)
         with self.moved:

@@ -24,6 +24,8 @@ from coverslip.tiff.elements import profile_elements
 
 MAX_FILES: Final = 4096
 """Files looked at in one folder."""
+INDEX: Final = "DICOMDIR"
+"""Lists the files of a medium and repeats what they say (PS3.10 §8.6); no reader needs it."""
 MAX_ATTRIBUTES: Final = 100_000
 MAX_DEPTH: Final = 16
 MAX_VALUE: Final = 1 << 20
@@ -84,7 +86,7 @@ def _dicom_files(folder: Path) -> list[Path]:
     found = sorted(file for file in folder.iterdir() if file.is_file() and not file.is_symlink())
     if len(found) > MAX_FILES:
         raise LimitExceeded(f"more than {MAX_FILES} files in one folder", where="folder")
-    return [file for file in found if _is_dicom(file)]
+    return [file for file in found if file.name.upper() != INDEX and _is_dicom(file)]
 
 
 def _is_dicom(path: Path) -> bool:

@@ -19,7 +19,7 @@ CACHE_BYTES = 8 << 20
 
 def opened(path: Path) -> openslide.OpenSlide | None:
     """The slide, or None when OpenSlide does not take it. A folder stands for the first DICOM file it takes."""
-    candidates = sorted(path.glob("*.dcm"))[:512] if path.is_dir() else [path]
+    candidates = sorted(file for file in path.iterdir() if file.is_file())[:512] if path.is_dir() else [path]
     for candidate in candidates:
         try:
             slide = openslide.OpenSlide(candidate)

@@ -1,6 +1,7 @@
 """The command line takes folders and archives wherever it takes a slide, and repeats no name from them."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -56,3 +57,15 @@ def test_what_is_no_slide_is_refused_and_the_rest_goes_on(slides, pack, tmp_path
     assert code == 1
     assert (first["code"], second["state"]) == ("not-one-slide", "cleaned"), printed
     assert "Kowalczyk" not in printed
+
+
+def test_a_series_as_archives_of_hospitals_write_it(slides, tmp_path):
+    """Files without an ending, an index and words beside them: still one slide, which the verifier opens too."""
+    folder = tmp_path / "in" / "SERIES"
+    shutil.copytree(slides["dicom"], folder)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"IM{number:04}")
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    (folder / "README.TXT").write_text("words")
+    code, printed = run("deidentify", tmp_path / "in", "-o", tmp_path / "out", "--key-file", tmp_path / "key", "--json")
+    assert code == 0, printed

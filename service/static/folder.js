@@ -17,6 +17,12 @@ function checksums(files, progress) {
   });
 }
 
+// A file as it is.
+export function single(file) {
+  const { name, size, lastModified } = file;
+  return { name, filename: name, size, count: 1, marks: `${name}|${size}|${lastModified}`, body: async () => file };
+}
+
 export class Folder {
   #packing;
 
@@ -48,10 +54,37 @@ export class Folder {
   }
 }
 
+const ALONE = /\.(svs|ndpi|tiff?|btf|scn|bif|czi|svslide)$/i;
+const MIRAX = /\.mrxs$/i;
+const parent = (path) => path.slice(0, path.lastIndexOf("/"));
+const last = (path) => path.slice(path.lastIndexOf("/") + 1);
+
+// A folder of many slides as far as names tell: MIRAX files with their folders, folders of DICOM files, slides in one file.
+// Where they tell of one or none the folder is one slide, and the server looks what it is.
+function apart(name, members) {
+  const groups = new Map();
+  const add = (key, member) => groups.set(key, [...(groups.get(key) ?? []), member]);
+  const mirax = members.map(({ path }) => path).filter((path) => MIRAX.test(path));
+  const stems = mirax.map((path) => path.replace(MIRAX, ""));
+  const within = ({ path }) => stems.find((stem, n) => path === mirax[n] || path.startsWith(`${stem}/`));
+  for (const member of members) {
+    const stem = within(member);
+    if (stem !== undefined) add(stem, member);
+    else if (/\.(dcm|vms|vmu)$/i.test(member.path)) add(`${parent(member.path)}/`, member);
+    else if (ALONE.test(member.path)) add(member.path, member);
+  }
+  if (groups.size < 2) return [new Folder(name, members)];
+  return [...groups].map(([key, some]) => {
+    if (some.length === 1 && ALONE.test(key)) return single(some[0].file);
+    const whole = key.endsWith("/") ? members.filter(({ path }) => parent(path) === key.slice(0, -1)) : some;
+    return new Folder(last(key.replace(/\/$/, "")), whole);
+  });
+}
+
 // What a folder chooser gave: files that know their path.
 export function chosen(files) {
   const members = Array.from(files, (file) => ({ path: file.webkitRelativePath, file }));
-  return members.length ? [new Folder(members[0].path.split("/")[0], members)] : [];
+  return members.length ? apart(members[0].path.split("/")[0], members) : [];
 }
 
 const read = (entry) => new Promise((resolve, reject) => { entry.file(resolve, reject); });
@@ -79,11 +112,9 @@ export async function dropped(entries) {
   const beside = (folder) => entries.filter((entry) => entry.isFile && entry.name === `${folder.name}.mrxs`);
   const taken = new Set(folders.flatMap(beside));
   const files = entries.filter((entry) => entry.isFile && !taken.has(entry));
-  return {
-    files: await Promise.all(files.map(read)),
-    folders: await Promise.all(folders.map(async (folder) => {
-      const members = await Promise.all([folder, ...beside(folder)].map(below));
-      return new Folder(folder.name, members.flat());
-    })),
-  };
+  const inside = await Promise.all(folders.map(async (folder) => {
+    const members = await Promise.all([folder, ...beside(folder)].map(below));
+    return apart(folder.name, members.flat());
+  }));
+  return [...inside.flat(), ...(await Promise.all(files.map(read))).map(single)];
 }

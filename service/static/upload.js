@@ -1,6 +1,6 @@
 // The upload tray: one line per slide, resumed by what its files are, finished by its SHA-256.
 
-import { chosen, dropped } from "./folder.js";
+import { chosen, dropped, single } from "./folder.js";
 import { Sha256, hex } from "./sha256.js";
 
 const desk = document.getElementById("desk");
@@ -57,13 +57,8 @@ function digestOf(file) {
   });
 }
 
-// What a line is about: a file as it is, or a folder (folder.js).
-function single(file) {
-  const { name, size: bytes, lastModified } = file;
-  return { name, filename: name, size: bytes, count: 1, marks: `${name}|${bytes}|${lastModified}`, body: async () => file };
-}
-
 class Item {
+  // What a line is about: a file as it is, or a folder (folder.js).
   constructor(source, policy) {
     this.source = source;
     this.policy = policy;
@@ -272,8 +267,8 @@ drop.addEventListener("drop", async (event) => {
   // Entries have to be asked for before anything is awaited: afterwards the drop is over.
   const entries = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
   const plain = Array.from(event.dataTransfer.files);
-  const found = entries.length ? await dropped(entries).catch(() => null) : { files: plain, folders: [] };
-  if (found) take([...found.folders, ...found.files.map(single)]);
+  const found = entries.length ? await dropped(entries).catch(() => null) : plain.map(single);
+  if (found) take(found);
   else document.getElementById("tray-sum").textContent = "What was dropped cannot be read.";
 });
 

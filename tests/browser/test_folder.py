@@ -9,8 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from coverslip.geometry import Size
 from coverslip.preflight.zip import open_zip
-from samples import dicom, mirax
+from samples import aperio, dicom, mirax
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -69,6 +70,26 @@ def test_a_dropped_series(visit, tmp_path):
     assert ended(page)[0] == "in review"
 
 
+def test_a_folder_of_slides_is_a_line_for_each(visit, folder):
+    """What somebody collected for submission: one slide in one file, one in several, a series, and a letter."""
+    aperio.write(folder / "DOE John.svs", Size(150, 100), tile=64, downsamples=(1, 2)).sidecar.unlink()
+    dicom.write(folder / "series")
+    (folder / "letter.txt").write_text("Dear colleague")
+    page = visit.page
+    page.goto("/upload")
+    page.set_input_files("#folder", folder)
+    until(page, "document.querySelectorAll('#tray .state-in_review').length === 3")
+    assert sorted(page.locator("#tray .name").all_inner_texts()) == [PERSON, "DOE John.svs", "series"]
+
+
+def until(page, expression, seconds=240):
+    """Ask again until it is true."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, page.inner_text("#tray")
+        page.wait_for_timeout(50)
+
+
 def drop(page, paths):
     """Drop files and folders as a file manager does."""
     box = page.locator("#drop").bounding_box()
@@ -93,11 +114,8 @@ def test_a_folder_resumes_after_a_reload(visit, tmp_path):
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 8 << 20}
     session.send("Network.emulateNetworkConditions", slow)
     page.set_input_files("#folder", within)
-    deadline = time.monotonic() + 120
-    sending = "document.querySelector('#tray .say')?.textContent.startsWith('sending') && "
-    while not page.evaluate(f"{sending} document.querySelector('#tray progress').value > 0.5"):
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(50)
+    sending = "document.querySelector('#tray .say')?.textContent.startsWith('sending')"
+    until(page, f"{sending} && document.querySelector('#tray progress').value > 0.5")
     page.goto("/slides")
     session.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
     page.goto("/upload")

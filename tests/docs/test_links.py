@@ -105,3 +105,11 @@ def test_what_pages_name_is_tracked():
         ["git", "check-ignore", *map(str, linked)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ignored.stdout == ""
+
+
+def test_decisions_are_numbered_once():
+    """A decision is cited by its number: each has its own, the heading says the same, and none is left out."""
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    headings = [path.read_text(encoding="utf-8").split(".", 1)[0] for path in decisions]
+    assert headings == [f"# {number}" for number in range(1, len(decisions) + 1)]
+    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))

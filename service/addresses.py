@@ -23,11 +23,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def base_of(settings: Settings, scheme: str, untrusted_host: str, pinned: str | None) -> str:
-    """What the addresses we name begin with; raises `Malformed` for a Host that is none."""
+def base_of(settings: Settings, scheme: str, untrusted_host: str, pinned: str | None, lent: str | None = None) -> str:
+    """What the addresses we name begin with, with the token they were lent by; raises `Malformed` for a bad Host."""
     here = settings.public_base_url.rstrip("/")
     if not here:
         if not _HOST.fullmatch(untrusted_host):
             raise Malformed("The Host header does not name a host.")
         here = f"{scheme}://{untrusted_host}"
+    here = f"{here}/t/{lent}" if lent else here
     return f"{here}/v/{pinned}" if pinned else here

@@ -12,7 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 EXPOSED = b"ETag, Content-Range, Accept-Ranges, Link, Server-Timing, Cache-Status, Retry-After, Repr-Digest"
 ALLOWED = b"Authorization, Range, If-None-Match, traceparent"
-READABLE = ("/slides", "/iiif/", "/v/", "/api/v1/slides")
+READABLE = ("/slides", "/iiif/", "/v/", "/t/", "/api/v1/slides")
 """Where the answers of these addresses begin; everything else stays ours."""
 
 SPARED = ("_files/", "/zxy/", "/zoomify/TileGroup")

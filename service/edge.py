@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from coverslip.errors import NotFound
+from service import lent
 from service.cors import READABLE, Outward
-from service.errors import PROBLEM_TYPE, UNEXPECTED, body_of
+from service.errors import PROBLEM_TYPE, UNEXPECTED, answer, body_of
 from service.later import Later
 from service.pinned import Pinned
 from service.routes.tiles import Tiles
@@ -88,6 +90,11 @@ class Edge:
             send = self._outward.told(scope, send)
             if self._outward.is_preflight(scope):
                 return await self._guard(self._outward.preflight, scope, receive, send)
+        if scope["path"].startswith(lent.PREFIX):
+            inner = lent.returned(scope)
+            if inner is None:
+                return await answer(NotFound())(scope, receive, send)
+            scope = inner
         if Pinned.takes(scope["path"]):
             return await self._guard(self._pinned, scope, receive, send)
         return await self._floating(scope, receive, send)
@@ -97,6 +104,8 @@ class Edge:
             return await self._guard(self.tiles, scope, receive, send)
         if scope["path"].startswith(PICTURES) and (pictures := await self._pictures.get()).takes(scope):
             return await self._guard(pictures, scope, receive, send)
+        if lent.LINK in scope:  # a link shows pixels, nothing else
+            return await answer(NotFound())(scope, receive, send)
         pages = await self._pages.get()
         return await self._guard(pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
 

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
+from service import lent
 from service.addresses import base_of
 from service.asking import Answer, Ask, How, Route, SeeOther, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
@@ -78,7 +79,7 @@ class Pictures:
             part=part,
             untrusted_query=query_of(scope["query_string"], route.parameters),
             accept=named.get(b"accept", ""),
-            base=base_of(self._settings, scope["scheme"], named.get(b"host", ""), pinned),
+            base=base_of(self._settings, scope["scheme"], named.get(b"host", ""), pinned, scope.get(lent.LENT)),
             opened=opened,
             pyramid=opened.pyramid,
             sources=self._sources,

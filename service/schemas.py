@@ -134,6 +134,9 @@ class LinkOut(Out):
     """A way to one slide for whoever holds it."""
 
     url: str
+    dzi: str
+    iiif: str = Field(description="`info.json` for IIIF viewers.")
+    manifest: str = Field(description="For Mirador and other viewers of IIIF manifests.")
     token: str
     expires: datetime
 

@@ -24,6 +24,7 @@ from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
+from service import lent
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import Workshop, cache_status
 from service.errors import Malformed, NotReady, Withdrawn, answer, no_such_method
@@ -117,9 +118,11 @@ class Tiles:
         return opened
 
     async def _may_look(self, scope: Scope, sid: str) -> bool:
-        """Whether a link token in the query or the caller's role opens a slide that is not released."""
-        link = TOKEN.search(scope["query_string"])
-        if link and self._links.allows(link[1].decode(), sid):
+        """Whether a link token in the address or the caller's role opens a slide that is not released."""
+        found = TOKEN.search(scope["query_string"])
+        link = scope.get(lent.LINK) or (found and found[1].decode())
+        if link and self._links.allows(link, sid):
+            scope[lent.LENT] = link
             return True
         return has(await self._caller(scope["headers"]), Role.CURATOR)
 

@@ -15,6 +15,7 @@ from service.auth import Caller, Curator, VisibleSlide, may_look
 from service.context import Here, Service, ask
 from service.edge import CSP
 from service.errors import LinkExpired
+from service.lent import PREFIX
 from service.links import Link
 from service.rendering import render
 from service.schemas import LinkOut, SlideOut
@@ -64,7 +65,15 @@ async def links(slide: VisibleSlide, service: Here, caller: Curator, response: R
     """A link that shows one slide to whoever holds it, for a quarter of an hour."""
     link = await ask(make_link, service, caller, slide)
     response.headers.update({"Location": address(slide.sid, link), "Cache-Control": "no-store"})
-    return LinkOut(url=address(slide.sid, link), token=link.token, expires=link.expires)
+    front = f"{PREFIX}{link.token}"
+    return LinkOut(
+        url=address(slide.sid, link),
+        dzi=f"{front}/slides/{slide.sid}.dzi",
+        iiif=f"{front}/iiif/3/{slide.sid}/info.json",
+        manifest=f"{front}/iiif/presentation/3/slides/{slide.sid}/manifest",
+        token=link.token,
+        expires=link.expires,
+    )
 
 
 async def shown_slide(service: Service, caller: Principal | None, sid: str, untrusted_token: str = "") -> SlideRecord:

@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def real_slide() -> Callable[[str], Path]:
         return found
 
     return at_hand
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], object]]:
+    """Starts real S3 servers by name, each once; a test takes a prefix of its own in the bucket."""
+    from tests.s3_servers import serving  # most runs need no client of S3
+
+    running: dict[str, object] = {}
+    with ExitStack() as stack:
+
+        def bucket(kind: str) -> object:
+            if kind not in running:
+                running[kind] = stack.enter_context(serving(kind, tmp_path_factory.mktemp(kind)))
+            return running[kind]
+
+        yield bucket
 
 
 @pytest.fixture(scope="session")

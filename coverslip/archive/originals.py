@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from coverslip.archive.frames import FRAME, Opened, encrypted
+from coverslip.archive.frames import BATCH, Opened, encrypted
 from coverslip.archive.store import Store
 from coverslip.durable import our_errors
 from coverslip.errors import OriginalDamaged
@@ -66,13 +66,13 @@ class Originals:
 
 
 def _read(plain: Path, check: Check) -> Iterator[bytes]:
-    """The file in frames, one at least; its digest is judged when all of it has gone by."""
+    """The file in pieces, one at least; its digest is judged when all of it has gone by."""
     digest = hashlib.sha256()
     with our_errors(), plain.open("rb") as file:
-        piece = file.read(FRAME)
+        piece = file.read(BATCH)
         while True:
             digest.update(piece)
             yield piece
-            if not (piece := file.read(FRAME)):
+            if not (piece := file.read(BATCH)):
                 break
     check(digest.hexdigest())

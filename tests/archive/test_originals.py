@@ -7,7 +7,7 @@ import pytest
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.folder_store import FolderStore
-from coverslip.archive.frames import FRAME, TAG, Opened
+from coverslip.archive.frames import BATCH, FRAME, TAG, Opened
 from coverslip.archive.originals import Originals, Sealed
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, OriginalDamaged, OriginalPurged, StateConflict, StorageFailed
@@ -18,7 +18,7 @@ from workers.sweeper import tidy
 
 HEADER = 24
 STRIDE = FRAME + TAG
-LENGTH = 3 * FRAME + 12345
+LENGTH = BATCH + 3 * FRAME + 12345
 KEY = b"k" * 32
 
 
@@ -53,7 +53,7 @@ def stored(tmp_path, sealed):
     return tmp_path / "store" / sealed.name
 
 
-@pytest.mark.parametrize("length", [0, 1, FRAME - 1, FRAME, FRAME + 1, LENGTH])
+@pytest.mark.parametrize("length", [0, 1, FRAME - 1, FRAME, FRAME + 1, BATCH - 1, BATCH, BATCH + 1, LENGTH])
 def test_what_is_kept_is_what_came(originals, seal, plain, length):
     """Around every edge of a frame."""
     opened = originals.open("uid", seal(plain[:length]))
@@ -165,7 +165,7 @@ def test_a_frame_of_another_original_shows(originals, seal, plain, tmp_path):
     data[HEADER : HEADER + STRIDE] = stored(tmp_path, two).read_bytes()[HEADER : HEADER + STRIDE]
     stored(tmp_path, one).write_bytes(data)
     with pytest.raises(OriginalDamaged):
-        originals.open("uid", one).frame(0)
+        originals.open("uid", one).read(1, 0)
 
 
 def test_frames_are_bound_to_their_upload(originals, seal, plain):
@@ -177,9 +177,9 @@ def test_frames_are_bound_to_their_upload(originals, seal, plain):
     def read(length, offset):
         return originals.store.read(sealed.name, length, offset)
 
-    assert Opened(read, size, key, "uid").frame(0) == plain[:FRAME]
+    assert Opened(read, size, key, "uid").read(FRAME, 0) == plain[:FRAME]
     with pytest.raises(OriginalDamaged):
-        Opened(read, size, key, "other").frame(0)
+        Opened(read, size, key, "other").read(1, 0)
 
 
 def test_a_wrong_key_opens_nothing(originals, seal, plain):

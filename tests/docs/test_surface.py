@@ -83,7 +83,7 @@ def normal(name):
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("coverslip", ("service",)), ("service", ("service",)), ("workers", ("workers",))]
+    ("folder", "extras"), [("coverslip", ("service", "s3")), ("service", ("service",)), ("workers", ("workers",))]
 )
 def test_what_is_imported_is_declared(folder, extras):
     """A part that is installed here by chance would be missing elsewhere, and a wall with it."""

@@ -38,6 +38,8 @@ WHO: dict[object, str] = {
     auth.Submitter: "submitter",
     auth.Curator: "curator",
     auth.Ops: "ops",
+    auth.Staff: "curator or ops",
+    auth.Admin: "admin",
     auth.SignedIn: "any key",
 }
 """What a route asks of its caller, from the types of its parameters."""

@@ -82,6 +82,8 @@ def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:
 
 Submitter = Annotated[Principal, Depends(require(Role.SUBMITTER))]
 Curator = Annotated[Principal, Depends(require(Role.CURATOR))]
+Staff = Annotated[Principal, Depends(require(Role.CURATOR, Role.OPS))]
+Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
 Ops = Annotated[Principal, Depends(require(Role.OPS))]
 SignedIn = Annotated[Principal, Depends(require(*Role))]
 

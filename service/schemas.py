@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from coverslip.archive.records import Event, QueueStats, SlideRecord, Upload
-from coverslip.archive.states import State
+from coverslip.archive.pauses import Scope
+from coverslip.archive.records import ApiKey, Event, QueueStats, SlideRecord, Upload
+from coverslip.archive.states import JobState, State
 
 
 class Out(BaseModel):
@@ -162,6 +164,90 @@ class WorkerOut(Out):
     job: str | None
 
 
+class KindOut(Out):
+    """One kind of work."""
+
+    kind: str
+    depth: int
+    oldest_age: float = Field(description="Seconds the oldest waiting job has waited.")
+    running: int
+
+
+class PauseOut(Out):
+    """Work that is not begun for now."""
+
+    scope: Scope
+    name: str = Field(description="Whose; empty for everything.")
+    since: datetime
+    actor: str
+
+
+class DeadLetterOut(Out):
+    """A job that came to no verdict and waits for somebody."""
+
+    job: str
+    sid: str
+    kind: str
+    code: str
+    where: str | None
+    attempts: int
+    finished: datetime
+    verified: bool = Field(description="Whether a replay starts behind the verifier.")
+
+
+class DeadLetters(Out):
+    """Dead letters, newest first, and how many there are of each reason."""
+
+    letters: list[DeadLetterOut]
+    reasons: dict[str, int]
+
+
+class JobOut(Out):
+    """One piece of work."""
+
+    id: str
+    sid: str
+    kind: str
+    state: JobState
+    priority: int = Field(description="2 first, 1 usual, 0 when there is nothing else to do.")
+    attempts: int
+    code: str | None
+    where: str | None
+    created: datetime
+    finished: datetime | None
+
+
+class PauseIn(BaseModel):
+    """What to pause or resume: everything, or one owner's or collection's work."""
+
+    scope: Scope = Scope.EVERYTHING
+    name: str = Field("", max_length=128)
+
+    @model_validator(mode="after")
+    def _named(self) -> PauseIn:
+        if (self.scope is Scope.EVERYTHING) == bool(self.name):
+            raise ValueError
+        return self
+
+
+class ReplayIn(BaseModel):
+    """Which dead letters to replay."""
+
+    code: str = Field(max_length=64, pattern=r"^[a-z][a-z-]*$")
+
+
+class Replayed(Out):
+    """How many dead letters were replayed."""
+
+    count: int
+
+
+class PriorityIn(BaseModel):
+    """How urgent a waiting job is to be."""
+
+    priority: Literal["first", "usual", "later"]
+
+
 class Queues(Out):
     """What ops looks at first."""
 
@@ -171,6 +257,8 @@ class Queues(Out):
     finished_per_minute: float
     workers: list[WorkerOut]
     failures: dict[str, int] = Field(description="Slides set aside, by cause.")
+    kinds: list[KindOut]
+    eta: float | None = Field(description="Seconds until what waits is done, at the pace of the last five minutes.")
 
     @classmethod
     def of(cls, stats: QueueStats) -> Queues:
@@ -203,6 +291,29 @@ class UploadDesk(Out):
     policy: str
     collection: str
     unfinished: list[UploadOut]
+
+
+class KeyOut(Out):
+    """An API key, without its secret."""
+
+    id: str
+    label: str
+    owner: str
+    roles: list[str]
+    created: datetime
+    revoked: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> KeyOut:
+        """The key as recorded."""
+        return cls(
+            id=key.id,
+            label=key.label,
+            owner=key.owner,
+            roles=sorted(key.roles),
+            created=key.created,
+            revoked=key.revoked,
+        )
 
 
 class Me(Out):

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
-from coverslip.errors import CoverslipError
+from coverslip.errors import CatalogError, CoverslipError
 from coverslip.settings import Settings
-from workers import logs
+from workers import desk, logs
 from workers.local import run_all
 from workers.run import run
 from workers.sweeper import sweep_once
 
 EXIT_REFUSED = 78
 """sysexits' EX_CONFIG: the configuration is not one we run with."""
+EXIT_NO = 1
+"""The catalogue said no: there is no such job, or it is over."""
 
 
 def main() -> int:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
-    commands = {"worker": run, "all": run_all, "sweep": sweep_once}
-    parser.add_argument("command", nargs="?", default="worker", choices=sorted(commands))
+    commands = parser.add_subparsers(metavar="command")
+    parser.set_defaults(run=run)
+    for name, work, text in (
+        ("worker", run, "a worker with its sweeper and watchdog; what runs without a command"),
+        ("all", run_all, "embedded broker, worker and service together"),
+        ("sweep", sweep_once, "look for lost hints once and leave, as a timer would"),
+    ):
+        commands.add_parser(name, help=text, description=text).set_defaults(run=work)
+    desk.add_commands(commands)
     chosen = parser.parse_args()
     settings = Settings()
     logs.configure(settings.log_level)
+    work = partial(desk.run, chosen=chosen) if hasattr(chosen, "act") else chosen.run
     try:
-        return commands[chosen.command](settings)
+        return int(work(settings))
+    except CatalogError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_NO
     except CoverslipError as error:
         sys.stderr.write(f"Coverslip does not start: {error}\n")
         return EXIT_REFUSED

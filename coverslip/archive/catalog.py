@@ -318,6 +318,11 @@ class Catalog:
         with self._db.write() as session:
             jobs.cancel(session, self._now(), job_id, actor=actor)
 
+    def cancel_slide(self, sid: str, actor: str = SYSTEM) -> None:
+        """Stop whatever waits or runs for a slide; raises `StateConflict` when nothing does."""
+        with self._db.write() as session:
+            jobs.cancel_slide(session, self._now(), sid, actor=actor)
+
     def retry(
         self, sid: str, actor: str = SYSTEM, priority: Priority = Priority.FIRST, *, expected: int | None = None
     ) -> None:

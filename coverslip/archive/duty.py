@@ -8,8 +8,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from coverslip.archive import pauses
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, LockRow, SlideRow, WorkerRow
-from coverslip.archive.records import QueueStats, WorkerSeen
+from coverslip.archive.records import KindStats, QueueStats, WorkerSeen
 from coverslip.archive.states import JobState, State
 
 RECENT = timedelta(minutes=5)
@@ -72,6 +73,22 @@ def queue_stats(session: Session, now: datetime) -> QueueStats:
         workers=_workers(session, now),
         failures=_failures(session),
         finished_per_minute=recent / (RECENT / timedelta(minutes=1)),
+        kinds=_kinds(session, now),
+    )
+
+
+def _kinds(session: Session, now: datetime) -> tuple[KindStats, ...]:
+    open_ones = select(JobRow.kind, JobRow.state, func.count(), func.min(JobRow.created)).where(
+        JobRow.state.in_((JobState.QUEUED, JobState.RUNNING))
+    )
+    found = {
+        (kind, state): (count, (now - oldest).total_seconds())
+        for kind, state, count, oldest in session.execute(open_ones.group_by(JobRow.kind, JobRow.state))
+    }
+    none = (0, 0.0)
+    return tuple(
+        KindStats(kind, *found.get((kind, JobState.QUEUED), none), found.get((kind, JobState.RUNNING), none)[0])
+        for kind in JobKind
     )
 
 

@@ -234,6 +234,16 @@ def of_slide(session: Session, sid: str) -> tuple[Job, ...]:
     return tuple(record(row) for row in rows)
 
 
+def cancel_slide(session: Session, now: datetime, sid: str, *, actor: str) -> None:
+    """Stop whatever waits or runs for a slide; raises `StateConflict` when nothing does."""
+    open_ones = select(JobRow.id).where(JobRow.sid == sid, JobRow.state.in_((JobState.QUEUED, JobState.RUNNING)))
+    found = session.scalars(open_ones).all()
+    if not found:
+        raise StateConflict("No job works on this slide.")
+    for job_id in found:
+        cancel(session, now, job_id, actor=actor)
+
+
 def get(session: Session, job_id: str) -> Job:
     """One job; raises `NotFound`."""
     row = session.get(JobRow, job_id)

@@ -230,6 +230,18 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class KindStats:
+    """One kind of work."""
+
+    kind: str
+    depth: int
+    """Jobs waiting."""
+    oldest_age: float
+    """Seconds the oldest waiting job has waited; 0 when none waits."""
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStats:
     """What ops looks at first."""
 
@@ -243,6 +255,13 @@ class QueueStats:
     """Slides in quarantined, rejected or failed, by code."""
     finished_per_minute: float
     """Jobs that came to an end, averaged over the last five minutes."""
+    kinds: tuple[KindStats, ...] = ()
+    """The same by kind of work, every kind there is."""
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until what waits is done, at the pace of the last five minutes; None without a pace."""
+        return 60 * self.depth / self.finished_per_minute if self.finished_per_minute else None
 
 
 @dataclass(frozen=True, slots=True)

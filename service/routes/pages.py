@@ -21,11 +21,15 @@ from service.errors import Overloaded
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
+from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import PAGE, certificate_bytes, certificate_of, events_of, list_slides, move
 from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
 from service.timeline import timeline
 
 router = APIRouter(tags=["pages"])
+
+DEAD_SHOWN = 50
+"""Dead letters on the operations page; the API gives more."""
 
 States = Annotated[list[State] | None, Query()]
 Cursor = Annotated[str | None, Query(max_length=64)]
@@ -155,7 +159,18 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
         raise NotPermitted
     stats, counts = await ask(service.catalog.queue_stats), await ask(service.catalog.counts)
     free = await ask(service.storage.free_bytes)
-    return render(request, service, "ops.html", caller, queue=Queues.of(stats), counts=counts, free=free)
+    dead, paused = await ask(letters_of, service, None, DEAD_SHOWN), await ask(pauses_of, service)
+    return render(
+        request,
+        service,
+        "ops.html",
+        caller,
+        queue=Queues.of(stats),
+        counts=counts,
+        free=free,
+        dead=dead,
+        paused=paused,
+    )
 
 
 @router.get("/ops.json")

@@ -15,6 +15,8 @@ CURATORS = frozenset({"curator", "admin"})
 INSIDERS = CURATORS | {"submitter", "ops"}
 """Curators, ops, and the one who sent the slide in: facts and events, not pixels."""
 OPS = frozenset({"ops", "admin"})
+STAFF = CURATORS | OPS
+ADMINS = frozenset({"admin"})
 SUBMITTERS = frozenset({"submitter", "other", "admin"})
 
 TABLE = {
@@ -31,6 +33,22 @@ TABLE = {
     ("POST", "/api/v1/slides/{sid}/transitions"): CURATORS,
     ("GET", "/api/v1/queues"): OPS,
     ("GET", "/api/v1/openapi.json"): EVERYBODY,
+    ("GET", "/api/v1/jobs/{job}"): STAFF,
+    ("POST", "/api/v1/jobs/{job}/cancel"): STAFF,
+    ("POST", "/api/v1/jobs/{job}/priority"): STAFF,
+    ("GET", "/api/v1/dead-letters"): STAFF,
+    ("POST", "/api/v1/dead-letters/replay"): STAFF,
+    ("POST", "/api/v1/dead-letters/{job}/replay"): STAFF,
+    ("GET", "/api/v1/pauses"): OPS,
+    ("POST", "/api/v1/pauses"): OPS,
+    ("POST", "/api/v1/pauses/resume"): OPS,
+    ("POST", "/ops/pauses"): OPS,
+    ("POST", "/ops/replay"): OPS,
+    ("POST", "/slides/{sid}/cancel"): STAFF,
+    ("GET", "/keys"): ADMINS,
+    ("GET", "/keys.json"): ADMINS,
+    ("POST", "/keys"): ADMINS,
+    ("POST", "/keys/{key}/revoke"): ADMINS,
     ("GET", "/"): EVERYBODY,
     ("GET", "/slides"): EVERYBODY,
     ("GET", "/slides.json"): EVERYBODY,
@@ -102,7 +120,7 @@ def test_every_route_is_in_the_table():
 
 def test_every_picture_address_is_in_the_table():
     """The same for addresses beside the routers."""
-    paths = {path.partition("?")[0].format(sid="x", uid="x") for _, path in TABLE}
+    paths = {path.partition("?")[0].format(sid="x", uid="x", job="x", key="x") for _, path in TABLE}
     assert [route.pattern.pattern for route in ROUTES if not any(map(route.pattern.fullmatch, paths))] == []
 
 
@@ -118,6 +136,18 @@ def announce(house):
         return client.post("/uploads", headers={"Upload-Length": "1000"}).headers["Location"].rsplit("/", 1)[1]
 
 
+def used_up(house, method, path):
+    """What a request may use up is made anew for it."""
+    if "/dead-letters/{job}" in path:
+        return {"job": house.dead_letter()}
+    if "/cancel" in path or "{job}" in path:
+        sid = house.slide(State.QUEUED)
+        return {"sid": sid, "job": house.archive.catalog.jobs(sid)[-1].id}
+    if "{key}" in path:
+        return {"key": house.archive.catalog.create_key("used up", {"viewer"}, "nobody")[0]}
+    return {}
+
+
 def ask(house, role, method, path):
     """One request as a role, shaped so that only permission can stand in the way."""
     headers = {"Tus-Resumable": "1.0.0", "Origin": house.url}
@@ -130,6 +160,16 @@ def ask(house, role, method, path):
         more["json"] = {"to": "withdrawn"}
     elif path.endswith("transitions"):
         more["data"] = {"to": "withdrawn"}
+    if path.startswith("/api") and "/pauses" in path:
+        more["json"] = {"scope": "owner", "name": "nobody"}
+    elif path.endswith("/priority"):
+        more["json"] = {"priority": "later"}
+    elif path == "/api/v1/dead-letters/replay":
+        more["json"] = {"code": "child-crashed"}
+    elif path == "/ops/pauses":
+        more["data"] = {"act": "pause", "scope": "owner", "name": "nobody"}
+    elif (method, path) == ("POST", "/keys"):
+        more["data"] = {"owner": "somebody", "roles": ["viewer"]}
     if path == "/signin":
         more = {"data": {"key": "csk_wrong"}} if method == "POST" else {}
     with house.client(role, **headers) as client:
@@ -142,6 +182,7 @@ def test_roles(house, things, method, path, role):
     """Inside: no refusal. Outside: 401 for nobody (a page sends to the sign-in page), 403 or 404 for somebody."""
     if method == "DELETE" and role in TABLE[method, path]:
         things = things | {"uid": announce(house)}
+    things = things | used_up(house, method, path)
     answer = ask(house, role, method, path.format(**things))
     if role in TABLE[method, path]:
         if method == "POST" and path.endswith("transitions"):

@@ -1,0 +1,54 @@
+"""The command line stops, prefers, pauses and replays work, and says no when it cannot."""
+
+import sys
+
+import pytest
+
+from coverslip.archive.states import State
+from workers import __main__ as command
+
+
+@pytest.fixture
+def say(installation, monkeypatch, capsys):
+    """Runs `python -m workers …` on an installation; its status, lines and complaint."""
+    monkeypatch.setattr(command, "Settings", lambda: installation.settings)
+    monkeypatch.setattr(command.logs, "configure", lambda level: None)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["workers", *words])
+        status = command.main()
+        said = capsys.readouterr()
+        return status, said.out.splitlines(), said.err
+
+    return run
+
+
+def test_a_job_is_preferred_cancelled_and_replayed(installation, say):
+    """Each act shows in the list of what waits and what died."""
+    sid, job = installation.add_slide()
+    assert say("queue")[1][0].startswith("deidentify: 1 waiting")
+    assert say("prefer", job, "first") == (0, ["first"], "")
+    assert installation.archive.catalog.job(job).priority == 2
+    assert say("cancel", job) == (0, ["cancelled"], "")
+    assert say("dead") == (0, [f"{job} {sid} deidentify cancelled"], "")
+    assert "dead: cancelled 1" in say("queue")[1]
+    assert say("dead", "--code", "child-crashed")[1] == []
+    assert say("replay", "--code", "cancelled")[1] == ["replayed: 1"]
+    assert installation.slide(sid).state is State.QUEUED
+
+
+def test_work_is_paused_and_resumed(installation, say):
+    """With the same words."""
+    assert say("pause")[1] == ["paused: everything"]
+    assert say("pause", "--owner", "bulk")[1] == ["paused: owner bulk"]
+    assert [line for line in say("queue")[1] if "paused" in line] == ["paused: everything", "paused: owner bulk"]
+    say("resume")
+    assert say("resume", "--owner", "bulk")[1] == ["resumed: owner bulk"]
+    assert installation.archive.catalog.pauses() == ()
+
+
+def test_no_is_said_with_a_status(say):
+    """A job nobody knows, or one that is over, ends with status 1 and a sentence."""
+    status, lines, complaint = say("cancel", "nothing")
+    assert (status, lines) == (1, [])
+    assert complaint

@@ -1,0 +1,108 @@
+"""Work that waits, runs or died, from the command line: what the API does, done by `command line`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.catalog import Catalog
+from coverslip.archive.pauses import Scope
+from coverslip.archive.turns import Priority
+from coverslip.settings import Settings
+
+ACTOR = "command line"
+Act = Callable[[Catalog, argparse.Namespace], Iterable[str]]
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add one command per act."""
+    _add(commands, "queue", _queue, "what waits, runs and is paused, and dead letters by reason")
+    for name, act, text in (
+        ("pause", _pause, "begin no more work: all, one owner's or one collection's; what runs goes on"),
+        ("resume", _resume, "begin it again"),
+    ):
+        whose = _add(commands, name, act, text).add_mutually_exclusive_group()
+        whose.add_argument("--owner", default="")
+        whose.add_argument("--collection", default="")
+    _add(commands, "cancel", _cancel, "stop a job").add_argument("job")
+    prefer = _add(commands, "prefer", _prefer, "give a waiting job another priority")
+    prefer.add_argument("job")
+    prefer.add_argument("priority", choices=[priority.name.lower() for priority in reversed(Priority)])
+    _add(commands, "dead", _dead, "dead letters, newest first").add_argument("--code", help="of one reason only")
+    which = _add(commands, "replay", _replay, "do dead letters' work again, from the last finished stage")
+    one = which.add_mutually_exclusive_group(required=True)
+    one.add_argument("--job", help="one of them")
+    one.add_argument("--code", help="all of one reason, at most 500 at once")
+
+
+def run(settings: Settings, chosen: argparse.Namespace) -> int:
+    """Do what the command says; raises our own errors."""
+    archive = Archive.open(settings, with_vault=False)
+    try:
+        for line in chosen.act(archive.catalog, chosen):
+            sys.stdout.write(f"{line}\n")
+    finally:
+        archive.close()
+    return 0
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, act: Act, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(act=act)
+    return parser
+
+
+def _queue(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    stats = catalog.queue_stats()
+    for kind in stats.kinds:
+        yield f"{kind.kind}: {kind.depth} waiting, oldest {kind.oldest_age:.0f} s, {kind.running} running"
+    yield f"workers: {len(stats.workers)}, finished per minute: {stats.finished_per_minute:.1f}"
+    for pause in catalog.pauses():
+        yield f"paused: {pause.scope} {pause.name}".rstrip()
+    for code, count in catalog.dead_reasons().items():
+        yield f"dead: {code} {count}"
+
+
+def _pause(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    scope, name = _whose(chosen)
+    catalog.pause(scope, name, ACTOR)
+    yield f"paused: {scope} {name}".rstrip()
+
+
+def _resume(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    scope, name = _whose(chosen)
+    catalog.resume(scope, name, ACTOR)
+    yield f"resumed: {scope} {name}".rstrip()
+
+
+def _cancel(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    catalog.cancel(chosen.job, ACTOR)
+    yield "cancelled"
+
+
+def _prefer(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    catalog.prefer(chosen.job, Priority[chosen.priority.upper()], ACTOR)
+    yield chosen.priority
+
+
+def _dead(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    for letter in catalog.dead_letters(chosen.code):
+        yield f"{letter.job} {letter.sid} {letter.kind} {letter.code} {letter.where or ''}".rstrip()
+
+
+def _replay(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+    if chosen.job:
+        catalog.replay(chosen.job, ACTOR)
+        yield "replayed: 1"
+    else:
+        yield f"replayed: {catalog.replay_all(chosen.code, ACTOR)}"
+
+
+def _whose(chosen: argparse.Namespace) -> tuple[Scope, str]:
+    if chosen.owner:
+        return Scope.OWNER, chosen.owner
+    return (Scope.COLLECTION, chosen.collection) if chosen.collection else (Scope.EVERYTHING, "")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from coverslip import durable
 from samples.real import find
 
 KERNEL_FORBIDS = "the kernel forbids it: "
@@ -32,6 +33,12 @@ def pytest_runtest_makereport(
             f"skipped in CI: {report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"
         )
     return report
+
+
+@pytest.fixture(autouse=True)
+def _own_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed fsync of one test is none of the next one's: it would be told for a minute that nothing is ready."""
+    monkeypatch.setattr(durable, "_doubt", durable._Doubt())
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from coverslip.archive import kept as kept_drafts
 from coverslip.archive.catalog import SYSTEM, Catalog
 from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.frames import Opened
@@ -250,7 +251,8 @@ class Archive:
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
-        return self.catalog.is_running(sid, artefact) or bool(suffix and self.catalog.kept_draft(sid) == artefact)
+        of_use = f".{suffix}" == kept_drafts.SUFFIX and self.catalog.kept_draft(sid) == artefact
+        return of_use or self.catalog.is_running(sid, artefact)
 
     def _is_ended(self, uid: str) -> bool:
         try:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from samples import broken, codecs, dicom, ndpi
+from samples import archives, broken, codecs, dicom, ndpi
 from samples.icc import profile
 from samples.identifiers import Planter
 
@@ -46,6 +46,10 @@ def _zips() -> list[bytes]:
     return found
 
 
+def _attacks() -> list[bytes]:
+    return [raw for attack in archives.attacks("x") if len(raw := attack.make()) < 10_000]
+
+
 def _pixels() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
 
@@ -70,6 +74,8 @@ _MAKERS: Final[dict[str, Callable[[], list[bytes]]]] = {
     "verify_tiff": _tiffs,
     "dicom_header": _dicoms,
     "zip_archive": _zips,
+    "slide_in_archive": lambda: [*_zips(), *_attacks()],
+    "settings_names": lambda: [b"[A]\r\nFile = x.jpg \n= \n\xef\xbb\xbf", b"a=b" * 50],
     "xml_text": lambda: [b'<?xml version="1.0" encoding="UTF-8"?><OME a="b"><x>&lt;</x></OME>', b"<a><!DOCTYPE b></a>"],
     "name": lambda: [b"a/b.dat", b"../x", b"con", "\u202ea".encode()],
     "jpeg_stream": _jpegs,

@@ -15,8 +15,14 @@ from coverslip.codestreams.frames import Expected
 from coverslip.errors import InputError
 from coverslip.formats import aperio, ini, readable
 from coverslip.geometry import Size
+from coverslip.intake import settings_file
+from coverslip.intake.find import find
+from coverslip.intake.members import Packed
+from coverslip.intake.unpack import unpack as unpack_slide
+from coverslip.intake.words import words_of
 from coverslip.preflight import dicom, names, xml
 from coverslip.preflight import zip as archives
+from coverslip.progress import silent
 from coverslip.tiff.blocks import survey
 from coverslip.tiff.structure import open_tiff
 from coverslip.verify import icc as verify_icc
@@ -57,6 +63,19 @@ def zip_archive(data: bytes) -> None:
         for entry in opened.entries:
             for _ in opened.read(entry):
                 pass
+
+
+def slide_in_archive(data: bytes) -> None:
+    """Which of its files are the slide, and their unpacking under other names."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as room, Packed(_file(data), max_bytes=1 << 20) as opened:
+        words_of(opened)
+        unpack_slide(opened, find(opened), Path(room), silent)
+
+
+def settings_names(data: bytes) -> None:
+    """Names of files in a settings file, exchanged."""
+    names_in = dict.fromkeys(settings_file.values(data), "part1.jpg")
+    settings_file.renamed(settings_file.text([data]), names_in)
 
 
 def xml_text(data: bytes) -> None:
@@ -119,7 +138,8 @@ def settings(data: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
-        tiff, verify_tiff, dicom_header, zip_archive, xml_text, name, jpeg_stream, j2k_stream, profile, lzw, packed,
+        tiff, verify_tiff, dicom_header, zip_archive, slide_in_archive, settings_names, xml_text,
+        name, jpeg_stream, j2k_stream, profile, lzw, packed,
         description, settings,
     )
 }  # fmt: skip

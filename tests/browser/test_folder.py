@@ -111,7 +111,7 @@ def test_a_folder_resumes_after_a_reload(visit, tmp_path):
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("/upload")
     session = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 8 << 20}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 4 << 20}
     session.send("Network.emulateNetworkConditions", slow)
     page.set_input_files("#folder", within)
     sending = "document.querySelector('#tray .say')?.textContent.startsWith('sending')"

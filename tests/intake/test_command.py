@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from coverslip.cli import app
 from tests.intake.conftest import PERSON
 
-KINDS = ("mirax", "hamamatsu", "dicom")
+ARRIVALS = (("mirax", "archive"), ("hamamatsu", "archive"), ("dicom", "archive"), ("dicom", "folder"))
 
 
 def run(*arguments):
@@ -18,32 +18,32 @@ def run(*arguments):
     return done.exit_code, done.output
 
 
-@pytest.fixture(params=KINDS)
-def source(request, slides, pack, tmp_path):
-    """Archive and folder of each kind."""
-    return {"archive": pack(slides[request.param], within=f"{PERSON}/"), "folder": slides[request.param]}
+@pytest.fixture(params=ARRIVALS, ids="-".join)
+def arrival(request, slides, pack):
+    """What is handed in, and what it is called in places."""
+    kind, form = request.param
+    return pack(slides[kind], within=f"{PERSON}/") if form == "archive" else slides[kind], form
 
 
-@pytest.mark.parametrize("form", ["archive", "folder"])
-def test_deidentify_and_verify(source, form, tmp_path):
+def test_deidentify_and_verify(arrival, tmp_path):
     """A clean slide, which the verifier on its own compares with what lies in the archive or folder."""
-    key = tmp_path / "key"
-    code, printed = run("deidentify", source[form], "-o", tmp_path / "out", "--key-file", key, "--json")
+    source, key = arrival[0], tmp_path / "key"
+    code, printed = run("deidentify", source, "-o", tmp_path / "out", "--key-file", key, "--json")
     assert code == 0, printed
     clean = next((tmp_path / "out").glob("slide-*.tiff"))
     assert len(list((tmp_path / "out").iterdir())) == 4
     assert "Kowalczyk" not in printed
-    code, printed = run("verify", clean, "--source", source[form], "--json")
+    code, printed = run("verify", clean, "--source", source, "--json")
     assert code == 0, printed
 
 
-@pytest.mark.parametrize("form", ["archive", "folder"])
-def test_inspect_and_plan(source, form):
+def test_inspect_and_plan(arrival):
     """The words around the slide are elements, and go; no value of them is shown."""
-    code, printed = run("inspect", source[form], "--json")
+    source, form = arrival
+    code, printed = run("inspect", source, "--json")
     elements = {element["path"] for element in json.loads(printed)["elements"]}
     assert (code, f"{form}/name[0]" in elements) == (0, True)
-    code, planned = run("plan", source[form], "--json")
+    code, planned = run("plan", source, "--json")
     assert code == 0
     assert f"{form}/name[0]" in planned
     assert "Kowalczyk" not in printed + planned

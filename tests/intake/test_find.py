@@ -50,6 +50,13 @@ def test_more_below_a_mirax_folder(slides, pack):
     assert found(pack(slides["mirax"], (f"{PERSON}/more/copy.tif", b"II*\0"))).kind is Kind.MIRAX
 
 
+def test_the_uncompressed_kind_of_hamamatsu(pack):
+    """A .vmu file names its pictures too, whatever the case of their letters, behind a byte order mark or not."""
+    text = b"\xef\xbb\xbf[Uncompressed Virtual Microscope Specimen]\r\nImageFile=X - 1.VMU.ngr\r\nMapFile=x_map.ngr\r\n"
+    slide = found(pack(None, ("x.vmu", text), ("x - 1.vmu.ngr", b"GN"), ("x_map.ngr", b"GN"), ("y.ngr", b"GN")))
+    assert (slide.kind, len(slide.members)) == (Kind.HAMAMATSU, 3)
+
+
 def test_files_of_one_name_go_together(pack):
     """Trestle's macro stands beside the slide under its name; another slide would not."""
     slide = found(pack(None, ("a/x.tif", b"II*\0"), ("a/x.Full", b"\xff\xd8"), ("x.Full", b"\xff\xd8")))

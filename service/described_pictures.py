@@ -37,6 +37,10 @@ IN_QUERY: Final[dict[str, Json]] = {
     "level": _LEVEL,
     "width": {"type": "integer", "minimum": 16, "maximum": 1024},
     "fmt": _FORMAT,
+    "channels": {"type": "string", "pattern": "^[0-2](,[0-2]){0,2}$"},
+    "window": {"type": "string", "pattern": "^[0-9]{1,3},[0-9]{1,3}(,[0-9]{1,3},[0-9]{1,3}){0,2}$"},
+    "z": {"type": "integer", "minimum": 0, "maximum": 0},
+    "t": {"type": "integer", "minimum": 0, "maximum": 0},
 }
 """Parameters; what is not here is a number of pixels or micrometres."""
 KINDS: Final = (

@@ -32,13 +32,16 @@ from coverslip.errors import NotFound
 from coverslip.geometry import Point, Region, Size, TileIndex
 from coverslip.pyramid import zoomify, zxy
 from coverslip.pyramid.colour import Colour, Encoding, Format, encode
+from coverslip.pyramid.display import Display
 from coverslip.pyramid.readouts import histogram, tissue
 from coverslip.pyramid.regions import decoded_tile, pixels_of_level, read_region
 from service.asking import Answer, Ask, How, Route, document, encoding_of, number, stored_tile, whole_number
 from service.errors import Malformed, TooLarge
+from service.planes import PARAMETERS, SHOWN, display_of
 from service.routes import iiif
 
-DERIVED: Final = frozenset({"quality", "color"})
+RECODED: Final = frozenset({"quality", "color"})
+DERIVED: Final = RECODED | PARAMETERS
 OVERVIEW_SIDE: Final = 1024
 """Pixels of the longer side that histogram and tissue look at."""
 MICROMETRES: Final = {"um": 1.0, "mm": 1000.0}
@@ -61,8 +64,9 @@ async def zxy_tile(ask: Ask) -> Answer:
     encoding = encoding_of(ask, ask.part["fmt"])
     if zxy.whole(ask.pyramid.grid, tile):
         return _tile(ask, tile, encoding)
-    key = f"zxy {tile} {ground.lower()} {encoding.key}"
-    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, f"#{ground}", encoding))
+    display = display_of(ask)
+    key = f"zxy {tile} {ground.lower()} {encoding.key}{display.key}"
+    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, f"#{ground}", encoding, display))
 
 
 async def zoomify_tile(ask: Ask) -> Answer:
@@ -74,22 +78,23 @@ async def zoomify_tile(ask: Ask) -> Answer:
 def _tile(ask: Ask, tile: TileIndex, encoding: Encoding) -> Answer:
     """A served tile: stored bytes where nothing else was asked for. Raises TileNotFound."""
     stored = stored_tile(ask, tile)
-    if encoding.format is Format.JPG and not {"quality", "color"} & set(ask.untrusted_query):
+    display = display_of(ask)
+    if encoding.format is Format.JPG and not (RECODED | SHOWN) & set(ask.untrusted_query):
         return stored
-    make = partial(_recoded, ask, tile, encoding)
-    return Answer(f"{stored.key} {encoding.key}", encoding.format.media_type, make)
+    make = partial(_recoded, ask, tile, encoding, display)
+    return Answer(f"{stored.key} {encoding.key}{display.key}", encoding.format.media_type, make)
 
 
-def _recoded(ask: Ask, tile: TileIndex, encoding: Encoding) -> bytes:
+def _recoded(ask: Ask, tile: TileIndex, encoding: Encoding, display: Display) -> bytes:
     pixels = decoded_tile(ask.pyramid, tile.level, tile.column, tile.row)
-    return encode(Image.fromarray(pixels), encoding, ask.profile(encoding))
+    return encode(display.applied(Image.fromarray(pixels)), encoding, ask.profile(encoding))
 
 
-def _filled_up(ask: Ask, tile: TileIndex, ground: str, encoding: Encoding) -> bytes:
+def _filled_up(ask: Ask, tile: TileIndex, ground: str, encoding: Encoding, display: Display) -> bytes:
     side = ask.pyramid.tile_size
     picture = Image.fromarray(decoded_tile(ask.pyramid, tile.level, tile.column, tile.row))
     canvas = Image.new("RGB", (side, side), ground)
-    canvas.paste(picture, (0, 0))
+    canvas.paste(display.applied(picture), (0, 0))
     return encode(canvas, encoding, ask.profile(encoding))
 
 
@@ -143,13 +148,13 @@ async def region(ask: Ask) -> Answer:
     target = Size(max(1, round(area.size.width / scale)), max(1, round(area.size.height / scale)))
     if target.area > ask.settings.region_pixels or max(target.width, target.height) > iiif.limits(ask).side:
         raise TooLarge("The region has more pixels at that scale than are given at once.")
-    encoding = encoding_of(ask, ask.untrusted_query.get("fmt", "jpg"))
+    encoding, display = encoding_of(ask, ask.untrusted_query.get("fmt", "jpg")), display_of(ask)
 
     def make() -> bytes:
         picture = read_region(ask.pyramid, area, target, max_pixels=ask.settings.region_pixels)
-        return encode(picture, encoding, ask.profile(encoding))
+        return encode(display.applied(picture), encoding, ask.profile(encoding))
 
-    return Answer(f"region {area} {target} {encoding.key}", encoding.format.media_type, make)
+    return Answer(f"region {area} {target} {encoding.key}{display.key}", encoding.format.media_type, make)
 
 
 async def _scale(ask: Ask) -> float:
@@ -287,5 +292,5 @@ ROUTES: Final = (
     Route(_route("/tissue"), tissue_of, frozenset({"width"})),
     Route(_route("/icc"), icc),
     Route(_route("/associated"), associated),
-    Route(_route("/associated/(?P<name>[a-z]{1,16})"), associated_picture, DERIVED | {"fmt"}),
+    Route(_route("/associated/(?P<name>[a-z]{1,16})"), associated_picture, RECODED | {"fmt"}),
 )

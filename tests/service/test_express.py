@@ -10,6 +10,7 @@ import pytest
 from coverslip.archive.states import State
 from coverslip.geometry import TileIndex
 from coverslip.pyramid import Pyramid, zxy
+from service import sessions, shelf
 from service.express import Express
 from service.quick import Quick
 
@@ -25,7 +26,12 @@ def released(house):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Every answer the short way gave, None for a request it passed on."""
+    """Every answer the short way gave, None for a request it passed on.
+
+    What it believes holds for minutes, so that a slow machine sees the same as a quick one.
+    """
+    monkeypatch.setattr(shelf, "BELIEVED", 600.0)
+    monkeypatch.setattr(sessions, "RECHECK", 600.0)
     found = []
     short = Quick.answer
 
@@ -68,6 +74,15 @@ def answers(sock, count):
     return found
 
 
+def warm(client, where, at_once):
+    """Ask until the short way answers: an earlier test's look at the slide may just be running out."""
+    for _ in range(100):
+        assert client.get(where).status_code == 200
+        if at_once[-1] is not None:
+            return
+    raise AssertionError("the short way never answers")
+
+
 def alike(short, long):
     """Whether two answers are the same but for the second they were given in."""
     dates = {"date": ""}
@@ -81,7 +96,7 @@ def test_both_ways_give_the_same_answer(house, released, at_once):
     """Status, headers and body of a released tile, asked for anew and again."""
     where = f"/slides/{released}_files/9/0_0.jpg"
     with house.client() as client:
-        client.get(where)
+        warm(client, where, at_once)
         for headers in ({}, {"If-None-Match": '"x"'}, {"If-None-Match": client.get(where).headers["ETag"]}):
             short = client.get(where, headers=headers)
             assert at_once[-1] is not None
@@ -146,9 +161,7 @@ def test_every_address_of_a_tile(house, released, at_once):
 def test_what_is_no_tile_goes_the_long_way(house, released, at_once, path):
     """Regions that are not exactly one tile, and tiles that are not there, are nothing to answer at once."""
     with house.client() as client:
-        client.get(f"/slides/{released}_files/9/0_0.jpg")
-        client.get(f"/slides/{released}_files/9/0_0.jpg")
-        assert at_once[-1] is not None
+        warm(client, f"/slides/{released}_files/9/0_0.jpg", at_once)
         client.get(path.format(released))
     assert at_once[-1] is None
 
@@ -247,13 +260,13 @@ def test_a_tile_that_is_not_in_memory(house, released, monkeypatch):
     assert answer.content == pyramid.tile(9, 0, 0)
 
 
-def test_withdrawal_reaches_the_short_way(house, at_once):
+def test_withdrawal_reaches_the_short_way(house, at_once, monkeypatch):
     """A slide served a moment ago is gone (410) once its second of belief is over."""
     sid = house.slide(State.RELEASED)
     where = f"/slides/{sid}_files/9/0_0.jpg"
     with house.client() as client:
-        assert [client.get(where).status_code for _ in range(2)] == [200, 200]
-        assert at_once[-1] is not None
+        monkeypatch.setattr(shelf, "BELIEVED", 1.0)
+        warm(client, where, at_once)
         house.archive.transition(sid, State.WITHDRAWN, "curator", "asked to")
         for _ in range(100):
             if (status := client.get(where).status_code) == 410:

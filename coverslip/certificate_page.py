@@ -20,7 +20,7 @@ th{font-weight:600;color:var(--soft)}
 td{overflow-wrap:anywhere}
 code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
 .frame{overflow-x:auto}details{margin:8px 0}summary{cursor:pointer;padding:4px 0}
-@media print{details{display:block}details>*{display:block}body{max-width:none}}
+@media print{details::details-content{content-visibility:visible;block-size:auto}body{max-width:none}}
 """
 
 

@@ -12,7 +12,7 @@ from service import handlers
 from service.context import Service
 from service.description import document
 from service.rendering import STATIC, refusal_page
-from service.routes import exports, keys, ops, pages, queue, session, slides, uploads, viewer
+from service.routes import decisions, exports, keys, ops, pages, queue, session, slides, uploads, viewer
 
 described = APIRouter(prefix="/api/v1", tags=["description"])
 
@@ -31,7 +31,16 @@ def _openapi() -> bytes:
 ROUTERS = (
     described,
     *(uploads.router, slides.router, slides.files, exports.router),
-    *(viewer.router, pages.router, session.router, ops.router, queue.router, queue.pages, keys.router),
+    *(
+        viewer.router,
+        pages.router,
+        decisions.router,
+        session.router,
+        ops.router,
+        queue.router,
+        queue.pages,
+        keys.router,
+    ),
 )
 
 

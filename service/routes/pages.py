@@ -22,7 +22,7 @@ from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
 from service.routes.queue import letters_of, pauses_of
-from service.routes.slides import PAGE, certificate_bytes, certificate_of, events_of, list_slides, move
+from service.routes.slides import LARGEST_PAGE, PAGE, certificate_bytes, certificate_of, events_of, list_slides, move
 from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
 from service.timeline import timeline
 
@@ -33,6 +33,7 @@ DEAD_SHOWN = 50
 
 States = Annotated[list[State] | None, Query()]
 Cursor = Annotated[str | None, Query(max_length=64)]
+Count = Annotated[int | None, Query(ge=0, le=LARGEST_PAGE)]
 
 
 @router.get("/")
@@ -43,9 +44,16 @@ async def home() -> Response:
 
 @router.get("/slides")
 async def slides(
-    request: Request, service: Here, caller: Caller, state: States = None, cursor: Cursor = None
+    request: Request,
+    service: Here,
+    caller: Caller,
+    state: States = None,
+    cursor: Cursor = None,
+    moved: Count = None,
+    stayed: Count = None,
+    to: State | None = None,
 ) -> Response:
-    """The list, filtered by state, paged by cursor."""
+    """The list, filtered by state, paged by cursor; `moved`, `stayed` and `to` tell what a decision about many did."""
     page = await ask(list_slides, service, caller, state, cursor, PAGE)
     here, newest = _address(state, cursor), _address(state, None)
     older = _address(state, page.cursor)
@@ -60,6 +68,7 @@ async def slides(
         here=here,
         newest=newest,
         older=older,
+        decided=(moved or 0, stayed or 0, to) if to and has(caller, Role.CURATOR) else None,
     )
 
 

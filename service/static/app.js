@@ -44,7 +44,7 @@ function askReason(key) {
 }
 
 function typing(target) {
-  return target.closest?.("input:not([type=radio]):not([type=file]), textarea, select, [contenteditable], #viewer");
+  return target.closest?.("input:not([type=radio], [type=checkbox], [type=file]), textarea, select, [contenteditable], #viewer");
 }
 
 document.addEventListener("keydown", (event) => {
@@ -59,12 +59,45 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// Whole addresses, for programs of other people.
+document.addEventListener("click", async (event) => {
+  if (event.target.closest?.("[data-print]")) window.print();
+  const address = event.target.closest?.("[data-copy]")?.dataset.copy;
+  if (!address) return;
+  const whole = new URL(address, location.href).href;
+  const said = document.getElementById("copied");
+  try {
+    await navigator.clipboard.writeText(whole);
+    said.textContent = "Copied.";
+  } catch {
+    said.textContent = whole; // no clipboard without TLS
+  }
+});
+
+// Many at once: how many are chosen, and all of this page with one click.
+function counted() {
+  const boxes = [...document.querySelectorAll(".slides [name=sid]")];
+  const chosen = boxes.filter((box) => box.checked).length;
+  const count = document.getElementById("chosen-count");
+  if (!count) return;
+  count.textContent = `${chosen} chosen.`;
+  const all = document.querySelector("[data-all]");
+  all.checked = chosen > 0 && chosen === boxes.length;
+  all.indeterminate = chosen > 0 && chosen < boxes.length;
+}
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-all]")) for (const box of document.querySelectorAll(".slides [name=sid]")) box.checked = event.target.checked;
+  counted();
+});
+
 // A slide that was being processed got its picture: only a new page brings the viewer.
 document.body.addEventListener("htmx:after:swap", () => {
   localTimes(document);
+  counted();
   const side = document.getElementById("side");
   if (side?.dataset.viewable && !document.getElementById("viewer")) location.reload();
 });
 
 localTimes(document);
+counted();
 if (document.querySelector("[hx-trigger*='coverslip:changed'], #tray")) listen();

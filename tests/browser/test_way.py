@@ -55,6 +55,13 @@ def test_from_upload_to_release(visit, source):
 
     page.keyboard.press("a")
     page.wait_for_selector("#side .state-released")
+    assert "identical to the source" in page.inner_text("#side .proofs")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("[data-copy$='info.json']")
+    page.wait_for_selector("#copied:not(:empty)")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.endswith("/info.json")
+    assert page.context.request.get(copied).json()["type"] == "ImageService3"
     page.click("text=Read the certificate")
     assert page.inner_text("h1") == "Certificate of de-identification"
     tall = (
@@ -88,6 +95,25 @@ def test_a_reload_resumes(visit, tmp_path):
     sent = [int(offset) for offset in offsets if offset is not None]
     assert sent
     assert min(sent) >= 16 << 20
+
+
+def test_many_are_chosen_at_once(visit, sids):
+    """All of a page with one click, counted; nobody rejects without a reason; j and k still move."""
+    page = visit.page
+    page.goto("/slides?state=in_review")
+    assert page.is_hidden(".act")
+    page.click("[data-all]")
+    boxes = page.locator(".slides [name=sid]")
+    assert boxes.count() >= len(sids)
+    assert page.inner_text("#chosen-count") == f"{boxes.count()} chosen."
+    page.locator(f"#pick-{sids[0]}").press("Space")
+    assert page.inner_text("#chosen-count") == f"{boxes.count() - 1} chosen."
+    page.keyboard.press("j")
+    assert "sid" in page.evaluate("document.activeElement.className")
+    before = page.url
+    page.click(".act >> text=Reject")
+    assert page.evaluate("document.activeElement.id") == "reason-many"
+    assert page.url == before
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

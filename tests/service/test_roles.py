@@ -59,6 +59,7 @@ TABLE = {
     ("GET", "/slides/{sid}.szi"): CURATORS,
     ("GET", "/slides/{sid}.zip"): CURATORS,
     ("GET", "/slides/{sid}/viewer"): CURATORS,
+    ("POST", "/slides/decisions"): CURATORS,
     ("GET", "/embed/{sid}"): frozenset(),  # a frame knows nobody: released slides, or a link's token
     ("POST", "/slides/{sid}/links"): CURATORS,
     ("POST", "/api/v1/slides/{sid}/links"): CURATORS,
@@ -170,6 +171,8 @@ def ask(house, role, method, path):
         more["data"] = {"act": "pause", "scope": "owner", "name": "nobody"}
     elif (method, path) == ("POST", "/keys"):
         more["data"] = {"owner": "somebody", "roles": ["viewer"]}
+    elif path.endswith("decisions"):
+        more["data"] = {"to": "released"}
     if path == "/signin":
         more = {"data": {"key": "csk_wrong"}} if method == "POST" else {}
     with house.client(role, **headers) as client:

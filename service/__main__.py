@@ -13,6 +13,7 @@ from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
 from service.express import express
 from service.main import create_app
+from service.memory import give_back_large_pieces
 
 EXIT_REFUSED = 78
 """sysexits' EX_CONFIG: the configuration is not one we run with."""
@@ -20,6 +21,7 @@ EXIT_REFUSED = 78
 
 def serve(settings: Settings) -> int:
     """Run until told to stop."""
+    give_back_large_pieces()
     app = create_app(settings)
     uvicorn.run(
         app,

@@ -141,7 +141,11 @@ class NotReady(RequestRefused):
 
     code = "not-ready"
     summary = "The slide is not tiled yet."
-    headers = MappingProxyType({"Retry-After": "5"})
+
+    def __init__(self, sid: str) -> None:
+        """Say where to watch the slide's job: its stage and how much of it is done."""
+        super().__init__()
+        self.headers = MappingProxyType({"Retry-After": "5", "Location": f"/api/v1/slides/{sid}"})
 
 
 class LinkExpired(RequestRefused):

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 from starlette.concurrency import run_in_threadpool
 
 from coverslip.archive.catalog import Catalog
-from coverslip.archive.records import Principal
+from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
@@ -114,7 +114,7 @@ class Tiles:
         if not opened.public and not await self._may_look(scope, sid):
             raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound
         if opened.pyramid is None:
-            raise _absent(opened.slide.state)
+            raise _absent(opened.slide)
         return opened
 
     async def _may_look(self, scope: Scope, sid: str) -> bool:
@@ -199,12 +199,12 @@ def _width(query: str) -> int:
     return int(texts[0])
 
 
-def _absent(state: State) -> CoverslipError:
-    match state:
+def _absent(slide: SlideRecord) -> CoverslipError:
+    match slide.state:
         case State.WITHDRAWN:
             return Withdrawn()
         case state if state in _WORKING:
-            return NotReady()
+            return NotReady(slide.sid)
         case _:
             return NotFound()
 

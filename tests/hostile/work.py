@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 import coverslip.formats.dicom_series  # noqa: F401  a second to import: once, not in each child
-from coverslip.confined.messages import Outcome, Task
+from coverslip.confined.messages import Made, Outcome, Task
 from coverslip.progress import Progress
 from workers import work
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
-    """As a worker does it; of a folder with a MIRAX or VMS slide its entry is opened."""
+    """All stages as workers do them; of a folder with a MIRAX or VMS slide its entry is opened."""
     entries = sorted([*task.source.glob("*.mrxs"), *task.source.glob("*.vms")]) if task.source.is_dir() else []
-    return work.deidentify(dataclasses.replace(task, source=entries[0] if entries else task.source), progress)
+    outcome = work.deidentify(dataclasses.replace(task, source=entries[0] if entries else task.source), progress)
+    if isinstance(outcome, Made):
+        made = Task(task.out_dir / outcome.clean_name, task.out_dir, "", b"", outcome.sha256, complete=True)
+        work.tile(made, progress)
+    return outcome

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import mmap
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -15,9 +16,12 @@ import threading
 import time
 from pathlib import Path
 
+from coverslip.confined import libc
 from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.errors import DamagedSlide
 from coverslip.progress import Progress, Stage
+
+CLONE = 56
 
 
 def made(task: Task, data: bytes) -> Made:
@@ -198,12 +202,65 @@ def attempt(task: Task, name: str) -> str:
         "write source": lambda: task.source.open("r+b").close(),
         "kill parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
         "write program": lambda: Path(__file__).with_name("made").write_bytes(b"x"),
+        "read key": lambda: (task.source.parent.parent / "secrets" / "key").read_bytes(),
+        "read through a link": lambda: linked(task).read_bytes(),
+        "hard link": lambda: os.link(task.source.parent / "neighbour", task.out_dir / "hard"),
+        "move neighbour": lambda: (task.source.parent / "neighbour").rename(task.out_dir / "moved"),
+        "read parent memory": lambda: Path(f"/proc/{os.getppid()}/mem").open("rb").close(),
+        "read parent's memory by call": lambda: called(310, os.getppid(), 0, 0, 0, 0, 0),
+        "trace parent": lambda: called(101, 16, os.getppid(), 0, 0),
+        "seize parent": lambda: called(101, 0x4206, os.getppid(), 0, 0),
+        "take parent's files": lambda: called(434, os.getppid(), 0),
+        "fork bomb": fork_bomb,
+        "fork by clone": lambda: called(56, signal.SIGCHLD, 0, 0, 0, 0),
+        "write 10 GB": lambda: write_at(task.out_dir / "great", 10 << 30),
+        "allocate 10 GB": lambda: allocate(task.out_dir / "allocated", 10 << 30),
+        "mount": lambda: called(165, b"none", str(task.out_dir).encode(), b"tmpfs", 0, None),
+        "new user namespace": lambda: called(272, 0x10000000),
+        "change root": lambda: os.chroot(task.out_dir),
+        "make a device": lambda: os.mknod(task.out_dir / "device", 0o60600, os.makedev(8, 0)),
+        "raise a limit": lambda: resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2),
     }
     try:
         acts[name]()
     except OSError as error:
         return f"refused {error.errno}"
+    except ValueError:  # Python's own word for a limit that may not be raised
+        return "refused"
     return "allowed"
+
+
+def called(number: int, *arguments: object) -> None:
+    """A system call by its number on x86-64, past what Python would check; a child it makes leaves at once."""
+    result = libc.syscall(number, *arguments)
+    if number == CLONE and result == 0:
+        os._exit(0)
+
+
+def linked(task: Task) -> Path:
+    """A link in our own folder to what lies beside the source."""
+    link = task.out_dir / "link"
+    link.symlink_to(task.source.parent / "neighbour")
+    return link
+
+
+def fork_bomb() -> None:
+    """As many processes as there may be; the first refusal ends it."""
+    for _ in range(1000):
+        fork()
+
+
+def write_at(path: Path, place: int) -> None:
+    """One byte far behind, so that nothing before it need be written."""
+    with path.open("wb") as file:
+        file.seek(place)
+        file.write(b"x")
+
+
+def allocate(path: Path, length: int) -> None:
+    """Room on the disk without writing to it."""
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, length)
 
 
 def fork() -> None:
@@ -219,7 +276,10 @@ def as_asked(task: Task, progress: Progress) -> Outcome:
 
 ACTS = (
     "connect", "socket", "exec", "execve", "fork", "read neighbour", "list phi", "read environ",
-    "read parent environ", "write neighbour", "write source", "kill parent", "write program",
+    "read parent environ", "write neighbour", "write source", "kill parent", "write program", "read key",
+    "read through a link", "hard link", "move neighbour", "read parent memory", "read parent's memory by call",
+    "trace parent", "seize parent", "take parent's files", "fork bomb", "fork by clone", "write 10 GB",
+    "allocate 10 GB", "mount", "new user namespace", "change root", "make a device", "raise a limit",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from samples import archives, broken, codecs, dicom, ndpi
+from samples import archives, broken, codecs, dicom, mirax, ndpi, sakura, vms, zeiss
 from samples.icc import profile
 from samples.identifiers import Planter
 
@@ -33,6 +33,23 @@ def _dicoms() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         made = dicom.write(Path(folder) / "x")
         return [file.read_bytes()[132:] for file in sorted(made.iterdir())]
+
+
+def _containers() -> list[bytes]:
+    """One of each container that is no TIFF and no DICOM; a VMS set without its pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = (
+            zeiss.write(Path(folder) / "x.czi"),
+            sakura.write(Path(folder) / "x.db"),
+            vms.write(Path(folder) / "x.vms"),
+        )
+        return [*(path.read_bytes() for path in made), *_tiffs()[-1:], bytes(128) + b"DICM" + _dicoms()[0]]
+
+
+def _settings() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        mirax.write(Path(folder) / "x.mrxs", columns=1, rows=1, levels=1)
+        return [(Path(folder) / "x" / "Slidedat.ini").read_bytes()]
 
 
 def _zips() -> list[bytes]:
@@ -89,5 +106,8 @@ _MAKERS: Final[dict[str, Callable[[], list[bytes]]]] = {
         b"&amp;#x41;%41",
     ],
     "description": _descriptions,
+    "any_file": _containers,
+    "mirax_settings": _settings,
+    "jpeg_frame": _jpegs,
     "settings": lambda: [b"\xef\xbb\xbf[GENERAL]\r\nSLIDE_ID = 1\r\nx\r\n", b"words of a header\xff\xd8\xff\xfe\0\4ab"],
 }

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from coverslip import preflight
 from coverslip.codestreams import icc, j2k, jpeg
 from coverslip.codestreams.frames import Expected
 from coverslip.errors import InputError
@@ -20,17 +21,17 @@ from coverslip.intake.find import find
 from coverslip.intake.members import Packed
 from coverslip.intake.unpack import unpack as unpack_slide
 from coverslip.intake.words import words_of
-from coverslip.preflight import dicom, names, xml
+from coverslip.preflight import dicom, jpegs, mirax, names, xml
 from coverslip.preflight import zip as archives
 from coverslip.progress import silent
 from coverslip.tiff.blocks import survey
-from coverslip.tiff.structure import open_tiff
+from coverslip.tiff.structure import FileBytes, open_tiff
 from coverslip.verify import icc as verify_icc
 from coverslip.verify import j2k_walk, jpeg_walk, lzw_walk, tiff_walk, unpack
 from coverslip.verify.reading import Bytes
 
 _MEMORY: Final = Path("/dev/shm")
-FOLDER: Final = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
+FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
 WHERE: Final = "here"
 
 
@@ -50,6 +51,25 @@ def verify_tiff(data: bytes) -> None:
     """The verifier's own walk."""
     with Bytes(_file(data)) as file:
         tiff_walk.walk(file)
+
+
+def any_file(data: bytes) -> None:
+    """Whatever is looked at before a library opens a file: every container OpenSlide knows."""
+    preflight.check(_file(data))
+
+
+def mirax_settings(data: bytes) -> None:
+    """Numbers and names in `Slidedat.ini`."""
+    (FOLDER / mirax.SETTINGS).write_bytes(data)
+    mirax.check(FOLDER)
+
+
+def jpeg_frame(data: bytes) -> None:
+    """What a JPEG in the middle of a file makes its reader allocate."""
+    with _file(data).open("rb") as file:
+        found = jpegs.frame(FileBytes(file.fileno(), len(data)), 0)
+    if found is not None:
+        jpegs.check(found, found.size, WHERE)
 
 
 def dicom_header(data: bytes) -> None:
@@ -140,7 +160,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     for target in (
         tiff, verify_tiff, dicom_header, zip_archive, slide_in_archive, settings_names, xml_text,
         name, jpeg_stream, j2k_stream, profile, lzw, packed,
-        description, settings,
+        description, settings, any_file, mirax_settings, jpeg_frame,
     )
 }  # fmt: skip
 

@@ -38,6 +38,7 @@ def traps() -> Iterator[Bomb]:
     yield Bomb("sakura-tile", _sakura_with(HEADER))
     yield Bomb("sakura-view", _sakura_with(VIEW))
     yield Bomb("dicom-frame", _dicom_frame)
+    yield Bomb("dicom-offset", _dicom_offset)
 
 
 def mirax_with(old: str, new: str) -> Callable[[Path], Path]:
@@ -105,4 +106,14 @@ def _dicom_frame(folder: Path) -> Path:
         at = data.index(mark) + len(mark)
         data = data[:at] + b"\xff\xff" + data[at + 2 :]
     path.write_bytes(data)
+    return folder
+
+
+def _dicom_offset(folder: Path) -> Path:
+    """The second frame is said to lie four gibibytes on."""
+    dicom.write(folder, Size(192, 128))
+    path = folder / "level0.dcm"
+    data = path.read_bytes()
+    at = data.index(b"\xe0\x7f\x10\x00OB") + 12 + 8 + 4
+    path.write_bytes(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :])
     return folder

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
+from coverslip.preflight import dicom_pixels
 from coverslip.tiff.structure import MAX_PIXELS, MAX_SIDE, FileBytes
 
 MAGIC: Final = b"DICM"
@@ -30,6 +31,7 @@ _START: Final = 132
 _SYNTAX: Final = (0x0002, 0x0010)
 _META: Final = 0x0002
 _PIXELS: Final = 0x7FE0
+_PIXEL_DATA, _OFFSETS = (0x7FE0, 0x0010), (0x7FE0, 0x0001)
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _ITEM_MARK: Final = b"\xfe\xff\x00\xe0"
 _LONG: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -73,6 +75,7 @@ class _Walk:
         self._implicit = False
         self._open_now: list[_Open] = []
         self._sizes: dict[tuple[int, int], int] = {}
+        self._offsets = b""
 
     def file(self) -> None:
         syntax = self._meta()
@@ -110,8 +113,12 @@ class _Walk:
             while self._open_now and self._at >= self._open_now[-1].end:
                 self._open_now.pop()
             tag, vr, length, start = self._header()
-            if tag[0] == _PIXELS and not self._open_now:
+            if tag == _PIXEL_DATA and not self._open_now:
+                if length == UNDEFINED:
+                    dicom_pixels.check(self._data, start, self._offsets)
                 return
+            if tag == _OFFSETS and length <= MAX_VALUE:
+                self._offsets = self._data[start : start + length]
             self._element(tag, vr, length, start)
 
     def _element(self, tag: tuple[int, int], vr: bytes, length: int, start: int) -> None:

@@ -13,6 +13,8 @@ from typing import Final
 
 from coverslip.errors import DamagedSlide, LimitExceeded
 
+MAX_NAME: Final = 255
+"""Bytes of a file's name."""
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,400}")
 
 Bounds = tuple[tuple[re.Pattern[str], int], ...]
@@ -45,7 +47,7 @@ def check_names(raw: bytes, keys: re.Pattern[str], where: str) -> tuple[str, ...
     found = []
     for key, value in lines(raw):
         if keys.fullmatch(key) and value:
-            if Path(value).name != value or "\\" in value or "\0" in value:
+            if Path(value).name != value or "\\" in value or "\0" in value or len(value.encode()) > MAX_NAME:
                 raise DamagedSlide("a companion is named that lies outside the slide's folder", where=where)
             found.append(value)
     return tuple(found)

@@ -42,7 +42,7 @@ def _fuzzed(name: str, seconds: int) -> bool:
             said = "\n".join(
                 line for line in (ended.stdout + ended.stderr).splitlines() if not line.startswith("INFO:")
             )
-            sys.stdout.write(said[:4000] + "\n")
+            sys.stdout.write(said[-4000:] + "\n")
         sys.stdout.flush()
         return ended.returncode == 0
 

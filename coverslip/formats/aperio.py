@@ -121,6 +121,8 @@ def open(path: Path) -> TiffSlide:
 
 def _role(index: int, directory: Directory) -> ImageRole:
     """Structure first: tiling and position, then subfile type; words only where structure is silent."""
+    if not directory.has_pixels:
+        return ImageRole.UNKNOWN
     if directory.tiled:
         return ImageRole.BASE if index == 0 else ImageRole.LEVEL
     if index == 1 and directory.number(t.NEW_SUBFILE_TYPE) == 0:

@@ -81,7 +81,8 @@ def _properties(slide: openslide.OpenSlide) -> Iterator[Element]:
     properties = slide.properties
     if len(properties) > MAX_PROPERTIES:
         raise LimitExceeded(f"more than {MAX_PROPERTIES} properties", where="properties")
-    for number, (key, value) in enumerate(properties.items()):
+    for number, key in enumerate(properties):
+        value = properties.get(key, "")  # a key that is no UTF-8 is listed by OpenSlide's binding, but not found
         kind = ElementKind.NUMBER if _NUMBER.fullmatch(value) else ElementKind.TEXT
         if plain_key(key):
             raw, path, known = (

@@ -329,6 +329,8 @@ def _check_geometry(directory: Directory) -> None:
 
 def check_blocks(tiff: TiffFile, directory: Directory) -> None:
     """Raise DamagedSlide unless the tiles or strips are as many as the geometry asks for and lie inside the file."""
+    if not directory.tile_size.area:
+        raise DamagedSlide("an image has no extent", where=directory.path)
     grid = directory.size.ceil_div(directory.tile_size)
     planes = directory.number(t.SAMPLES_PER_PIXEL, 1) if directory.number(t.PLANAR_CONFIGURATION, 1) == 2 else 1
     offsets, counts = directory.offsets, directory.byte_counts

@@ -18,6 +18,19 @@ PLANTED = re.compile(r"ZQ|JANE|slide\.(svs|tiff|ndpi|mrxs|dcm|vms|czi|svslide|zi
 """What every planted identifier, and every file name, has in it."""
 
 
+FOUND = (("aperio", 260), ("dicom", 185), ("mirax", 46), ("vms", 109))
+"""Damage that a long run found us without an answer to: a page without a picture, an offset of a frame that leads
+nowhere, keys that are no UTF-8."""
+
+
+@pytest.mark.parametrize(("name", "seed"), FOUND)
+def test_what_was_found_stays_answered(name, seed, zygote, tmp_path):
+    """The same damage again."""
+    kind = next(kind for kind in hostile.KINDS if kind.name == name)
+    (ended,) = mutations(zygote, kind, range(seed, seed + 1), tmp_path)
+    assert ended.code in CODES, ended.where
+
+
 @pytest.mark.parametrize("first", range(0, RUNS, BATCH))
 @pytest.mark.parametrize("kind", hostile.KINDS, ids=lambda kind: kind.name)
 def test_damage_ends_in_a_result_or_a_code(kind, first, zygote, tmp_path, capfd):

@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -66,7 +67,7 @@ class Figures:
     tiles: int
     warm_p95_ms: float
     cold_p95_ms: float
-    errors: int
+    errors: dict[str, int]
     uploaded_mib: int
     deidentified: int
     descriptors: tuple[int, int]
@@ -268,7 +269,7 @@ def run(folder: Path, *, viewers: int, uploads: int, seconds: float, size: Size)
         tiles=len(seen.warm) + len(seen.cold),
         warm_p95_ms=p95(seen.warm),
         cold_p95_ms=p95(seen.cold),
-        errors=len(seen.errors),
+        errors=dict(Counter(seen.errors)),
         uploaded_mib=seen.uploaded,
         deidentified=done,
         descriptors=(max(seen.descriptors[: third + 1]), max(seen.descriptors[-third - 1 :])),

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -149,7 +149,8 @@ def slow_loris(folder: Path, count: int, seconds: float) -> Figures:
         sparse, sha256 = small(folder), digest_of_zeros(MIB)
         send(front, sparse, sha256)
         with watched(front) as seen:
-            held = [stack.enter_context(front.half(front.announce(MIB, sha256), MIB, 0, b"")) for _ in range(count)]
+            wheres = [front.announce(MIB, sha256) for _ in range(count)]
+            held = [stack.enter_context(front.half(where, MIB, 0, b"")) for where in wheres]
             begin, sent = time.perf_counter(), 0
             while time.perf_counter() - begin < seconds:
                 drip(held)
@@ -160,9 +161,10 @@ def slow_loris(folder: Path, count: int, seconds: float) -> Figures:
 
 
 def drip(connections: list[socket.socket]) -> None:
-    """One byte each."""
+    """One byte each; the server may have given up on one that was silent for half a minute."""
     for connection in connections:
-        connection.sendall(b"\0")
+        with suppress(OSError):
+            connection.sendall(b"\0")
     time.sleep(1)
 
 

@@ -34,7 +34,7 @@ def perform(tmp_path):
     def run(protocol, step, late=False, folder="data"):
         process = context.Process(target=crashing.perform, args=(protocol, tmp_path / folder, step, late))
         process.start()
-        process.join(60)
+        process.join(300)
         return process.exitcode
 
     return run

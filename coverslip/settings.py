@@ -40,6 +40,25 @@ class Settings(BaseSettings):
         default="",
         description="Redis or Valkey, version 6.2 or newer; empty means our own Valkey on a socket in `data_dir`.",
     )
+    storage: str = Field(
+        default="",
+        description="`s3://bucket/prefix` for clean slides and encrypted originals; empty means folders in `data_dir`.",
+    )
+    s3_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+/?)?$",
+        description="Address of an S3 server other than Amazon's.",
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_key_id: str = Field(
+        default="", description="Who asks the bucket; empty means the usual chain: environment, files, machine's role."
+    )
+    s3_secret_key: SecretStr = Field(default=SecretStr(""), description="The secret that belongs to `s3_key_id`.")
+    copies_bytes: int = Field(
+        default=20 * GIB,
+        ge=0,
+        description="Room for local copies of slides in a bucket, for answers that need a whole file.",
+    )
     policy: str = Field(
         default="strict", description="The policy slides are de-identified by: a built-in name or a file."
     )

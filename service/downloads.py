@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from coverslip.archive.store import Stored
 from coverslip.errors import StorageFailed
 from service.caching import fresh, http_date
 from service.errors import Malformed, RangeOutside, answer
+from service.remote import sent_on
 
 Message = MutableMapping[str, Any]
 
@@ -42,14 +43,16 @@ class Download(FileResponse):
         return self.stat_result.st_size if self.stat_result else 0
 
 
-def download(request: Request, path: Path, headers: Mapping[str, str], media_type: str, name: str) -> Response:
+def download(request: Request, stored: Stored, headers: Mapping[str, str], media_type: str, name: str) -> Response:
     """The file, or 304 for who has it; blocks. Raises `StorageFailed` while it is being moved."""
+    modified, asked = int(stored.since.timestamp()), request.headers
+    told = {**headers, "Last-Modified": http_date(modified)}
+    if fresh(asked.get("if-none-match"), asked.get("if-modified-since"), headers["ETag"], modified):
+        return Response(status_code=304, headers={key: told[key] for key in ("ETag", "Cache-Control", "Last-Modified")})
+    if stored.path is None:
+        return sent_on(request, stored, told, media_type, name)
     try:
-        found = path.stat()
+        found = stored.path.stat()
     except FileNotFoundError as error:
         raise StorageFailed("the file is being moved", where="file") from error
-    modified, asked = int(found.st_mtime), request.headers
-    if fresh(asked.get("if-none-match"), asked.get("if-modified-since"), headers["ETag"], modified):
-        kept = {key: headers[key] for key in ("ETag", "Cache-Control")}
-        return Response(status_code=304, headers={**kept, "Last-Modified": http_date(modified)})
-    return Download(path, 200, headers, media_type, filename=name, stat_result=found)
+    return Download(stored.path, 200, headers, media_type, filename=name, stat_result=found)

@@ -71,10 +71,12 @@ def website(service: Service) -> App:
 
 def pictures(service: Service) -> Pictures:
     """Tiles under other addresses and derived pictures; loaded later."""
+    from service.copies import Copies
     from service.pictures import Pictures
     from service.sources import Sources
 
-    return Pictures(service.tiles.opened, Sources(service.archive), service.workshop, service.settings)
+    copies = Copies(service.storage.root / "copies", service.settings.copies_bytes)
+    return Pictures(service.tiles.opened, Sources(service.archive, copies), service.workshop, service.settings)
 
 
 def outward(service: Service) -> Outward:

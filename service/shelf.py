@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import State
+from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
 from service.caching import http_date
@@ -49,9 +49,11 @@ class Opened:
         return self.slide.state is State.RELEASED
 
 
-def folder_of(archive: Archive, slide: SlideRecord) -> Path | None:
-    """The directory that holds a slide's clean copy, tiles and certificate; None when nothing may be read."""
-    return archive.where_is(slide) if slide.state in READABLE else None
+def file_of(archive: Archive, slide: SlideRecord, name: str | None) -> Stored:
+    """A file of a slide's clean copy; raises `NotFound`, also when nothing of the slide may be read."""
+    if slide.state not in READABLE or name is None:
+        raise NotFound
+    return archive.file(slide, name)
 
 
 class Shelf:
@@ -95,14 +97,19 @@ class Shelf:
         return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated)
 
     def _pyramid(self, slide: SlideRecord, known: Opened | None) -> tuple[Pyramid | None, int]:
-        folder = folder_of(self._archive, slide)
-        if folder is None or slide.clean_name is None:
+        if slide.state not in READABLE or slide.clean_name is None:
             return None, 0
         if known and known.pyramid and known.slide.version == slide.version:
             return known.pyramid, known.modified
         try:
-            index = folder / "slide.pyramid"
-            return Pyramid.open(folder / slide.clean_name, index), int(index.stat().st_mtime)
-        except (StorageFailed, FileNotFoundError):  # released a moment ago: the record moves first, the folder follows
+            index = file_of(self._archive, slide, "slide.pyramid")
+            return _open(file_of(self._archive, slide, slide.clean_name), index), int(index.since.timestamp())
+        except (StorageFailed, NotFound):  # released a moment ago: the record moves first, the folder follows
             same = known is not None and known.slide.artefact == slide.artefact
             return (known.pyramid, known.modified) if known is not None and same else (None, 0)
+
+
+def _open(clean: Stored, index: Stored) -> Pyramid:
+    if clean.path is not None and index.path is not None:
+        return Pyramid.open(clean.path, index.path)
+    return Pyramid.over((clean.read, clean.size), (index.read, index.size))

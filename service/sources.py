@@ -13,10 +13,11 @@ from PIL import Image
 
 from coverslip.archive.archive import Archive
 from coverslip.elements import ImageRole
-from coverslip.errors import DamagedSlide, NotFound
+from coverslip.errors import DamagedSlide
 from coverslip.pyramid.colour import profile_of
 from coverslip.pyramid.native import Native
-from service.shelf import Opened, folder_of
+from service.copies import Copies
+from service.shelf import Opened, file_of
 
 T = TypeVar("T")
 
@@ -29,9 +30,10 @@ _ROLES = {"thumbnail": ImageRole.THUMBNAIL, "macro": ImageRole.OVERVIEW, "label"
 class Sources:
     """Facts of clean slides, read once; every method blocks."""
 
-    def __init__(self, archive: Archive) -> None:
-        """Nothing is opened before it is asked for."""
+    def __init__(self, archive: Archive, copies: Copies) -> None:
+        """Nothing is opened before it is asked for; `copies` fetches what does not lie here."""
         self._archive = archive
+        self._copies = copies
         self._known: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -53,10 +55,8 @@ class Sources:
             raise DamagedSlide("the slide's other pictures cannot be read", where="associated") from error
 
     def _clean(self, opened: Opened) -> Path:
-        folder = folder_of(self._archive, opened.slide)
-        if folder is None or opened.slide.clean_name is None:
-            raise NotFound
-        return folder / opened.slide.clean_name
+        slide = opened.slide
+        return self._copies.path(f"{slide.sid}.{slide.artefact}", file_of(self._archive, slide, slide.clean_name))
 
     def _once(self, kind: str, opened: Opened, read: Callable[[Path], T]) -> T:
         key = (kind, opened.slide.sid, opened.slide.artefact or "")

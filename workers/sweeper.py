@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -21,8 +21,6 @@ from workers.app import QUEUES, create
 DUTY = "sweep"
 BATCHES_HELD = 5
 """The duty is kept for this many rounds, so that a killed sweeper is replaced soon."""
-ORPHAN_AGE = timedelta(hours=24)
-"""What no record points to is deleted after this long: until then somebody may be about to make the record."""
 
 log = logs.get("workers.sweeper")
 
@@ -87,8 +85,7 @@ def tidy(archive: Archive) -> None:
     """What need not be done often: interrupted releases, what is overdue, what dead attempts left behind."""
     now = datetime.now(UTC)
     done = archive.reconcile() + archive.expire_uploads(now) + archive.purge_overdue(now)
-    done += archive.discard_ended() + archive.discard_drafts() + archive.discard_orphans()
-    done += archive.discard_originals(now - ORPHAN_AGE)
+    done += archive.discard_ended() + archive.discard_drafts() + archive.collect(now)
     if done:
         log.info("tidied", count=done)
 

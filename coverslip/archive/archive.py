@@ -6,6 +6,7 @@ record's transaction. `reconcile` finishes what a crash interrupted: the record 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -13,13 +14,15 @@ from pathlib import Path
 
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.catalog import SYSTEM, Catalog
-from coverslip.archive.folder_store import FolderStore
+from coverslip.archive.clean import CleanSlides
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
+from coverslip.archive.places import places
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
+from coverslip.archive.store import Stored
 from coverslip.archive.uploads import TERMINATED
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.durable import our_errors, sync
@@ -29,6 +32,9 @@ from coverslip.settings import Settings
 PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
+ORPHAN_AGE = timedelta(hours=24)
+"""What no record points to is deleted after this long: until then somebody may be about to make the record."""
+COLLECT_EVERY = timedelta(hours=1)
 PURGED_AT_ONCE = 100
 """Originals one round deletes; the next round goes on."""
 
@@ -37,12 +43,19 @@ class Archive:
     """What exists (`catalog`) and where it lies (`storage`)."""
 
     def __init__(
-        self, catalog: Catalog, storage: Storage, originals: Originals, *, keep_originals: timedelta | None = None
+        self,
+        catalog: Catalog,
+        storage: Storage,
+        originals: Originals,
+        *,
+        clean: CleanSlides | None = None,
+        keep_originals: timedelta | None = None,
     ) -> None:
-        """Use `open`."""
+        """Use `open`; `clean` is where clean slides lie, by default `storage` as well."""
         self.catalog = catalog
         self.storage = storage
         self.originals = originals
+        self.clean = storage if clean is None else clean
         self._keep_originals = keep_originals
 
     @classmethod
@@ -56,12 +69,13 @@ class Archive:
             lease=settings.lease,
             retry_delay=settings.retry_delay,
             max_attempts=settings.max_attempts,
-            complete_pyramids=settings.complete_pyramids,
+            complete_pyramids=settings.complete_pyramids and not settings.storage,
         )
         key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
-        originals = Originals(FolderStore(storage.zone(Zone.ORIGINALS)), key)
+        place = places(settings, storage)
         catalog = Catalog.open(settings.database, vault=vault, terms=terms)
-        return cls(catalog, storage, originals, keep_originals=settings.keep_originals)
+        originals = Originals(place.originals, key)
+        return cls(catalog, storage, originals, clean=place.clean, keep_originals=settings.keep_originals)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -75,11 +89,11 @@ class Archive:
 
     def publish(self, claim: Claim, draft: Path, produced: Produced) -> None:
         """Give a draft its final name and record it; raises `LeaseLost` and removes it when somebody took over."""
-        self.storage.publish(draft, claim.sid, claim.artefact)
+        self.clean.publish(draft, claim.sid, claim.artefact)
         try:
             self.catalog.finish(claim, produced)
         except LeaseLost:
-            self.storage.remove_artefact(claim.sid, claim.artefact)
+            self.clean.remove_artefact(claim.sid, claim.artefact)
             raise
 
     def complete_pyramid(self, claim: Claim, draft: Path) -> None:
@@ -207,10 +221,23 @@ class Archive:
         self.storage.drop_incoming(uid)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
-        """The folder with a slide's clean files; None while there is none."""
-        if slide.artefact is None:
+        """The folder with a slide's clean files; None while there is none, and when they lie in a bucket."""
+        if slide.artefact is None or self.clean is not self.storage:
             return None
         return self.storage.artefact(zone_of(slide.state), slide.sid, slide.artefact)
+
+    def file(self, slide: SlideRecord, name: str) -> Stored:
+        """One of a slide's clean files, wherever it lies; raises `NotFound` or `StorageFailed`."""
+        if slide.artefact is None:
+            raise NotFound
+        return self.clean.file(zone_of(slide.state), slide.sid, slide.artefact, name)
+
+    def collect(self, now: datetime) -> int:
+        """Delete what no record points to; in a bucket, where looking costs, once an hour by one process."""
+        if not self.clean.quick_to_list and not self.catalog.take_duty("collect", secrets.token_hex(8), COLLECT_EVERY):
+            return 0
+        before = now - ORPHAN_AGE
+        return self.discard_orphans() + self.discard_originals(before) + self.clean.abandon(before)
 
     def reconcile(self) -> int:
         """Finish moves that a crash interrupted between record and files; returns how many there were.
@@ -218,7 +245,7 @@ class Archive:
         For releases looking at the review zone is enough: a folder leaves the released zone before its record says so.
         """
         closed = sum(self._finish_closing(slide) for slide in self._closed())
-        return closed + sum(self._finish_release(sid) for sid in self.storage.slides_in(Zone.REVIEW))
+        return closed + sum(self._finish_release(sid) for sid in self.clean.slides_in(Zone.REVIEW))
 
     def expire_uploads(self, now: datetime) -> int:
         """End uploads whose time is over and delete what arrived of them; returns how many."""
@@ -247,7 +274,7 @@ class Archive:
 
     def discard_orphans(self) -> int:
         """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
-        return sum(self._discard_orphan(sid, name) for sid, name in self.storage.artefacts_in(Zone.REVIEW))
+        return sum(self._discard_orphan(sid, name) for sid, name in self.clean.artefacts_in(Zone.REVIEW))
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
@@ -273,7 +300,7 @@ class Archive:
                 return False
         except NotFound:
             pass
-        self.storage.remove_artefact(sid, artefact)
+        self.clean.remove_artefact(sid, artefact)
         return True
 
     def _closed(self) -> Iterator[SlideRecord]:
@@ -306,11 +333,11 @@ class Archive:
 
     def _hide(self, slide: SlideRecord) -> None:
         if slide.artefact is not None and slide.state is not State.RELEASED:
-            self.storage.move_artefact(slide.sid, slide.artefact, source=Zone.RELEASED, target=Zone.REVIEW)
+            self.clean.move_artefact(slide.sid, slide.artefact, source=Zone.RELEASED, target=Zone.REVIEW)
 
     def _show(self, slide: SlideRecord) -> None:
         if slide.artefact is not None and slide.state is State.RELEASED:
-            self.storage.move_artefact(slide.sid, slide.artefact, source=Zone.REVIEW, target=Zone.RELEASED)
+            self.clean.move_artefact(slide.sid, slide.artefact, source=Zone.REVIEW, target=Zone.RELEASED)
 
 
 def _checking(pieces: Iterable[bytes], check: Callable[[], None]) -> Iterator[bytes]:

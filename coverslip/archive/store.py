@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from coverslip.errors import NotFound
@@ -22,6 +23,20 @@ class Kept:
     """Bytes."""
     since: datetime
     """When it got its name, by the store's own clock, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One file of a clean slide, to be read in ranges."""
+
+    size: int
+    """Bytes."""
+    since: datetime
+    """When it got its name."""
+    read: Callable[[int, int], bytes]
+    """`read(length, offset)`: fewer bytes when the file ends early; raises `NotFound` or `StorageFailed`."""
+    path: Path | None = None
+    """Where it lies on this machine; None when it does not."""
 
 
 class Store(Protocol):

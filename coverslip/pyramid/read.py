@@ -89,6 +89,22 @@ class Pyramid:
         at_hand = (_reader_at_hand(slide), _reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
         return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand)
 
+    @classmethod
+    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int]) -> Pyramid:
+        """Serve from two files that are read in ranges, each with its length in bytes; two ranges are read now.
+
+        Raises PyramidInvalid when they do not belong together or the index is damaged, and what reading raises.
+        """
+        slide, slide_bytes = clean
+        derived, index_bytes = index
+        head = parse_head(derived(form.HEADER_BYTES, 0))
+        if index_bytes != head.file_bytes:
+            raise PyramidInvalid("the file has another length than its header says", where="header")
+        if slide_bytes != head.slide_bytes:
+            raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
+        parsed = parse_index(head, derived(head.index_bytes, head.index_at))
+        return cls(parsed, slide, derived, lambda: None)
+
     @property
     def size(self) -> Size:
         """Pixels of the largest level."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import PurePath
 from typing import Annotated
 
 import orjson
@@ -11,14 +12,15 @@ from starlette.datastructures import URL
 
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import BY_PEOPLE, State
-from coverslip.errors import NotFound, NotPermitted, Outdated
+from coverslip.archive.store import Stored
+from coverslip.errors import NotFound, NotPermitted, Outdated, StorageFailed
 from service.auth import Caller, Ops, SignedIn, VisibleSlide, may_look
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match
 from service.context import Here, Service, ask
 from service.downloads import download
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
-from service.shelf import folder_of
+from service.shelf import READABLE, file_of
 
 router = APIRouter(prefix="/api/v1", tags=["slides"])
 files = APIRouter(tags=["slides"])
@@ -72,17 +74,27 @@ async def report(slide: VisibleSlide, service: Here) -> Response:
 @files.api_route("/slides/{sid}/file", methods=["GET", "HEAD"])
 async def file(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """The clean slide itself, in ranges where asked; named by its id, known by its SHA-256."""
-    folder = folder_of(service.archive, slide)
-    if folder is None or slide.clean_name is None or slide.sha256 is None or not may_look(caller, slide):
+    if slide.clean_name is None or slide.sha256 is None or not may_look(caller, slide):
         raise NotFound
-    path = folder / slide.clean_name
+    found = await ask(_clean, service, slide)
     digest = base64.b64encode(bytes.fromhex(slide.sha256)).decode()
     headers = {
         "ETag": f'"{slide.sha256}"',
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": CACHE_PUBLIC if slide.state is State.RELEASED else CACHE_PRIVATE,
     }
-    return await ask(download, request, path, headers, "image/tiff", f"{slide.sid}{path.suffix}")
+    name = f"{slide.sid}{PurePath(slide.clean_name).suffix}"
+    return await ask(download, request, found, headers, "image/tiff", name)
+
+
+def _clean(service: Service, slide: SlideRecord) -> Stored:
+    """The clean slide; raises `NotFound`, or `StorageFailed` while it is between two zones."""
+    try:
+        return file_of(service.archive, slide, slide.clean_name)
+    except NotFound as error:
+        if slide.state in READABLE and slide.artefact is not None:
+            raise StorageFailed("the file is being moved", where="file") from error
+        raise
 
 
 @router.post("/slides/{sid}/transitions")
@@ -144,11 +156,10 @@ def events_of(service: Service, caller: Principal, slide: SlideRecord) -> list[E
 
 def certificate_bytes(service: Service, slide: SlideRecord) -> bytes:
     """The certificate's JSON; raises `NotFound` while there is none."""
-    folder = folder_of(service.archive, slide)
-    path = folder / "slide.certificate.json" if folder else None
-    if path is None or not path.is_file() or path.stat().st_size > CERTIFICATE_LIMIT:
+    found = file_of(service.archive, slide, "slide.certificate.json")
+    if found.size > CERTIFICATE_LIMIT:
         raise NotFound
-    return path.read_bytes()
+    return found.read(found.size, 0)
 
 
 def certificate_of(service: Service, slide: SlideRecord) -> dict[str, object] | None:

@@ -1,6 +1,7 @@
 """A real front end on loopback with a real catalogue, and slides in every state."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from service.main import create_app
 
 START_UP = 120.0
 """Seconds a process of its own may take on a busy machine."""
+MANY = {"max_upload_bytes": 64 << 20, "max_open_uploads": 40}
 ROLES = ("submitter", "curator", "viewer", "ops", "admin")
 SLIDE = Size(700, 500)
 
@@ -159,7 +161,28 @@ def _running(settings: Settings) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, tiled: Tiled) -> Iterator[House]:
     """A front end with one key per role; each key's owner is called like its role."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("house"), max_upload_bytes=64 << 20, max_open_uploads=40)
+    with _house(Settings(data_dir=tmp_path_factory.mktemp("house"), **MANY), tiled) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def house_with_bucket(tmp_path_factory: pytest.TempPathFactory, tiled: Tiled, s3_server) -> Iterator[House]:
+    """The same where clean slides and originals lie in a bucket."""
+    bucket = s3_server("nanio")
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("house"),
+        storage=f"s3://{bucket.name}/{secrets.token_hex(8)}/site",
+        s3_endpoint=bucket.endpoint,
+        s3_key_id=bucket.key_id,
+        s3_secret_key=bucket.secret,
+        **MANY,
+    )
+    with _house(settings, tiled) as found:
+        yield found
+
+
+@contextmanager
+def _house(settings: Settings, tiled: Tiled) -> Iterator[House]:
     archive = Archive.open(settings, with_vault=True)
     with _running(settings) as url:
         found = House(url, archive, tiled)

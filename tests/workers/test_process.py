@@ -6,7 +6,7 @@ import pytest
 
 from coverslip.archive.states import JobState, State
 from coverslip.errors import StorageFull
-from workers.process import process
+from workers.process import Station, process
 
 
 def test_a_slide_ends_in_review(installation, station):
@@ -25,6 +25,28 @@ def test_a_slide_ends_in_review(installation, station):
             or path.parent.name == slide.artefact
             or installation.original[:16] not in path.read_bytes()
         )
+
+
+def test_a_slide_ends_in_review_in_a_bucket(install, zygote, s3_server):
+    """The same, with originals and clean slides elsewhere: on this machine nothing is left of either."""
+    bucket = s3_server("ministack")
+    installation = install(
+        storage=f"s3://{bucket.name}/site",
+        s3_endpoint=bucket.endpoint,
+        s3_key_id=bucket.key_id,
+        s3_secret_key=bucket.secret,
+    )
+    sid, job = installation.add_slide()
+    work = "tests.workers.canaries:copy"
+    process(job, Station("worker-a@test", installation.archive, installation.settings, zygote, work))
+    slide = installation.slide(sid)
+    assert slide.state is State.IN_REVIEW
+    assert installation.files() == set()
+    found = installation.archive.file(slide, "slide.svs")
+    assert found.path is None
+    assert found.read(found.size, 0) == installation.original
+    for path in installation.settings.data_dir.rglob("*"):
+        assert not path.is_file() or installation.original[:16] not in path.read_bytes()
 
 
 def test_a_second_hint_does_nothing(installation, station):

@@ -1,0 +1,83 @@
+"""Local copies of clean slides that lie in a bucket, for the few answers that need a whole file; tiles never do."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from coverslip.archive.store import Stored
+from coverslip.durable import our_errors
+from coverslip.errors import StorageFailed
+
+PIECE: Final = 8 << 20
+"""Bytes asked of the bucket at once."""
+ABANDONED: Final = 24 * 3600.0
+"""Seconds after which nobody fetches a file any more."""
+
+
+class Copies:
+    """A folder of copies, the longest unused deleted when it grows too large; whatever is in it may be deleted."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        """`limit`: bytes, beyond which only the copy just asked for is kept."""
+        self._folder = folder
+        self._limit = limit
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        with our_errors():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path(self, key: str, stored: Stored) -> Path:
+        """The file as it lies on this machine, fetched if need be; open it at once, it may be deleted later.
+
+        `key` names a content that never changes. Raises `NotFound`, `StorageFull` or `StorageFailed`.
+        """
+        if stored.path is not None:
+            return stored.path
+        final = self._folder / key
+        with self._locks[key]:
+            try:
+                os.utime(final)
+            except FileNotFoundError:
+                self._fetch(stored, final)
+        self._make_room(final)
+        return final
+
+    def _fetch(self, stored: Stored, final: Path) -> None:
+        part = final.with_name(f".{secrets.token_hex(8)}")
+        try:
+            with our_errors(), part.open("xb") as file:
+                for offset in range(0, stored.size, PIECE):
+                    piece = stored.read(min(PIECE, stored.size - offset), offset)
+                    if len(piece) != min(PIECE, stored.size - offset):
+                        raise StorageFailed("A file in the bucket ends early.", where="s3")
+                    file.write(piece)
+            with our_errors():
+                part.replace(final)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _make_room(self, kept: Path) -> None:
+        found = sorted(self._deletable())
+        total = sum(size for _, size, _ in found)
+        for _, size, path in found:
+            if total <= self._limit:
+                return
+            if path != kept:
+                path.unlink(missing_ok=True)
+                total -= size
+
+    def _deletable(self) -> Iterator[tuple[float, int, Path]]:
+        """(last used, bytes, path) of every copy, and of what a dead process fetched half."""
+        with our_errors():
+            for entry in os.scandir(self._folder):
+                with suppress(FileNotFoundError):  # another process makes room, too
+                    found = entry.stat()
+                    if not entry.name.startswith(".") or found.st_mtime < time.time() - ABANDONED:
+                        yield found.st_mtime, found.st_size, Path(entry.path)

@@ -10,7 +10,7 @@ WORKERS ?= 2
 VIEWERS := tests/browser/viewers
 NPM := PATH="$$PATH:$(abspath $(BIN))" npm
 
-.PHONY: help demo smoke test check bench chaos docs lock clean
+.PHONY: help demo smoke test check bench chaos docs iiif lock clean
 
 help:
 	@echo "make demo    a real slide uploaded, de-identified, verified, tiled and shown in your browser"
@@ -19,9 +19,13 @@ help:
 	@echo "make check   formatting, types, layers"
 	@echo "make bench   ratios against peers, in one run"
 	@echo "make chaos   everything shot at random for minutes, and what docs/reliability.md reports"
+	@echo "make iiif    the IIIF validator against a front end of ours (needs Python 3.12 or newer beside; VALIDATOR_PYTHON=…)"
 	@echo "make docs    the documents that are made from the code"
 	@echo "make fuzz    a minute of atheris for each of our own walkers (SECONDS=3600 for an hour)"
 	@echo "make hostile 500 damaged slides of each kind through the confined child (RUNS=…)"
+
+iiif: .venv/.dev
+	$(RUN) -m scripts.iiif $(if $(VALIDATOR_PYTHON),--python $(VALIDATOR_PYTHON))
 
 demo: .venv/.app service/static/vendor/.ready
 	$(RUN) -m scripts.demo

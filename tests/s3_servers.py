@@ -17,6 +17,8 @@ from coverslip.archive.s3_store import Bucket
 KEY_ID, SECRET = "coverslip-test", "not-a-secret"
 START_UP = 120.0
 """Seconds; the machine may be busy."""
+TRIES = 5
+"""A free port may be taken by somebody else before the server has it."""
 
 
 def _nanio(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -35,24 +37,36 @@ SERVERS = {"nanio": _nanio, "ministack": _ministack}
 @contextmanager
 def serving(kind: str, folder: Path):
     """A running server with one empty bucket; yields the bucket."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    arguments, environment = SERVERS[kind](folder, port)
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *arguments], env={**os.environ, **environment}, stdout=log, stderr=log, cwd=folder
-        )
+    process, bucket = _started(kind, folder)
     try:
-        bucket = Bucket("slides", endpoint=f"http://127.0.0.1:{port}", key_id=KEY_ID, secret=SECRET)
-        _make(bucket, process)
         yield bucket
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
+
+
+def _started(kind: str, folder: Path) -> tuple[subprocess.Popen[bytes], Bucket]:
+    for _ in range(TRIES):
+        with socket.create_server(("127.0.0.1", 0)) as held:
+            port = held.getsockname()[1]
+        arguments, environment = SERVERS[kind](folder, port)
+        with (folder / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], env={**os.environ, **environment}, stdout=log, stderr=log, cwd=folder
+            )
+        bucket = Bucket("slides", endpoint=f"http://127.0.0.1:{port}", key_id=KEY_ID, secret=SECRET)
+        if _make(bucket, process):
+            return process, bucket
+        _end(process)
+    raise AssertionError((folder / "server.log").read_text()[-2000:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def client(bucket: Bucket):
@@ -67,14 +81,14 @@ def below(bucket: Bucket, prefix: str) -> Bucket:
     return replace(bucket, prefix=prefix)
 
 
-def _make(bucket: Bucket, process: subprocess.Popen[bytes]) -> None:
+def _make(bucket: Bucket, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the server and make the bucket; False when it ended, as when somebody else has taken its port."""
     until = time.monotonic() + START_UP
-    while True:
+    while process.poll() is None and time.monotonic() < until:
         try:
             client(bucket).create_bucket(Bucket=bucket.name)
         except botocore.exceptions.BotoCoreError:
-            if process.poll() is not None or time.monotonic() > until:
-                raise
             time.sleep(0.2)
         else:
-            return
+            return process.poll() is None
+    return False

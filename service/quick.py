@@ -20,7 +20,7 @@ from coverslip.settings import Settings
 from service.addresses import base_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match, pinned
 from service.cors import Cors
-from service.derived import Workshop
+from service.derived import Made, Workshop, cache_status
 from service.errors import Malformed
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
@@ -34,6 +34,8 @@ _STATUS: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\
 _SNIFF: Final = b"x-content-type-options: nosniff\r\n"
 _PRIVATE: Final = b"cache-control: %b\r\ncross-origin-resource-policy: same-origin\r\n" % CACHE_PRIVATE.encode()
 _PUBLIC: Final = b"cache-control: %b\r\ncross-origin-resource-policy: cross-origin\r\n"
+
+_HIT: Final = b"".join(b"%b: %b\r\n" % pair for pair in cache_status(Made(b"", hit=True)))
 
 
 class Ready(NamedTuple):
@@ -114,7 +116,9 @@ class Quick:
         known = named.get(b"if-none-match")
         if known is not None and none_match(known.decode("latin-1"), etag):
             return self._counted(Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag.encode(), lines), b""))
-        body = pyramid.tile_at_hand(*found.place) or self._workshop.kept(key_of(pyramid, found.place))
+        body = pyramid.tile_at_hand(*found.place)
+        if body is None:
+            body, lines = self._workshop.kept(key_of(pyramid, found.place)), lines + _HIT
         if body is None:
             return None
         head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"

@@ -23,6 +23,7 @@ from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideR
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
+from coverslip.archive.turns import Priority
 from coverslip.archive.uploads import TERMINATED
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.durable import our_errors, sync
@@ -134,7 +135,9 @@ class Archive:
         """
         return self.catalog.begin_patch(uid, follow=self.storage.make_incoming)
 
-    def finish_upload(self, upload: Upload, policy: str, collection: str, check: Check) -> str:
+    def finish_upload(
+        self, upload: Upload, policy: str, collection: str, check: Check, priority: Priority = Priority.USUAL
+    ) -> str:
         """Encrypt a complete upload, make it a slide with a queued job, delete its plain text; returns the slide's id.
 
         `check` is given the digest of what lies on the disk and may raise. In this order, so that a crash anywhere
@@ -150,7 +153,9 @@ class Archive:
 
         sealed = self.originals.seal(upload.uid, self.storage.incoming(upload.uid), remembering)
         try:
-            sid = self.catalog.finish_upload(upload.uid, upload.generation, found, policy, collection, original=sealed)
+            sid = self.catalog.finish_upload(
+                upload.uid, upload.generation, found, policy, collection, priority, original=sealed
+            )
         except CatalogError:
             self.originals.store.remove(sealed.name)
             raise

@@ -209,10 +209,12 @@ class Catalog:
         with self._db.read() as session:
             return slides.get(session, sid)
 
-    def slides(self, states: Collection[State] | None = None, cursor: str | None = None, limit: int = 50) -> Page:
-        """Slides newest first, at most 500 a page."""
+    def slides(
+        self, states: Collection[State] | None = None, cursor: str | None = None, limit: int = 50, words: str = ""
+    ) -> Page:
+        """Slides newest first, at most 500 a page, that every one of `words` fits."""
         with self._db.read() as session:
-            return slides.page(session, states, cursor, limit)
+            return slides.page(session, states, cursor, limit, words)
 
     def counts(self) -> dict[State, int]:
         """How many slides are in each state."""

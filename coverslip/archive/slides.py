@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, states
@@ -68,18 +68,25 @@ def get(session: Session, sid: str) -> SlideRecord:
     return record(row)
 
 
-def page(session: Session, states: Collection[State] | None, cursor: str | None, limit: int) -> Page:
-    """Slides newest first, after `cursor`; raises `NotFound` for a cursor we did not hand out."""
+def page(session: Session, states: Collection[State] | None, cursor: str | None, limit: int, words: str = "") -> Page:
+    """Slides newest first, after `cursor`, that every one of `words` fits; raises `NotFound` for a foreign cursor."""
     size = max(1, min(limit, MAX_PAGE))
     query = select(SlideRow).order_by(SlideRow.created.desc(), SlideRow.sid.desc()).limit(size + 1)
     if states is not None:
         query = query.where(SlideRow.state.in_(tuple(states)))
+    query = query.where(*(_fits(word) for word in words.split()))
     if cursor is not None:
         created, sid = _parse_cursor(cursor)
         query = query.where(or_(SlideRow.created < created, and_(SlideRow.created == created, SlideRow.sid < sid)))
     rows = session.scalars(query).all()
     more = len(rows) > size
     return Page(tuple(record(row) for row in rows[:size]), _cursor(rows[size - 1]) if more else None)
+
+
+def _fits(word: str) -> ColumnElement[bool]:
+    """The condition that an id, collection, format, policy or reason begins with a word, in capitals or not."""
+    columns = (SlideRow.sid, SlideRow.collection, SlideRow.vendor, SlideRow.policy, SlideRow.code)
+    return or_(*(column.istartswith(word, autoescape=True) for column in columns))
 
 
 def counts(session: Session) -> dict[State, int]:

@@ -22,7 +22,16 @@ from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
 from service.routes.queue import letters_of, pauses_of
-from service.routes.slides import LARGEST_PAGE, PAGE, certificate_bytes, certificate_of, events_of, list_slides, move
+from service.routes.slides import (
+    LARGEST_PAGE,
+    PAGE,
+    Words,
+    certificate_bytes,
+    certificate_of,
+    events_of,
+    list_slides,
+    move,
+)
 from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
 from service.timeline import timeline
 
@@ -49,14 +58,15 @@ async def slides(
     caller: Caller,
     state: States = None,
     cursor: Cursor = None,
+    q: Words = "",
     moved: Count = None,
     stayed: Count = None,
     to: State | None = None,
 ) -> Response:
-    """The list, filtered by state, paged by cursor; `moved`, `stayed` and `to` tell what a decision about many did."""
-    page = await ask(list_slides, service, caller, state, cursor, PAGE)
-    here, newest = _address(state, cursor), _address(state, None)
-    older = _address(state, page.cursor)
+    """The list, by state and words, paged by cursor; `moved`, `stayed` and `to` tell what a decision about many did."""
+    page = await ask(list_slides, service, caller, state, cursor, PAGE, q)
+    here, newest = _address(state, cursor, q), _address(state, None, q)
+    older = _address(state, page.cursor, q)
     return render(
         request,
         service,
@@ -64,6 +74,7 @@ async def slides(
         caller,
         page=page,
         chosen=state or [],
+        words=q,
         cursor=cursor,
         here=here,
         newest=newest,
@@ -73,9 +84,11 @@ async def slides(
 
 
 @router.get("/slides.json")
-async def slides_json(service: Here, caller: Caller, state: States = None, cursor: Cursor = None) -> SlidePage:
+async def slides_json(
+    service: Here, caller: Caller, state: States = None, cursor: Cursor = None, q: Words = ""
+) -> SlidePage:
     """The list as JSON."""
-    return await ask(list_slides, service, caller, state, cursor, PAGE)
+    return await ask(list_slides, service, caller, state, cursor, PAGE, q)
 
 
 @router.get("/live")
@@ -213,9 +226,10 @@ def deep_zoom(slide: SlideOut) -> dict[str, object]:
     }
 
 
-def _address(states: list[State] | None, cursor: str | None) -> str:
+def _address(states: list[State] | None, cursor: str | None, words: str) -> str:
     """The list's own address with these choices."""
-    pairs = [("state", str(state)) for state in states or []] + ([("cursor", cursor)] if cursor else [])
+    pairs = [("state", str(state)) for state in states or []]
+    pairs += [(name, value) for name, value in (("q", words), ("cursor", cursor)) if value]
     return f"/slides?{urlencode(pairs)}" if pairs else "/slides"
 
 

@@ -26,6 +26,7 @@ router = APIRouter(prefix="/api/v1", tags=["slides"])
 files = APIRouter(tags=["slides"])
 """What lies beside the API: files under the slide's own address."""
 
+Words = Annotated[str, Query(max_length=100)]
 PAGE = 50
 LARGEST_PAGE = 500
 CERTIFICATE_LIMIT = 64 << 20
@@ -41,9 +42,10 @@ async def slides(
     state: Annotated[list[State] | None, Query()] = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
+    q: Words = "",
 ) -> SlidePage:
-    """Slides the caller may see, newest first."""
-    page = await ask(list_slides, service, caller, state, cursor, limit)
+    """Slides the caller may see, newest first; every word of `q` begins an id, collection, format, policy or reason."""
+    page = await ask(list_slides, service, caller, state, cursor, limit, q)
     if page.cursor:
         response.headers["Link"] = f'<{next_address(request.url, page.cursor)}>; rel="next"'
     response.headers["Cache-Control"] = "no-store"
@@ -135,12 +137,17 @@ def next_address(here: URL, cursor: str) -> str:
 
 
 def list_slides(
-    service: Service, caller: Principal | None, states: list[State] | None, cursor: str | None, limit: int
+    service: Service,
+    caller: Principal | None,
+    states: list[State] | None,
+    cursor: str | None,
+    limit: int,
+    words: str = "",
 ) -> SlidePage:
     """One page with counts: everything for curators, only what is released for others."""
     everything = has(caller, Role.CURATOR)
     wanted = states if everything else [state for state in states or [State.RELEASED] if state is State.RELEASED]
-    page = service.catalog.slides(wanted, cursor, limit)
+    page = service.catalog.slides(wanted, cursor, limit, words)
     counts = {
         state: count for state, count in service.catalog.counts().items() if everything or state is State.RELEASED
     }

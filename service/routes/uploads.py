@@ -13,6 +13,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 from coverslip.archive.records import Principal, Upload
+from coverslip.archive.turns import Priority
 from coverslip.errors import NotFound, NotPermitted
 from service import tus
 from service.auth import SignedIn, Submitter
@@ -134,7 +135,12 @@ def _finish(service: Service, caller: Principal, upload: Upload, declared: str |
         said.get("collection", service.settings.collection),
     )
     with unless_ended():
-        return service.archive.finish_upload(upload, policy, collection, check)
+        return service.archive.finish_upload(upload, policy, collection, check, _urgency(caller))
+
+
+def _urgency(caller: Principal) -> Priority:
+    """A curator waits for the slide; the catalogue takes more than a few of an owner's for the batch they are."""
+    return Priority.FIRST if has(caller, Role.CURATOR) else Priority.USUAL
 
 
 def _owned(service: Service, caller: Principal, uid: str) -> Upload:

@@ -50,7 +50,8 @@ function typing(target) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   const key = event.key;
-  if (key === "?") document.getElementById("keys").showModal();
+  if (key === "/" && document.getElementById("search")) document.getElementById("search").focus();
+  else if (key === "?") document.getElementById("keys").showModal();
   else if (key === "j") move(1);
   else if (key === "k") move(-1);
   else if (document.querySelector(`[data-reason="${CSS.escape(key)}"]`)) askReason(key);

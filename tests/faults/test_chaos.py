@@ -30,4 +30,4 @@ def test_a_storm(database, record_property):
 def test_a_broker_that_dies_again_and_again():
     """Work goes on with no operator, each time."""
     took = chaos.run_broker_kills(KILLS)
-    assert len(took) == KILLS  # each within chaos.CALM; docs/reliability.md says how soon on a quiet machine (target 7)
+    assert len(took) == KILLS, "docs/reliability.md says how soon on a quiet machine (target 7)"

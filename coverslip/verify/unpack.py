@@ -23,6 +23,8 @@ STEP = 64
 """Packed bytes fed at once, so that what came out before an error is still searched."""
 _STREAMS = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|BZh[1-9]|\xfd7zXZ\0")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}(?:\s{1,2}[A-Za-z0-9+/_-]{4,})*={0,2}")
+_ENDLESS = re.compile(rb"&#\d{20,}")
+"""No character has such a number, and Python refuses to read one of thousands of digits."""
 _PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){12,}")
 
@@ -58,7 +60,7 @@ class Unpacked:
         for match in _HEX.finditer(data):
             yield binascii.unhexlify(match[0])
         if b"&#" in data or b"&amp;" in data:
-            yield html.unescape(data.decode("latin-1")).encode("utf-8", "replace")
+            yield html.unescape(_ENDLESS.sub(b" ", data).decode("latin-1")).encode("utf-8", "replace")
         if _PERCENT.search(data):
             yield unquote_to_bytes(data)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from coverslip.errors import InputError
 from coverslip.verify import alone, verify_alone
+from coverslip.verify.unpack import Unpacked
 
 RELAXED = settings(
     max_examples=60,
@@ -67,3 +69,10 @@ def test_a_hostile_source_never_ends_in_an_untyped_error(workshop, changes):
     changed = workshop.folder / "changed.svs"
     changed.write_bytes(data)
     assert judged(clean, changed) is not None
+
+
+@pytest.mark.parametrize("text", [b"&#" + b"7" * 5000 + b";", b"&&#" + b"1" * 20 + b"#" + b"7" * 5000 + b";"])
+def test_a_number_without_end_is_no_character(text):
+    """Python refuses to read numbers of thousands of digits; what stands beside it is unpacked all the same."""
+    found = list(Unpacked().layers(text + b" &#75;owalski"))
+    assert any(b"Kowalski" in each for each in found)

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
-import imagecodecs
-
 MAX_DEPTH = 3
 MAX_STREAM = 8 << 20
 MAX_TOTAL = 48 << 20
 MAX_STARTS = 4096
+MAX_LZW = 256 << 10
+"""Packed bytes; words do not hide behind more."""
+_CLEAR, _END, _FULL = 256, 257, 4096
+_ROOTS = [*(bytes([value]) for value in range(256)), b"", b""]
 STEP = 64
 """Packed bytes fed at once, so that what came out before an error is still searched."""
 _STREAMS = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|BZh[1-9]|\xfd7zXZ\0")
@@ -111,10 +113,32 @@ def _drain(make: Callable[[], _Decompressor], data: bytes, start: int) -> bytes:
 
 
 def _unlzw(data: bytes) -> bytes:
-    try:
-        return bytes(imagecodecs.lzw_decode(data))[:MAX_STREAM]
-    except (RuntimeError, ValueError):
-        return b""
+    """TIFF's LZW (TIFF 6.0 section 13), up to an error or the bound; in Python, because imagecodecs' decoder was seen
+    to end its process on ten bytes that are no stream."""
+    out: list[bytes] = []
+    table: list[bytes] = []
+    width, last, size, bits, held = 9, b"", 0, 0, 0
+    for byte in data[:MAX_LZW]:
+        bits, held = (bits << 8 | byte) & 0xFFFFFF, held + 8
+        if held < width:
+            continue
+        held -= width
+        code = bits >> held & (1 << width) - 1
+        if code == _CLEAR:
+            table, width, last = _ROOTS.copy(), 9, b""
+            continue
+        known = code < len(table)
+        if code == _END or not (known or (code == len(table) and last)):
+            break
+        word = table[code] if known else last + last[:1]
+        if last and len(table) < _FULL:
+            table.append(last + word[:1])
+        width = min(12, (len(table) + 1).bit_length())
+        out.append(word)
+        last, size = word, size + len(word)
+        if size > MAX_STREAM:
+            break
+    return b"".join(out)
 
 
 def _unbase64(text: bytes) -> bytes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
+import imagecodecs
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from coverslip.errors import InputError
 from coverslip.verify import alone, verify_alone
-from coverslip.verify.unpack import Unpacked
+from coverslip.verify.unpack import Unpacked, _unlzw
 
 RELAXED = settings(
     max_examples=60,
@@ -76,3 +79,16 @@ def test_a_number_without_end_is_no_character(text):
     """Python refuses to read numbers of thousands of digits; what stands beside it is unpacked all the same."""
     found = list(Unpacked().layers(text + b" &#75;owalski"))
     assert any(b"Kowalski" in each for each in found)
+
+
+@pytest.mark.parametrize("length", [1, 300, 5_000, 120_000])
+def test_lzw_is_unpacked_as_its_encoder_packed_it(length):
+    """Words and noise, past every width of its codes and a full table."""
+    noise = random.Random(length).randbytes(length // 2)
+    plain = noise + b"Kowalski " * (length // 9)
+    assert _unlzw(bytes(imagecodecs.lzw_encode(plain))) == plain
+
+
+def test_lzw_that_is_none_ends_quietly():
+    """Ten bytes on which a native decoder was seen to end its process."""
+    assert len(_unlzw(b'\x80o%41"\0\0\0`')) < 100

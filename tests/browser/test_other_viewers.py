@@ -36,7 +36,7 @@ class Look:
 
 
 def looked(chromium, address, coverslip):
-    """Open a page and wait until tissue is on it and nothing is on its way any more."""
+    """Open a page and wait until tissue is on it, from more than one tile, or something is wrong."""
     page = chromium.new_page(viewport={"width": 900, "height": 700})
     page.set_default_timeout(1000 * PATIENCE)
     found = Look()
@@ -59,9 +59,9 @@ def looked(chromium, address, coverslip):
     while time.monotonic() < end:
         page.wait_for_timeout(250)
         found.tissue = tissue(page.locator("#viewer").screenshot())
-        if found.tissue > 0.05 or found.complaints:
+        if (found.tissue > 0.05 and found.tiles > 1) or found.complaints:
             break
-    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)  # a complaint may come a little later
     page.close()
     return found
 

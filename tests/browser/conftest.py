@@ -140,9 +140,9 @@ def signed_in(chromium: Browser, coverslip: str) -> Iterator[BrowserContext]:
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def link(chromium: Browser, coverslip: str, sids: list[str]) -> str:
-    """A link token of the first slide in review."""
+    """A link token of the first slide in review; made for each test, because it holds for a quarter of an hour."""
     with signed_in(chromium, coverslip) as context:
         answer = context.request.post(f"/api/v1/slides/{sids[0]}/links", headers={"Origin": coverslip})
         assert answer.status == 201

@@ -46,12 +46,16 @@ def looked(chromium, address, coverslip):
         if response.status >= 400:
             found.complaints.append(f"{response.status} {response.url.removeprefix(coverslip)}")
 
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":  # a viewer may leave a tile it no longer wants
+            found.complaints.append(f"{request.failure} {request.url}")
+
     def heard(said):
         if said.type == "error" and not said.text.startswith(OF_ITS_OWN):
             found.complaints.append(said.text)
 
     page.on("response", arrived)
-    page.on("requestfailed", lambda request: found.complaints.append(f"{request.failure} {request.url}"))
+    page.on("requestfailed", failed)
     page.on("console", heard)
     page.on("pageerror", lambda error: found.complaints.append(str(error)))
     page.goto(address)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
+from celery.signals import worker_process_init, worker_process_shutdown
+from celery.worker import WorkController
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
@@ -33,10 +35,14 @@ def pyramid(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
     process.serve(station(self.request.hostname))
 
 
-@worker_shutting_down.connect  # type: ignore[untyped-decorator]
-def remember(**_: object) -> None:
-    """The main process hears that it is to stop; pool processes see it."""
+def _say_and_wait(worker: WorkController) -> None:
+    """The main process hears that it is to stop; pool processes see it. Celery's signal comes after the grace."""
     _stopping[0] = 1
+    _wait(worker)
+
+
+_wait: Callable[[WorkController], None] = WorkController.wait_for_soft_shutdown
+WorkController.wait_for_soft_shutdown = _say_and_wait
 
 
 @cache

@@ -72,6 +72,13 @@ def slow_copy(task: Task, progress: Progress) -> Outcome:
     return copy(task, progress)
 
 
+def long_copy(task: Task, progress: Progress) -> Outcome:
+    """Take long enough that whoever watches can act in mid-stage, on a busy machine too."""
+    progress(Stage.WRITE, 0.1)
+    time.sleep(10)
+    return copy(task, progress)
+
+
 def doubt(task: Task, progress: Progress) -> Outcome:
     """Find something nobody understands."""
     (task.out_dir / "slide.findings.json").write_text("{}")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import timedelta
 
 import pytest
 import redis
@@ -89,3 +90,16 @@ def test_a_worker_told_to_stop_gives_its_slide_back(installation, start_worker, 
     installation.until(lambda: not any(alive(pid) for pid in family))
     assert installation.slide(sid).state is State.QUEUED
     assert installation.archive.catalog.job(job).attempts == 0
+
+
+@pytest.mark.slow
+def test_a_worker_told_to_stop_keeps_what_was_verified(install, start_worker):
+    """Long before the grace is over the slide is queued again behind its verifier, for another worker to go on with."""
+    installation = install(shutdown_grace=timedelta(minutes=5))
+    sid, job = installation.add_slide()
+    supervisor = start_worker(installation, work="long_copy")
+    installation.until(lambda: installation.slide(sid).stage == "write")
+    os.kill(supervisor.pid, signal.SIGTERM)
+    installation.until(lambda: installation.slide(sid).state is State.QUEUED)
+    assert installation.archive.catalog.job(job).attempts == 0
+    assert installation.archive.catalog.kept_draft(sid) is not None

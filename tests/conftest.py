@@ -1,5 +1,6 @@
 """What tests of all parts share."""
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -8,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,34 @@ def pytest_runtest_makereport(
 def _own_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed fsync of one test is none of the next one's: it would be told for a minute that nothing is ready."""
     monkeypatch.setattr(durable, "_doubt", durable._Doubt())
+
+
+@contextmanager
+def _no_other_loop(item: pytest.Item) -> Iterator[None]:
+    """While playwright's browser is open its loop counts as running in this thread: only its own tests see that."""
+    loop = asyncio._get_running_loop()
+    if loop is None or item.path.parent.name == "browser":
+        yield
+        return
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Fixtures may run a loop of their own, whatever ran before in this process."""
+    with _no_other_loop(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """So may tests."""
+    with _no_other_loop(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -258,7 +258,7 @@ def test_uploads_survive_anything_in_any_order(front, record_property):
     record_property("kills", Uploading.kills)
     record_property("slowest", Uploading.slowest)
     assert Uploading.finished > SEQUENCES // 4
-    assert Uploading.kills > SEQUENCES // 20
+    assert Uploading.kills > SEQUENCES // 50
 
 
 def test_a_writer_that_comes_after_the_end_makes_no_file(tmp_path):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 from coverslip import certificate as cert
@@ -15,62 +11,22 @@ from coverslip.certificate_page import to_html
 from coverslip.codestreams import icc
 from coverslip.durable import sync
 from coverslip.elements import Element, Inventory
-from coverslip.errors import InputError, OutputExists, StorageFailed, UnknownStructure
+from coverslip.errors import InputError, UnknownStructure
 from coverslip.fingerprint import Fingerprint, fingerprint
 from coverslip.formats import AnySlide, open_slide
 from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.intake import arrived
 from coverslip.keys import digest
+from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
 from coverslip.policy import Keep, Plan, Policy
 from coverslip.progress import Progress, Stage, silent
+from coverslip.publishing import publish, workspace
 from coverslip.pyramid.build import build
-from coverslip.slide import SlideFacts
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
 from coverslip.write.tiff import write_tiff
 
 SUFFIXES = {"aperio": ".svs"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A slide that passed: its files stand under their final names."""
-
-    clean: Path
-    certificate: Path
-    certificate_html: Path
-    scans: Path
-    """SHA-256 of every stored tile, 32 bytes each, level by level."""
-    sha256: str
-    size_bytes: int
-    facts: SlideFacts
-    route: str
-    removed: int
-    kept: int
-    replaced: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A slide somebody has to look at: its structure is not understood, or its clean copy did not pass."""
-
-    code: str
-    reasons: tuple[str, ...]
-    """Places and our own words, never values."""
-    certificate: Path | None = None
-    """The failed certificate, when the slide got as far as the verifier."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A file that cannot be processed."""
-
-    code: str
-    where: str
-    detail: str
-
-
-Outcome = Cleaned | Quarantined | Rejected
 
 
 def deidentify(
@@ -171,38 +127,3 @@ def _deliver(
         clean, certificate, html, scans, report.clean_sha256, report.clean_bytes, slide.facts, slide.route.value,
         counts["removed"], counts["kept"], counts["replaced"],
     )  # fmt: skip
-
-
-@contextmanager
-def workspace(out_dir: Path) -> Iterator[Path]:
-    """A hidden folder beside the results, gone afterwards whatever happens."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".coverslip-", dir=out_dir))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
-    """Give verified files their final names: written, flushed, renamed, the folder flushed. Nothing is overwritten.
-
-    Raises OutputExists before anything is renamed, StorageFailed when the disk refuses.
-    """
-    if any((out_dir / name).exists() for name in files):
-        raise OutputExists()
-    try:
-        for name, data in files.items():
-            if data is not None:
-                _write_flushed(work / name, data)
-        for name in reversed(files):
-            (work / name).rename(out_dir / name)
-        sync(out_dir)
-    except OSError as error:
-        raise StorageFailed("the results could not be given their final names") from error
-    return [out_dir / name for name in files]
-
-
-def _write_flushed(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    sync(path)

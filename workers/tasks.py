@@ -56,7 +56,7 @@ def station(name: str) -> Station:
 @cache
 def zygote() -> Zygote:
     """The process this pool process forks confined children from."""
-    return Zygote(process.WORK.partition(":")[0], strict=Settings().strict_confinement)
+    return Zygote(process.WORK.partition(":")[0])
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

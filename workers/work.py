@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import assert_never
 
 from coverslip import pipeline, policy
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled, place
-from coverslip.pipeline import Cleaned, Quarantined, Rejected
+from coverslip.confined.messages import Declined, Doubted, Outcome, Task, Tiled, place
+from coverslip.confined.slides import made
+from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 
 NAME = "slide"
@@ -20,7 +21,7 @@ def deidentify(task: Task, progress: Progress) -> Outcome:
     )
     match outcome:
         case Cleaned():
-            return _made(outcome)
+            return made(outcome)
         case Quarantined(code, reasons):
             return Doubted(code=code, where=place(reasons[0]) if reasons else "")
         case Rejected(code, where):
@@ -34,24 +35,3 @@ def tile(task: Task, progress: Progress) -> Outcome:
     index = task.out_dir / f"{NAME}.pyramid"
     pipeline.build_pyramid(task.source, index, complete=task.complete, progress=progress, sha256=task.sha256)
     return Tiled()
-
-
-def _made(cleaned: Cleaned) -> Made:
-    facts = cleaned.facts
-    return Made(
-        clean_name=cleaned.clean.name,
-        sha256=cleaned.sha256,
-        size_bytes=cleaned.size_bytes,
-        vendor=facts.vendor,
-        route=cleaned.route,
-        width=facts.size.width,
-        height=facts.size.height,
-        levels=len(facts.levels),
-        tile_size=facts.levels[0].tile.width,
-        mpp_x=facts.mpp.x if facts.mpp else None,
-        mpp_y=facts.mpp.y if facts.mpp else None,
-        magnification=facts.magnification,
-        removed=cleaned.removed,
-        kept=cleaned.kept,
-        replaced=cleaned.replaced,
-    )

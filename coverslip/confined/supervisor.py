@@ -55,10 +55,9 @@ class Spent:
 class Zygote:
     """A process with everything imported, from which confined children are forked; one child at a time."""
 
-    def __init__(self, *modules: str, strict: bool = False) -> None:
+    def __init__(self, *modules: str) -> None:
         """Name the modules that hold the work; nothing is started before it is needed."""
         self._modules = modules
-        self._strict = strict
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
         self._ready = False
@@ -76,17 +75,26 @@ class Zygote:
         self.stop()
 
     def run(
-        self, work: str, task: Task, limits: Limits, *, progress: Progress, check: Callable[[], None] = lambda: None
+        self,
+        work: str,
+        task: Task,
+        limits: Limits,
+        *,
+        progress: Progress,
+        check: Callable[[], None] = lambda: None,
+        strict: bool = False,
     ) -> Outcome:
         """Call `module:function` in a fresh confined child and return what it made of the slide.
 
-        `check` is called several times a second and stops the child by raising. Raises the child's own typed error,
+        `check` is called several times a second and stops the child by raising; `strict` refuses to work unless every
+        required layer holds. Raises the child's own typed error,
         `ChildCrashed`, `ChildTimedOut`, `ChildOutOfMemory` or `LimitExceeded` (too much output).
         """
+        request = _request(work, task, limits, strict)
         door = self._started()
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
-            watched = self._fork(door, work, task, limits, writing)
+            watched = self._fork(door, request, writing)
         finally:
             os.close(writing)
         try:
@@ -150,24 +158,9 @@ class Zygote:
         self._ready = True
         return self._door
 
-    def _fork(self, door: socket.socket, work: str, task: Task, limits: Limits, writing: int) -> int:
-        request = {
-            "work": work,
-            "source": str(task.source.absolute()),
-            "out_dir": str(task.out_dir.absolute()),
-            "policy": task.policy,
-            "also": json.dumps([str(path.absolute()) for path in task.also]),
-            "cwd": os.getcwd(),  # noqa: PTH109  paths inside a policy may be relative to it
-            "key": task.key.hex(),
-            "sha256": task.sha256,
-            "complete": task.complete,
-            "memory": limits.memory,
-            "cpu": limits.cpu.total_seconds(),
-            "output": limits.output,
-            "strict": self._strict,
-        }
+    def _fork(self, door: socket.socket, request: bytes, writing: int) -> int:
         try:
-            socket.send_fds(door, [json.dumps(request).encode()], [writing])
+            socket.send_fds(door, [request], [writing])
             _, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
         except OSError as error:
             self.stop()
@@ -195,6 +188,26 @@ class Zygote:
         except OSError:
             return {}
         return dict(json.loads(data)) if data else {}
+
+
+def _request(work: str, task: Task, limits: Limits, strict: bool) -> bytes:
+    """What the other process is to fork a child for."""
+    request = {
+        "work": work,
+        "source": str(task.source.absolute()),
+        "out_dir": str(task.out_dir.absolute()),
+        "policy": task.policy,
+        "also": json.dumps([str(path.absolute()) for path in task.also]),
+        "cwd": os.getcwd(),  # noqa: PTH109  paths inside a policy may be relative to it
+        "key": task.key.hex(),
+        "sha256": task.sha256,
+        "complete": task.complete,
+        "memory": limits.memory,
+        "cpu": limits.cpu.total_seconds(),
+        "output": limits.output,
+        "strict": strict,
+    }
+    return json.dumps(request).encode()
 
 
 class _Hearing:

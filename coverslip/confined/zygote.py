@@ -21,6 +21,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from coverslip.confined import layers, libc
 from coverslip.confined.layers import Limits, Reach
 from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Task, place
@@ -155,7 +157,7 @@ def reporter(pipe: int) -> Progress:
 
 def say(pipe: int, message: Message) -> None:
     """Write one message as one line."""
-    line = json.dumps(message.model_dump(mode="json")).encode() + b"\n"
+    line = msgspec.json.encode(message) + b"\n"
     while line:
         line = line[os.write(pipe, line) :]
 

@@ -39,9 +39,15 @@ _UNDECODABLE = (
 
 def private_pictures(source: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
     """Label and overview of the source as OpenSlide names them, and every page that is neither level nor thumbnail."""
-    named = list(_openslide_pictures(source))
-    unnamed = [page for number, page in enumerate(pages) if _is_private(number, page)]
-    return tuple(named + [picture for page in unnamed for picture in _decoded(source, page)])
+    found = list(_openslide_pictures(source))
+    for page in (page for number, page in enumerate(pages) if _is_private(number, page)):
+        found += (picture for picture in _decoded(source, page) if not _seen(picture, found))
+    return tuple(found)
+
+
+def _seen(picture: Picture, found: Sequence[Picture]) -> bool:
+    """Whether another decoder gave the very same pixels: most do, and comparing costs more than asking."""
+    return any(np.array_equal(picture.full, other.full) for other in found)
 
 
 def shown_pictures(clean: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:

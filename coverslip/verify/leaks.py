@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Region:
 
 
 class Hunt:
-    """All secrets compiled into one searcher, and what it found so far."""
+    """All secrets compiled into one searcher, and what it found so far. Safe to share between threads."""
 
     def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str]) -> None:
         """Decide for each secret how it can be proved gone."""
@@ -49,6 +50,7 @@ class Hunt:
         self._searcher = Searcher(self._numbered())
         self.hits: Counter[tuple[int, str]] = Counter()
         self.searched = 0
+        self._counting = Lock()
 
     def _numbered(self) -> dict[bytes, int]:
         numbers: dict[bytes, int] = {}
@@ -62,9 +64,7 @@ class Hunt:
 
     def search(self, data: bytes, where: str, shortest: int = MIN_LENGTH) -> None:
         """Search bytes that stand at one place."""
-        self.searched += len(data)
-        for _, owner in self._searcher.find(data, shortest):
-            self._hit(owner, where)
+        self._count(len(data), [(owner, where) for _, owner in self._searcher.find(data, shortest)])
 
     def search_scan(self, data: bytes) -> None:
         """Search a tile that is not proved to be the source's."""
@@ -74,13 +74,13 @@ class Hunt:
         """Search a stretch of the file and name the structure around each hit."""
         for at in range(start, start + size, PIECE):
             data = file.read(at, min(PIECE + 4096, start + size - at), "search")
-            self.searched += min(PIECE, len(data))
-            for position, owner in self._searcher.find(data):
-                self._hit(owner, places.at(at + position))
+            found = [(owner, places.at(at + position)) for position, owner in self._searcher.find(data)]
+            self._count(min(PIECE, len(data)), found)
 
-    def _hit(self, owner: int, where: str) -> None:
-        for secret in self._owners[owner]:
-            self.hits[secret, where] += 1
+    def _count(self, searched: int, found: Sequence[tuple[int, str]]) -> None:
+        with self._counting:
+            self.searched += searched
+            self.hits.update((secret, where) for owner, where in found for secret in self._owners[owner])
 
     def summary(self) -> LeakSummary:
         """How each secret is known to be gone."""
@@ -97,7 +97,7 @@ class Hunt:
         """One finding per secret and place."""
         found = [
             Finding("leaks", "secret-found", where, f"a removed value of {self.secrets[secret].path} stands here")
-            for secret, where in self.hits
+            for secret, where in sorted(self.hits)
         ]
         return found[: 10 * MAX_FINDINGS_PER_CODE]
 

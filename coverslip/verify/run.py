@@ -28,6 +28,8 @@ from coverslip.verify.tiff_walk import Tiff, walk
 from coverslip.verify.utility import Walked, check_utility
 
 HASH_BYTES = 4 << 20
+BESIDE = 3
+"""Checks that run at the same time: their work is mostly hashing, which needs no interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +110,20 @@ def _route(clean: _Side, source: _Side | None) -> Route:
 
 
 def _judge(claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progress: Progress) -> Report:
-    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+    """All checks. Those that read every tile, hash the file and compare pictures run beside the others."""
+    with ThreadPoolExecutor(BESIDE, thread_name_prefix="beside") as pool:
+        scanning = pool.submit(_scans, claim, clean, source, hunt, progress)
         digest = pool.submit(_sha256, clean.file)
+        comparing = pool.submit(_labels, claim, clean, source)
         ledger, ledger_findings = check_ledger(clean.file, clean.tiff, clean.pages)
         structure_findings = check_structure(clean.file, clean.tiff, clean.pages, claim.route)
-        scans, scan_findings, sampled = _scans(claim, clean, source, hunt, progress)
-        leak_findings = _leaks(hunt, clean)
-        likeness, label_findings = _labels(claim, clean, source)
         utility, utility_findings = check_utility(
             clean.walked, source.walked if source else None, claim.source, claim.route
         )
+        complete = _search_outside(hunt, clean)
+        scans, scan_findings, sampled = scanning.result()
+        leak_findings = _leaks(hunt, complete)
+        likeness, label_findings = comparing.result()
         progress(Stage.VERIFY, 1.0)
         checks = (
             _result("ledger", ledger_findings, {"total": ledger.total, "unowned": ledger.unowned}),
@@ -182,9 +188,12 @@ def _scans(
     return result.summary.decoded(sampled.compared, sampled.agreeing), result.findings + findings, sampled
 
 
-def _leaks(hunt: Hunt, clean: _Side) -> list[Finding]:
+def _search_outside(hunt: Hunt, clean: _Side) -> bool:
     others = [page for page in clean.pages if page not in clean.levels]
-    complete = search_outside_levels(hunt, clean.file, clean.tiff, clean.levels, others)
+    return search_outside_levels(hunt, clean.file, clean.tiff, clean.levels, others)
+
+
+def _leaks(hunt: Hunt, complete: bool) -> list[Finding]:
     findings = hunt.findings()
     if not complete:
         findings.append(Finding("leaks", "too-much-packed", "file", "holds more packed data than can be searched"))

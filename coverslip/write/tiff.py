@@ -116,7 +116,7 @@ def _description(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutFiel
 
 def _regenerated(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     """A thumbnail of the source's size, as one strip (TIFF Technical Note 2)."""
-    size, data = thumbnail(slide.path, page.directory.size)
+    size, data = thumbnail(slide.tiff, page.directory.size)
     order = slide.tiff.order
     fields = [f.integer(order, code, *values) for code, values in _thumbnail_fields(size).items()]
     fields.extend(_description(slide, page, plan))

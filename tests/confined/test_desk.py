@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from coverslip import cli
-from coverslip.batch import Batch, here, run_batch
+from coverslip.batch import Batch, run_batch
 from coverslip.confined.desk import Desk
 from coverslip.errors import PolicyInvalid
 from coverslip.geometry import Size
-from coverslip.pipeline import Cleaned, Rejected
+from coverslip.outcomes import Cleaned, Rejected
 from coverslip.policy import files_of
 from coverslip.progress import silent
-from coverslip.settings import Settings
+from coverslip.unconfined import here
 from samples import aperio, broken, traps
 
 KEY = b"k" * 32
@@ -40,14 +40,14 @@ def sound(tmp_path_factory):
 @pytest.fixture(scope="module")
 def desk():
     """Where the real work is done."""
-    with Desk(Settings()) as found:
+    with Desk() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def reckless():
     """Where limits are not looked at."""
-    with Desk(Settings(), "tests.confined.mischief") as found:
+    with Desk("tests.confined.mischief") as found:
         yield found
 
 

@@ -18,7 +18,7 @@ def walls():
 
 def doctored(monkeypatch, walls, *arguments):
     """The command's result where `walls` stand."""
-    monkeypatch.setattr(cli, "examine", lambda: walls)
+    monkeypatch.setattr(doctor, "examine", lambda: walls)
     return CliRunner().invoke(cli.app, ["doctor", *arguments], catch_exceptions=False)
 
 

@@ -8,7 +8,8 @@ import pytest
 from coverslip.codestreams import jpeg
 from coverslip.formats.aperio import AperioDescription
 from coverslip.geometry import Size
-from coverslip.pipeline import Cleaned, Quarantined, deidentify
+from coverslip.outcomes import Cleaned, Quarantined
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from coverslip.tiff import tags as t
 from coverslip.write import emit, fields, tiff

@@ -21,7 +21,8 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim, Produced, Refused, SetAside
 from coverslip.archive.states import State
 from coverslip.geometry import Size
-from coverslip.pipeline import Cleaned, deidentify
+from coverslip.outcomes import Cleaned
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from coverslip.pyramid import Pyramid, build
 from coverslip.settings import Settings

@@ -8,7 +8,7 @@ from coverslip import pipeline, policy
 from coverslip.archive.states import State
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import InputError
-from coverslip.pipeline import Cleaned
+from coverslip.outcomes import Cleaned
 from samples import broken
 from samples.broken_pixels import tile
 from samples.surgery import Patient

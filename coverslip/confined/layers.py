@@ -13,29 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from coverslip.confined import landlock, libc
+from coverslip.confined import calls, landlock, libc
 from coverslip.errors import ConfinementFailed
 
 REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
 OPEN_FILES = 256
-CLONE_THREAD = 0x00010000
-
-# fmt: off
-FORBIDDEN = (
-    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
-    "recvfrom", "recvmsg", "recvmmsg", "execve", "execveat", "fork", "vfork", "kill", "pidfd_open", "pidfd_getfd",
-    "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "ptrace", "process_vm_readv", "process_vm_writev",
-    "kcmp", "process_madvise", "mount", "umount2", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsmount",
-    "fsconfig", "fspick", "pivot_root", "chroot", "unshare", "setns", "bpf", "perf_event_open", "io_uring_setup",
-    "io_uring_enter", "io_uring_register", "userfaultfd", "keyctl", "add_key", "request_key", "init_module",
-    "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "settimeofday",
-    "clock_settime", "adjtimex", "clock_adjtime", "open_by_handle_at", "name_to_handle_at", "quotactl", "acct",
-    "syslog", "personality", "ioperm", "iopl", "seccomp", "mknod", "mknodat",
-)
-# fmt: on
-"""System calls a parser has no business with; each fails with EPERM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +116,7 @@ def _landlock(limits: Limits, reach: Reach) -> None:
 
 
 def _seccomp(limits: Limits, reach: Reach) -> None:
-    import pyseccomp  # absent or without its C library: the layer does not hold
-
-    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    for name in FORBIDDEN:
-        _forbid(rules, pyseccomp.ERRNO(errno.EPERM), name)
-    # Threads are fine, processes are not; clone3 hides its flags from a filter, and libc falls back to clone.
-    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, CLONE_THREAD, 0))
-    _forbid(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    rules.load()
-
-
-def _forbid(rules: Any, action: int, name: str) -> None:  # noqa: ANN401  pyseccomp may be absent
-    try:
-        rules.add_rule(action, name)
-    except (OSError, ValueError):  # not known on this architecture or by this library
-        return
+    calls.confine()
 
 
 Step = Callable[[Limits, Reach], None]

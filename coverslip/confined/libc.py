@@ -9,16 +9,33 @@ import signal
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PR_SET_PDEATHSIG = 1
+PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 CLONE_NEWIPC = 0x08000000
+SECCOMP_MODE_FILTER = 2
+STEP = 8
+"""Bytes of one step of a filter, `struct sock_filter`."""
 
 
-def prctl(option: int, value: int) -> None:
+class _Program(ctypes.Structure):
+    """`struct sock_fprog` of seccomp(2)."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
+
+
+def prctl(option: int, value: int, more: object = 0) -> None:
     """Set a property of this process; raises `OSError`."""
-    _checked(_LIBC.prctl(option, value, 0, 0, 0))
+    _checked(_LIBC.prctl(option, value, more, 0, 0))
+
+
+def filter_calls(program: bytes) -> None:
+    """Put a filter between this process and the kernel, for good; `program` as seccomp(2) has it. Raises `OSError`."""
+    steps = ctypes.create_string_buffer(program, len(program))
+    whole = _Program(len(program) // STEP, ctypes.addressof(steps))
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
 
 def die_with_parent() -> None:

@@ -6,7 +6,6 @@ interpreter with numpy and the readers costs a second. It never looks at a slide
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import importlib
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from coverslip.confined import layers, libc
+from coverslip.confined import calls, layers, libc
 from coverslip.confined.layers import Limits, Reach
 from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Task, place
 from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
@@ -59,9 +58,8 @@ def main(arguments: list[str]) -> int:
 
 
 def preload(modules: list[str]) -> None:
-    """Import what children will need, libseccomp's lookup included: it starts programs, which a child may not."""
-    with contextlib.suppress(ImportError, RuntimeError):
-        importlib.import_module("pyseccomp")
+    """Import what children will need, and make the list of calls they will be held to."""
+    calls.program()
     for name in modules:
         importlib.import_module(name)
     gc.collect()

@@ -2,13 +2,11 @@
 
 import ctypes.util
 import dataclasses
-import socket
 from datetime import timedelta
 
 import pytest
 
 from coverslip.confined import landlock, layers, messages
-from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Doubted, Made, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import (
@@ -20,9 +18,7 @@ from coverslip.errors import (
     DamagedSlide,
     LimitExceeded,
 )
-from coverslip.progress import Stage, silent
-from tests.faults.kernel import kernel_forbids
-from tests.workers.canaries import ACTS
+from coverslip.progress import Stage
 
 CANARIES = "tests.workers.canaries"
 
@@ -67,31 +63,6 @@ def test_what_a_pipeline_needs_still_works(run):
 def test_a_doubt_is_an_outcome(run):
     """Quarantine is a verdict, told with code and place."""
     assert run("doubt") == Doubted(code="unknown-structure", where="ifd[3]")
-
-
-@pytest.fixture(scope="module")
-def escaped(zygote, tmp_path_factory):
-    """What came of every forbidden act, in one child; a connection is tried to a port somebody listens on."""
-    root = tmp_path_factory.mktemp("escape")
-    for name in ("phi", "secrets", "out"):
-        (root / name).mkdir()
-    for name in ("phi/original", "phi/neighbour", "secrets/key"):
-        (root / name).write_bytes(b"somebody else")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        task = Task(root / "phi" / "original", root / "out", str(server.getsockname()[1]), b"k" * 32)
-        limits = Limits(memory=1 << 30, cpu=timedelta(seconds=60), wall=timedelta(seconds=120), output=8 << 20)
-        zygote.run(f"{CANARIES}:escape", task, limits, progress=silent)
-    assert sorted(path.name for path in (root / "phi").iterdir()) == ["neighbour", "original"]
-    return dict(line.split(": ") for line in (root / "out" / "acts").read_text().splitlines())
-
-
-@pytest.mark.parametrize("act", ACTS)
-def test_escapes_are_refused(escaped, zygote, act):
-    """No network, no program, no process, no file but its own, no signal, no rights, no room beyond the limits."""
-    missing = {"landlock", "seccomp", "no_network"} - set(zygote.layers)
-    if missing:
-        kernel_forbids(f"it lacks {sorted(missing)}")
-    assert escaped[act].startswith("refused")
 
 
 def test_layers_are_named(zygote, run):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import resource
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
-from coverslip.confined import calls, landlock, libc
+from coverslip.confined import calls, landlock, libc, root
 from coverslip.errors import ConfinementFailed
 
 REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
@@ -42,6 +43,11 @@ class Reach:
     also: tuple[Path, ...] = ()
     """Further files it may read, e.g. a policy."""
 
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """All it may read of what is not ours."""
+        return self.source, *self.also
+
 
 def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
     """Confine this process for good and return the layers that hold.
@@ -54,6 +60,7 @@ def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
     return holding
 
 
+@cache
 def program_roots() -> tuple[Path, ...]:
     """What the program itself is read from: interpreter, libraries, our own packages; never a data folder."""
     checkout = Path(__file__).resolve().parent.parent.parent
@@ -85,12 +92,13 @@ def _rlimits(limits: Limits, reach: Reach) -> None:
 
 
 def _leave_network(limits: Limits, reach: Reach) -> None:
-    try:
-        libc.unshare(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
-    except OSError as error:
-        if error.errno != errno.EPERM:
-            raise
-        libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+    libc.leave(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+
+
+def _own_root(limits: Limits, reach: Reach) -> None:
+    parts = [root.Part.program(path) for path in program_roots()]
+    parts += [root.Part.readable(path) for path in reach.readable]
+    root.enter([*parts, root.Part.writable(reach.out_dir)], reach.out_dir)
 
 
 def _drop_capabilities(limits: Limits, reach: Reach) -> None:
@@ -111,8 +119,7 @@ def _no_new_privileges(limits: Limits, reach: Reach) -> None:
 def _landlock(limits: Limits, reach: Reach) -> None:
     if not landlock.abi():
         raise OSError(errno.EOPNOTSUPP, "no Landlock")
-    devices: Iterable[Path] = (Path("/dev/null"),)
-    landlock.restrict((*program_roots(), reach.source, *reach.also), (reach.out_dir, *devices))
+    landlock.restrict((*program_roots(), *reach.readable), (reach.out_dir, Path("/dev/null")))
 
 
 def _seccomp(limits: Limits, reach: Reach) -> None:
@@ -123,6 +130,7 @@ Step = Callable[[Limits, Reach], None]
 STEPS: dict[str, Step] = {
     "rlimits": _rlimits,
     "no_network": _leave_network,
+    "own_root": _own_root,
     "no_capabilities": _drop_capabilities,
     "no_new_privs": _no_new_privileges,
     "landlock": _landlock,

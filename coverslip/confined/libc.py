@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 
@@ -12,6 +13,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 CLONE_NEWIPC = 0x08000000
@@ -43,9 +45,40 @@ def die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def unshare(flags: int) -> None:
-    """Leave shared namespaces; raises `OSError` where that is not allowed."""
-    _checked(_LIBC.unshare(flags))
+def leave(flags: int) -> None:
+    """Leave shared namespaces, by way of a user namespace of our own where that takes rights we have not.
+
+    Raises `OSError` where neither is allowed.
+    """
+    try:
+        _checked(_LIBC.unshare(flags))
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        us, ours = os.geteuid(), os.getegid()
+        _checked(_LIBC.unshare(flags | CLONE_NEWUSER))
+        _map_ids(us, ours)
+
+
+def _map_ids(user: int, group: int) -> None:
+    """Be there who we were, so that files we make belong to somebody (user_namespaces(7))."""
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        handle = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(handle, content.encode())
+        finally:
+            os.close(handle)
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    """mount(2); raises `OSError`."""
+    source_, target_, kind_, options_ = (word and word.encode() for word in (source, target, kind, options))
+    _checked(_LIBC.mount(source_, target_, kind_, ctypes.c_ulong(flags), options_))
+
+
+def unmount(target: str, flags: int) -> None:
+    """umount2(2); raises `OSError`."""
+    _checked(_LIBC.umount2(target.encode(), flags))
 
 
 def syscall(number: int, *arguments: object) -> int:

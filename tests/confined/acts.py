@@ -198,6 +198,13 @@ ACTS: Final[dict[str, Callable[[Around], object]]] = {
     "link to a neighbour": lambda to: linked(to),
     "watch files": lambda to: called("inotify_init1", 0),
     "watch the file system": lambda to: called("fanotify_init", 0, 0),
+    "size of a neighbour": lambda to: to.neighbour.stat(),
+    "size of a key": lambda to: (to.neighbour.parent.parent / "secrets" / "key").stat(),
+    "whether a user exists": lambda to: Path("/etc/passwd").stat(),
+    "where a link leads": lambda to: Path("/proc/self").readlink(),
+    "what runs here": lambda to: Path(f"/proc/{to.pid}").stat(),
+    "hold a neighbour": lambda to: os.open(to.neighbour, os.O_PATH),
+    "make a folder at the root": lambda to: Path("/made").mkdir(),
     # rights and namespaces
     "mount": lambda to: called("mount", b"none", path(to.task.out_dir), b"tmpfs", 0, None),
     "unmount": lambda to: called("umount2", b"/", 2),
@@ -247,6 +254,11 @@ ACTS: Final[dict[str, Callable[[Around], object]]] = {
     "memory into code by key": lambda to: called("pkey_mprotect", address(to), mmap.PAGESIZE, READ | EXECUTE, -1),
     "code in a file we can write": lambda to: with_written(to.ours, lambda fd: mmap.mmap(fd, 0, SHARED, 7)),
 }
+BY_NAME: Final = (
+    "size of a neighbour", "size of a key", "whether a user exists", "where a link leads", "what runs here",
+    "hold a neighbour",
+)  # fmt: skip
+"""Acts that only a root of its own keeps a child from."""
 ON_X86: Final[dict[str, Callable[[Around], object]]] = {
     "32-bit call": lambda to: by_machine_code(b"\xb8\x14\x00\x00\x00\xcd\x80\x48\x98\xc3"),
     "32-bit kill": lambda to: by_machine_code(

@@ -12,7 +12,7 @@ from coverslip.confined.supervisor import Zygote
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """With everything loaded that children of these tests do."""
-    with Zygote("tests.confined.asking", "tests.confined.acts") as process:
+    with Zygote("tests.confined.asking", "tests.confined.acts", "tests.confined.looking") as process:
         yield process
 
 

@@ -17,6 +17,7 @@ from coverslip.archive import kept
 from coverslip.archive.store import Stored
 from coverslip.durable import our_errors, sync
 from coverslip.errors import NotFound, OutputExists
+from coverslip.rooms import clear
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -275,4 +276,4 @@ def _remove(path: Path) -> None:
     # Renamed first, so that a crash in mid-delete never leaves half a folder under a name that means something.
     doomed = path.with_name(f".{path.name[:48]}.{secrets.token_hex(4)}")
     path.rename(doomed)
-    shutil.rmtree(doomed)
+    clear(doomed)

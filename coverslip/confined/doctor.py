@@ -32,6 +32,7 @@ class Wall:
 KEEPS: Final = {
     "rlimits": "memory, CPU time, files and open handles without bound",
     "no_network": "every network, by a namespace of its own",
+    "few_threads": "threads without bound",
     "own_root": "every other file's name, size and times, by a root folder of its own",
     "no_capabilities": "whatever root may do beyond a plain user",
     "no_new_privs": "rights gained by starting another program",

@@ -7,6 +7,7 @@ libseccomp. `REQUIRED` must hold when confinement is strict.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import sysconfig
 from collections.abc import Callable
@@ -20,6 +21,13 @@ from coverslip.errors import ConfinementFailed
 
 REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
 OPEN_FILES = 256
+NO_CORE = 1
+"""core(5): 0 would still let the kernel hand a dump to a program, as most machines are set up to do."""
+THREADS, THREADS_PER_CPU = 64, 4
+PRIVATE_USERS = 0x70000000
+"""User ids nobody has begin here."""
+COUNTS_PER_NAMESPACE = (5, 14)
+"""Linux since which a user is counted apart in each user namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +94,36 @@ def _rlimits(limits: Limits, reach: Reach) -> None:
         (resource.RLIMIT_CPU, seconds, seconds + 5),
         (resource.RLIMIT_FSIZE, limits.output, limits.output),
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
-        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_MSGQUEUE, 0, 0),
+        (resource.RLIMIT_CORE, NO_CORE, NO_CORE),
     ):
-        resource.setrlimit(kind, (soft, hard))
+        _lower(kind, soft, hard)
+
+
+def _lower(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, and leave alone what is lower already."""
+    _, bound = resource.getrlimit(kind)
+    if bound != resource.RLIM_INFINITY:
+        soft, hard = min(soft, bound), min(hard, bound)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def most_threads() -> int:
+    """Threads a child may have: one pool as wide as the machine per stage, and what libraries start beside."""
+    return THREADS + THREADS_PER_CPU * (os.cpu_count() or 1)
+
+
+def _few_threads(limits: Limits, reach: Reach) -> None:
+    """The kernel counts all threads of a user, so we become one of whom nobody else is.
+
+    That is either in a user namespace of our own, or as root under another real user id: files know the effective one.
+    """
+    if os.geteuid() == 0 and libc.may(libc.CAP_SYS_PTRACE):  # without it our supervisor could not look at us any more
+        os.setresuid(PRIVATE_USERS + os.getpid(), -1, -1)
+    elif not libc.in_own_users() or libc.kernel() < COUNTS_PER_NAMESPACE:
+        raise OSError(errno.EOPNOTSUPP, "no user that is ours alone")
+    _lower(resource.RLIMIT_NPROC, most_threads(), most_threads())
 
 
 def _leave_network(limits: Limits, reach: Reach) -> None:
@@ -130,6 +165,7 @@ Step = Callable[[Limits, Reach], None]
 STEPS: dict[str, Step] = {
     "rlimits": _rlimits,
     "no_network": _leave_network,
+    "few_threads": _few_threads,
     "own_root": _own_root,
     "no_capabilities": _drop_capabilities,
     "no_new_privs": _no_new_privileges,

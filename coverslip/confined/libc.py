@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import signal
+from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -13,6 +14,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+CAP_SYS_PTRACE = 19
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -20,6 +22,8 @@ CLONE_NEWIPC = 0x08000000
 SECCOMP_MODE_FILTER = 2
 STEP = 8
 """Bytes of one step of a filter, `struct sock_filter`."""
+_CAPABILITIES = 0x20080522
+"""`_LINUX_CAPABILITY_VERSION_3`."""
 
 
 class _Program(ctypes.Structure):
@@ -86,9 +90,28 @@ def syscall(number: int, *arguments: object) -> int:
     return _checked(_LIBC.syscall(number, *arguments))
 
 
+def may(capability: int) -> bool:
+    """Whether we have a capability in effect."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    _checked(_LIBC.capget(ctypes.byref(header), ctypes.byref(sets)))
+    return bool(sets[3 * (capability // 32)] & 1 << capability % 32)
+
+
+def in_own_users() -> bool:
+    """Whether we are in a user namespace with nobody in it but us."""
+    mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    return len(mapped) == 3 and mapped[2] == "1"
+
+
+def kernel() -> tuple[int, ...]:
+    """Its version, as two numbers."""
+    return tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+
+
 def capset_none() -> None:
     """Give up every capability; raises `OSError`."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
     _checked(_LIBC.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())))
 
 

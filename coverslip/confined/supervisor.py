@@ -20,13 +20,13 @@ from typing import Self, assert_never
 from coverslip.confined import messages
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task, Tiled
+from coverslip.confined.watch import Watch
 from coverslip.errors import (
     ChildCrashed,
     ChildOutOfMemory,
     ChildTimedOut,
     ConfinementFailed,
     CoverslipError,
-    LimitExceeded,
     StorageFailed,
     by_code,
 )
@@ -94,12 +94,12 @@ class Zygote:
         door = self._started()
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
-            watched = self._fork(door, request, writing)
+            pid, watched = self._fork(door, request, writing)
         finally:
             os.close(writing)
         try:
             with _Hearing(reading, progress) as hearing:
-                _listen(hearing, watched, task.out_dir, limits, check)
+                _listen(hearing, Watch(pid, watched, task.out_dir, limits), check)
         except BaseException:
             self._end(door, watched)
             raise
@@ -158,17 +158,18 @@ class Zygote:
         self._ready = True
         return self._door
 
-    def _fork(self, door: socket.socket, request: bytes, writing: int) -> int:
+    def _fork(self, door: socket.socket, request: bytes, writing: int) -> tuple[int, int]:
+        """The child's number and a handle to it."""
         try:
             socket.send_fds(door, [request], [writing])
-            _, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
+            said, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
         except OSError as error:
             self.stop()
             raise ConfinementFailed("No child could be forked.") from error
         if not handles:
             self.stop()
             raise ConfinementFailed("No child could be forked.")
-        return handles[0]
+        return int(json.loads(said)["pid"]), handles[0]
 
     def _end(self, door: socket.socket, watched: int) -> None:
         with suppress(ProcessLookupError):
@@ -250,36 +251,22 @@ class _Hearing:
                 assert_never(other)
 
 
-def _listen(hearing: _Hearing, watched: int, out_dir: Path, limits: Limits, check: Callable[[], None]) -> None:
+def _listen(hearing: _Hearing, watch: Watch, check: Callable[[], None]) -> None:
     """Hear the child out, until it closes its end or dies; raises when it has to be ended."""
-    deadline = time.monotonic() + limits.wall.total_seconds()
-    measured = time.monotonic()
+    deadline = time.monotonic() + watch.limits.wall.total_seconds()
     with selectors.DefaultSelector() as selector:
         selector.register(hearing.reading, selectors.EVENT_READ)
         while True:
             if selector.select(TICK) and not hearing.more():
                 break
             check()
-            now = time.monotonic()
-            if now > deadline:
+            if time.monotonic() > deadline:
                 raise ChildTimedOut
-            if now - measured > 1:
-                measured = now
-                _check_output(out_dir, limits.output)
+            watch.look()
     with selectors.DefaultSelector() as selector:  # it closed its end: now it has to go
-        selector.register(watched, selectors.EVENT_READ)
+        selector.register(watch.handle, selectors.EVENT_READ)
         if not selector.select(GRACE):
             raise ChildTimedOut
-
-
-def _check_output(out_dir: Path, limit: int) -> None:
-    total = 0
-    for folder, _, names in os.walk(out_dir):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  many files, each second
-    if total > limit:
-        raise LimitExceeded("The child wrote more than its slide allows.")
 
 
 def _judge(outcome: Outcome | Failed | None, status: int) -> Outcome:

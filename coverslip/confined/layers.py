@@ -1,7 +1,7 @@
 """The walls around a child that parses; each is tried, and what holds is said aloud.
 
 No single layer is relied on: containers often forbid namespaces, old kernels have no Landlock, slim images no
-libseccomp. `REQUIRED` must hold when confinement is strict.
+libseccomp. What `REQUIRED` says must hold when confinement is strict.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import errno
 import os
 import resource
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -19,7 +19,13 @@ from pathlib import Path
 from coverslip.confined import calls, landlock, libc, root
 from coverslip.errors import ConfinementFailed
 
-REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
+REQUIRED = (
+    frozenset({"rlimits"}),
+    frozenset({"no_new_privs"}),
+    frozenset({"seccomp"}),  # without a network too: no call on its list makes a socket
+    frozenset({"landlock", "own_root"}),
+)
+"""What strict confinement takes: of each set one layer. Without the last, any other slide or key could be read."""
 OPEN_FILES = 256
 NO_CORE = 1
 """core(5): 0 would still let the kernel hand a dump to a program, as most machines are set up to do."""
@@ -63,9 +69,15 @@ def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
     Raises `ConfinementFailed` when `strict` and a required one does not.
     """
     holding = tuple(name for name, step in STEPS.items() if _holds(step, limits, reach))
-    if strict and (missing := REQUIRED - set(holding)):
-        raise ConfinementFailed("A required layer does not hold.", where=" ".join(sorted(missing)))
+    if strict and (missing := lacking(holding)):
+        raise ConfinementFailed("A required layer does not hold.", where=", ".join(missing))
     return holding
+
+
+def lacking(holding: Iterable[str]) -> tuple[str, ...]:
+    """What of `REQUIRED` none of these layers gives, each as its names."""
+    found = frozenset(holding)
+    return tuple(" or ".join(sorted(wanted)) for wanted in REQUIRED if not wanted & found)
 
 
 @cache

@@ -74,11 +74,15 @@ def test_layers_are_named(zygote, run):
     assert possible <= set(zygote.layers)
 
 
-def test_strict_refuses_when_a_layer_is_missing(monkeypatch, task, limits):
-    """Without a required layer nothing is parsed."""
-    monkeypatch.setattr(layers, "STEPS", {"rlimits": lambda limits, reach: None})
-    with pytest.raises(ConfinementFailed, match="seccomp"):
+@pytest.mark.parametrize("missing", ["rlimits", "no_new_privs", "seccomp", "landlock or own_root"])
+def test_strict_refuses_when_a_layer_is_missing(missing, monkeypatch, task, limits):
+    """Without a required layer nothing is parsed, and the error says which; of two that serve alike one is enough."""
+    steps = {name: lambda limits, reach: None for name in layers.STEPS if name not in missing.split(" or ")}
+    monkeypatch.setattr(layers, "STEPS", steps)
+    with pytest.raises(ConfinementFailed, match=missing):
         layers.apply(limits, layers.Reach(task.source, task.out_dir), strict=True)
+    monkeypatch.setattr(layers, "STEPS", steps | {missing.split(" or ")[0]: lambda limits, reach: None})
+    assert layers.apply(limits, layers.Reach(task.source, task.out_dir), strict=True)
 
 
 def test_a_typed_error_keeps_code_and_place_but_not_its_text(run):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def program_roots() -> tuple[Path, ...]:
     """What the program itself is read from: interpreter, libraries, our own packages; never a data folder."""
     checkout = Path(__file__).resolve().parent.parent.parent
     ours = (checkout / name for name in ("coverslip", "workers"))
-    installed = (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    installed += [path for path in map(Path, sys.path) if path.name in ("site-packages", "dist-packages")]  # a user's
     system = map(Path, ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share", "/etc/ld.so.cache"))
     devices = map(Path, ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero"))
     return (*ours, *installed, *system, *devices)

@@ -11,6 +11,8 @@ from pathlib import Path
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+"""0: no core of this process is dumped, and nobody of its user may read its memory, files or environment."""
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38

@@ -12,14 +12,25 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
 from coverslip.confined import messages
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task, Tiled
+from coverslip.confined.messages import (
+    Confined,
+    Declined,
+    Doubted,
+    Failed,
+    Made,
+    Outcome,
+    Reached,
+    Request,
+    Task,
+    Tiled,
+)
 from coverslip.confined.watch import Watch
 from coverslip.errors import (
     ChildCrashed,
@@ -90,13 +101,17 @@ class Zygote:
         required layer holds. Raises the child's own typed error,
         `ChildCrashed`, `ChildTimedOut`, `ChildOutOfMemory` or `LimitExceeded` (too much output).
         """
-        request = _request(work, task, limits, strict)
         door = self._started()
+        request = _written(work, task, limits, strict)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
             pid, watched = self._fork(door, request, writing)
+        except BaseException:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
+            os.close(request)
         try:
             with _Hearing(reading, progress) as hearing:
                 _listen(hearing, Watch(pid, watched, task.out_dir, limits), check)
@@ -158,10 +173,10 @@ class Zygote:
         self._ready = True
         return self._door
 
-    def _fork(self, door: socket.socket, request: bytes, writing: int) -> tuple[int, int]:
+    def _fork(self, door: socket.socket, request: int, writing: int) -> tuple[int, int]:
         """The child's number and a handle to it."""
         try:
-            socket.send_fds(door, [request], [writing])
+            socket.send_fds(door, [b"fork"], [request, writing])
             said, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
         except OSError as error:
             self.stop()
@@ -191,24 +206,18 @@ class Zygote:
         return dict(json.loads(data)) if data else {}
 
 
-def _request(work: str, task: Task, limits: Limits, strict: bool) -> bytes:
-    """What the other process is to fork a child for."""
-    request = {
-        "work": work,
-        "source": str(task.source.absolute()),
-        "out_dir": str(task.out_dir.absolute()),
-        "policy": task.policy,
-        "also": json.dumps([str(path.absolute()) for path in task.also]),
-        "cwd": os.getcwd(),  # noqa: PTH109  paths inside a policy may be relative to it
-        "key": task.key.hex(),
-        "sha256": task.sha256,
-        "complete": task.complete,
-        "memory": limits.memory,
-        "cpu": limits.cpu.total_seconds(),
-        "output": limits.output,
-        "strict": strict,
-    }
-    return json.dumps(request).encode()
+def _written(work: str, task: Task, limits: Limits, strict: bool) -> int:
+    """A file in memory that says what the child is for: the key in it passes by the process that is forked."""
+    absolute = replace(
+        task,
+        source=task.source.absolute(),
+        out_dir=task.out_dir.absolute(),
+        also=tuple(path.absolute() for path in task.also),
+    )
+    handle = os.memfd_create("request", os.MFD_CLOEXEC)
+    os.write(handle, Request(work, absolute, limits, os.getcwd(), strict).encoded())  # noqa: PTH109
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
 
 
 class _Hearing:

@@ -85,8 +85,8 @@ def levels_of(tiff: TiffFile) -> tuple[StoredLevel, ...]:
     first = tiff.pages[0]
     if not first.tiled:
         raise UnsupportedSlide("the first image is not tiled", where=first.path)
-    base = _level(tiff, first)
-    return base, *(_level(tiff, other) for other in _reductions(tiff, base))
+    base = level_of(tiff, first)
+    return base, *(level_of(tiff, other) for other in _reductions(tiff, base))
 
 
 def _tile_side(tile: Size) -> int:
@@ -115,7 +115,8 @@ def _reduction(zoom: DeepZoom, level: StoredLevel) -> int | None:
     return reduction if fits else None
 
 
-def _level(tiff: TiffFile, directory: Directory) -> StoredLevel:
+def level_of(tiff: TiffFile, directory: Directory) -> StoredLevel:
+    """A tiled directory as a level. Raises UnsupportedSlide, DamagedSlide or LimitExceeded when it cannot be one."""
     check_blocks(tiff, directory)
     offsets, counts, tile = directory.offsets, directory.byte_counts, directory.tile_size
     samples = directory.number(t.SAMPLES_PER_PIXEL, 1)

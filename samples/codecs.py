@@ -135,6 +135,21 @@ def segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
+def dqt(number: int, words: bytes) -> bytes:
+    """A quantisation table whose divisors spell words."""
+    return segment(DQT, bytes([number]) + words.ljust(64, b"A")[:64])
+
+
+def dht(number: int, words: bytes) -> bytes:
+    """A Huffman table of AC coefficients whose symbols spell words, all with codes of eight bits."""
+    return segment(DHT, bytes([0x10 | number, *bytes(7), len(words), *bytes(8)]) + words)
+
+
+def behind_scan(stream: bytes, *added: bytes) -> bytes:
+    """A JPEG stream with segments between its scan and EOI."""
+    return stream[:-2] + b"".join(added) + stream[-2:]
+
+
 def with_segments(stream: bytes, *added: bytes, before_sos: bool = False) -> bytes:
     """A JPEG stream with segments put in behind SOI or right before SOS."""
     at = next(at for marker, at, _ in segments(stream) if marker == SOS) if before_sos else 2

@@ -20,11 +20,14 @@ from coverslip.pyramid.codecs import tile_decoder
 from coverslip.pyramid.edges import blank_tiles, edge_cells
 from coverslip.pyramid.feed import Feed, FullFeed, HalfFeed
 from coverslip.pyramid.index import Head
+from coverslip.pyramid.journal import Checkpoint
+from coverslip.pyramid.partial import storage_errors, written_whole
 from coverslip.pyramid.pixels import Encoding, Pixels
 from coverslip.pyramid.repeats import Repeats
+from coverslip.pyramid.resume import Recorder, Subject, take_up
 from coverslip.pyramid.rim import made_on_request, rim_cells
 from coverslip.pyramid.source import Source, pread, scene_of
-from coverslip.pyramid.store import TileStore, storage_errors, written_whole
+from coverslip.pyramid.store import TileStore
 from coverslip.tiff.structure import open_tiff
 
 DEFAULT_QUALITY: Final = 80
@@ -58,14 +61,14 @@ class BuildSummary:
     """Content version, 32 hex digits."""
 
 
-Work = Callable[[], tuple[list[Made], Pixels | None]]
+Job = Callable[[], tuple[list[Made], Pixels | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """What one thread does at a time."""
 
-    work: Work
+    work: Job
     cost: int
     """In tiles, for progress."""
     apex: Apex | None = None
@@ -101,7 +104,7 @@ def build(
         tiff.close()
     fd = os.open(clean, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with written_whole(target) as file, ThreadPoolExecutor(threads, "pyramid") as pool:
+        with written_whole(target) as (file, own), ThreadPoolExecutor(threads, "pyramid") as pool:
             encoding = _encoding(source, quality)
             store = TileStore.start(file, source, encoding)
             digest = pool.submit(lambda: slide_digest or _digest_of(clean))
@@ -111,13 +114,19 @@ def build(
             chains = [Chain(feed, last, source.zoom, encoding) for feed, last in _feeds(fd, clean, source)]
             if not complete:
                 chains = [chain for chain in chains if not _defer(chain, source, store, edges)]
+            subject = partial(_subject, digest, os.fstat(fd).st_size, complete, encoding)
+            recorder = Recorder(own, store, lambda: subject() if digest.done() else None)
+            work = Work(_units(edges, chains), _cost(edges, chains), progress)
             try:
-                _work_off(pool, threads, edges, chains, store, progress)
+                take_up(recorder, target, subject, work.skip)
+                _work_off(pool, threads, work, recorder)
                 with storage_errors():
                     head = store.finish(os.fstat(fd).st_size, digest.result())
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+            finally:
+                recorder.close()
     finally:
         os.close(fd)
     return _summary(store, head)
@@ -126,6 +135,11 @@ def build(
 def _digest_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _subject(digest: Future[bytes], slide_bytes: int, complete: bool, encoding: Encoding) -> Subject:
+    with storage_errors():
+        return Subject(digest.result(), slide_bytes, complete, encoding.quality, encoding.subsampling)
 
 
 def _encoding(source: Source, quality: int | None) -> Encoding:
@@ -183,27 +197,45 @@ def _cost(edges: list[Unit], chains: list[Chain]) -> int:
     return max(1, sum(unit.cost for unit in edges) + sum(blocks))
 
 
-def _work_off(
-    pool: ThreadPoolExecutor,
-    threads: int,
-    edges: list[Unit],
-    chains: list[Chain],
-    store: TileStore,
-    progress: Progress,
-) -> None:
+@dataclass
+class Work:
+    """All units in order, and how far they are."""
+
+    units: Iterator[Unit]
+    total: int
+    progress: Progress
+    count: int = 0
+    done: int = 0
+
+    def skip(self, checkpoint: Checkpoint) -> None:
+        """Leave out what another build had finished; pixels that tiles above it wait for are put in their place."""
+        skipped = list(islice(self.units, checkpoint.units - self.count))
+        blocks = [unit for unit in skipped if unit.apex is not None and unit.apex.chain.goes_on]
+        for unit, top in zip(blocks, checkpoint.tops, strict=True):
+            assert unit.apex is not None
+            deque(unit.apex.join(unit.column, unit.row, top), maxlen=0)
+        self.count = checkpoint.units
+        self.report(sum(unit.cost for unit in skipped))
+
+    def report(self, cost: int) -> None:
+        """Say that so much more is done."""
+        self.done += cost
+        self.progress(Stage.PYRAMID, min(1.0, self.done / self.total))
+
+
+def _work_off(pool: ThreadPoolExecutor, threads: int, work: Work, recorder: Recorder) -> None:
     """Run all units, a bounded number ahead, and take their results in order: so the bytes never depend on timing."""
-    units, total, done = _units(edges, chains), _cost(edges, chains), 0
     waiting: deque[tuple[Unit, Future[tuple[list[Made], Pixels | None]]]] = deque()
     while True:
-        for unit in islice(units, threads * _WINDOW_PER_WORKER - len(waiting)):
+        for unit in islice(work.units, threads * _WINDOW_PER_WORKER - len(waiting)):
             waiting.append((unit, pool.submit(unit.work)))
         if not waiting:
             break
         unit, future = waiting.popleft()
         made, top = future.result()
-        _take(store, unit, made, top)
-        done += unit.cost
-        progress(Stage.PYRAMID, min(1.0, done / total))
+        _take(recorder.store, unit, made, top)
+        recorder.finished(top)
+        work.report(unit.cost)
 
 
 def _take(store: TileStore, unit: Unit, made: list[Made], top: Pixels | None) -> None:

@@ -49,6 +49,11 @@ class Chain:
         side = max(1, self.feed.block_pixels // self.zoom.tile)
         return min(side.bit_length() - 1, self.last - self.feed.reduction)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether levels of the chain lie above its blocks."""
+        return self.feed.reduction + self.depth < self.last
+
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Columns and rows of blocks, in Z-order."""
         return z_order(self.zoom.grid(self.feed.reduction + self.depth))
@@ -61,8 +66,7 @@ class Chain:
         rows = range(row * side, min((row + 1) * side, grid.height))
         made: list[Made] = []
         top = self._node(self.feed.block(columns, rows), self.depth, column, row, made.append)
-        goes_on = self.feed.reduction + self.depth < self.last
-        return made, halve(top.pixels) if goes_on else None
+        return made, halve(top.pixels) if self.goes_on else None
 
     def _node(self, block: Block, height: int, column: int, row: int, emit: Emit) -> Fed:
         fed = block.tile(column, row) if height == 0 else self._joined(block, height, column, row, emit)
@@ -137,6 +141,11 @@ class Apex:
 
     def add(self, column: int, row: int, half: Pixels) -> Iterator[Made]:
         """Take the top of a block; yield the tiles that are complete because of it."""
+        for at, pixels in self.join(column, row, half):
+            yield self.chain.encode(*at, Fed(pixels, None))
+
+    def join(self, column: int, row: int, half: Pixels) -> Iterator[tuple[tuple[int, int, int], Pixels]]:
+        """The same before encoding: reduction, column and row of each tile, and its pixels."""
         reduction = self.chain.feed.reduction + self.chain.depth
         while True:
             reduction += 1
@@ -147,7 +156,7 @@ class Apex:
             if parent.missing:
                 return
             del self.open[at]
-            yield self.chain.encode(*at, Fed(parent.pixels, None))
+            yield at, parent.pixels
             if reduction == self.chain.last:
                 return
             column, row, half = at[1], at[2], halve(parent.pixels)

@@ -145,6 +145,33 @@ def test_killed_while_taking_up_nothing_is_lost(one, tmp_path, whole):
     assert target.read_bytes() == expected
 
 
+def test_killed_after_taking_up_nothing_is_lost(one, tmp_path, whole, monkeypatch):
+    """The second attempt's journal holds what it took up and what it did; the first one's files are gone by then."""
+    target = tmp_path / "x" / "x.pyramid"
+    target.parent.mkdir()
+    killed(one, target, 9)
+    killed(one, target, 12)
+    assert len(list(target.parent.iterdir())) == 2
+    units, data = taken_up(one, target, monkeypatch)
+    assert (units, data) == (13, whole(one)[0])
+
+
+@pytest.mark.parametrize(("lost", "units"), [(False, MIDDLE + 1), (True, 6)])
+def test_of_several_leftovers_the_best_that_is_sound_is_taken(lost, units, one, left, whole, monkeypatch):
+    """The one that came farthest, unless its tiles are lost; both are gone in the end."""
+    target, farther = left()
+    shorter = target.with_name("other") / target.name
+    shorter.parent.mkdir()
+    killed(one, shorter, 5)
+    for file in list(shorter.parent.iterdir()):
+        file.rename(target.with_name(file.name))
+    shorter.parent.rmdir()
+    if lost:
+        os.truncate(farther.part, 0)
+    assert taken_up(one, target, monkeypatch) == (units, whole(one)[0])
+    assert list(target.parent.iterdir()) == [target]
+
+
 @pytest.fixture
 def left(one, tmp_path):
     """What a build left that was killed in the middle, copied on demand: part and journal in a folder of their own."""
@@ -359,7 +386,7 @@ def test_many_bytes_are_written_down_sooner(one, tmp_path, monkeypatch):
 
 
 def test_a_journal_is_of_use_only_once_the_slide_is_known(one, tmp_path, whole, monkeypatch):
-    """The slide's digest takes a while: a build killed before it is there is begun anew, one killed after it goes on."""
+    """Its digest takes a while: a build killed before it is there is begun anew, one killed after that goes on."""
     known = threading.Event()
     digest_of = MODULE._digest_of
 
@@ -429,7 +456,8 @@ def test_a_damaged_slide_leaves_nothing_to_take_up(one, tmp_path):
 
 def test_names_that_only_look_alike_are_left_alone(one, tmp_path):
     """Another slide's leftovers, and files of other people, are none of this build's business."""
-    others = [tmp_path / name for name in (".y.pyramid.0011aabb.part", ".x.pyramid", "x.pyramid.part", ".x.pyramid.txt")]
+    names = (".y.pyramid.0011aabb.part", ".x.pyramid", "x.pyramid.part", ".x.pyramid.txt")
+    others = [tmp_path / name for name in names]
     for other in others:
         other.write_bytes(b"mine")
     orphan = tmp_path / ".x.pyramid.0011aabb.journal"

@@ -13,7 +13,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.chain import Made
 from coverslip.pyramid.deepzoom import DeepZoom
-from coverslip.pyramid.pixels import Encoding
+from coverslip.pyramid.pixels import Encoding, blank
 from coverslip.pyramid.repeats import Recent
 from coverslip.pyramid.source import Source, StoredLevel
 
@@ -86,10 +86,25 @@ class TileStore:
         for row, column in missing.tolist():
             self.put(Made(reduction, column, row, jpeg))
 
-    def defer(self, reduction: int, inner: Size) -> None:
-        """Leave the first `inner` columns and rows of a level to be made on request."""
-        self._grid(reduction)[: inner.height, : inner.width]["part"] = form.PART_ON_REQUEST
-        self.on_request += inner.area
+    def defer(self, reduction: int, inside: Size, level: StoredLevel | None) -> None:
+        """Leave the first columns and rows of a level to be made on request: of the slide's own tiles of this `level`,
+        or of the four tiles above each when there is none."""
+        here = self._grid(reduction)[: inside.height, : inside.width]
+        if level is None:
+            here["part"] = form.PART_ON_REQUEST
+            self.on_request += inside.area
+            return
+        assert level.recipe is not None
+        shape, written = (level.grid.height, level.grid.width), np.s_[: inside.height, : inside.width]
+        here["offset"] = level.offsets.reshape(shape)[written]
+        here["length"] = level.counts.reshape(shape)[written]
+        here["blob"] = self._blob(level.recipe.pack())
+        here["part"] = form.PART_CODED
+        missing = np.argwhere(here["length"] == 0).tolist()
+        self.on_request += inside.area - len(missing)
+        for row, column in missing:  # never scanned
+            white = blank(self.zoom.tile, self.zoom.tile, self.channels)
+            self.put(Made(reduction, column, row, self.encoding.encode(white)))
 
     def put(self, made: Made) -> None:
         """Store a derived tile, or point at an equal one."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +46,18 @@ def flush(handle: int) -> None:
     except StorageFailed:
         _doubt.since = time.monotonic()
         raise
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder, if it is there; raises `OSError`.
+
+    Renamed first, so that a crash in mid-delete never leaves half a folder under a name that means something.
+    """
+    if not folder.exists():
+        return
+    doomed = folder.with_name(f".{folder.name[:48]}.{secrets.token_hex(4)}")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def is_in_doubt() -> bool:

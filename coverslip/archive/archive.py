@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from coverslip.archive import begun
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.catalog import SYSTEM, Catalog
 from coverslip.archive.clean import CleanSlides
@@ -20,7 +21,7 @@ from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
-from coverslip.archive.states import State
+from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
 from coverslip.archive.turns import Priority
@@ -33,6 +34,8 @@ from coverslip.settings import Settings
 PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
+OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
+"""States of a job that will go on where its last attempt stopped."""
 ORPHAN_AGE = timedelta(hours=24)
 """What no record points to is deleted after this long: until then somebody may be about to make the record."""
 COLLECT_EVERY = timedelta(hours=1)
@@ -283,8 +286,12 @@ class Archive:
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
-        of_use = f".{suffix}" == kept_drafts.SUFFIX and self.catalog.kept_draft(sid) == artefact
-        return of_use or self.catalog.is_running(sid, artefact)
+        match f".{suffix}":
+            case kept_drafts.SUFFIX if self.catalog.kept_draft(sid) == artefact:
+                return True
+            case begun.SUFFIX if any(job.state in OPEN for job in self.catalog.jobs(sid)):
+                return True
+        return self.catalog.is_running(sid, artefact)
 
     def _is_ended(self, uid: str) -> bool:
         try:

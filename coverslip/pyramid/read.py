@@ -7,16 +7,19 @@ import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from coverslip.errors import DamagedSlide, PyramidInvalid, StorageFailed, TileNotFound
+from coverslip.errors import DamagedSlide, LimitExceeded, PyramidInvalid, StorageFailed, TileNotFound
 from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Index, parse_head, parse_index
 from coverslip.pyramid.on_request import made_of
+from coverslip.pyramid.pixels import Encoding, Pixels, decode, halve
+from coverslip.pyramid.recipes import parse
 from coverslip.pyramid.thumbnail import thumbnail
 
 ReadRange = Callable[[int, int], bytes]
@@ -25,6 +28,7 @@ ReadAtHand = Callable[[int, int], bytes | bytearray | None]
 """The same without ever waiting for a disk; None when it would have to."""
 
 _ENTRY_BYTES: Final = form.ENTRY.itemsize
+_ON_REQUEST: Final = (form.PART_ON_REQUEST, form.PART_CODED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Pyramid:
         """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
         self._zoom = DeepZoom(index.head.size, index.head.tile)
         self._quality, self._channels = index.head.quality, index.head.channels
-        self._parts = (slide, derived)
+        self._parts = {form.PART_SLIDE: slide, form.PART_DERIVED: derived, form.PART_CODED: slide}
         self._at_hand = at_hand
         self._blobs = index.blobs
         self._entries = index.entries
@@ -132,7 +136,7 @@ class Pyramid:
         of tiles that cannot be decoded.
         """
         offset, length, blob, part = self._entry(dz_level, column, row)
-        if part == form.PART_ON_REQUEST:
+        if part in _ON_REQUEST:
             return self._made(dz_level, column, row)
         found = self._parts[part](length, offset)
         if len(found) != length:
@@ -142,7 +146,7 @@ class Pyramid:
     def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
         """The same if its bytes are in memory; None where `tile` would read a disk or decode. Raises TileNotFound."""
         offset, length, blob, part = self._entry(dz_level, column, row)
-        if self._at_hand is None or part == form.PART_ON_REQUEST:
+        if self._at_hand is None or part in _ON_REQUEST:
             return None
         found = self._at_hand[part](length, offset)
         return self._blobs[blob] + found if blob and found is not None else found
@@ -150,11 +154,11 @@ class Pyramid:
     def tile_length(self, dz_level: int, column: int, row: int) -> int | None:
         """Bytes `tile` would return, None when it is made on request. Raises TileNotFound outside the grid."""
         _, length, blob, part = self._entry(dz_level, column, row)
-        return None if part == form.PART_ON_REQUEST else length + len(self._blobs[blob])
+        return None if part in _ON_REQUEST else length + len(self._blobs[blob])
 
     def on_request(self, dz_level: int, column: int, row: int) -> bool:
-        """Whether `tile` decodes and encodes, about a millisecond of work. Raises TileNotFound outside the grid."""
-        return self._entry(dz_level, column, row)[3] == form.PART_ON_REQUEST
+        """Whether `tile` decodes and encodes, some milliseconds of work. Raises TileNotFound outside the grid."""
+        return self._entry(dz_level, column, row)[3] in _ON_REQUEST
 
     def etag(self, dz_level: int, column: int, row: int) -> str:
         """A strong validator, quoted. Raises TileNotFound outside the grid."""
@@ -192,14 +196,28 @@ class Pyramid:
         self.close()
 
     def _made(self, dz_level: int, column: int, row: int) -> bytes:
-        def above(down: int, across: int) -> bytes:
-            return self.tile(dz_level + 1, 2 * column + across, 2 * row + down)
-
         where = f"tile {dz_level}/{column}/{row}"
         try:
-            return made_of(above, self._zoom.tile, self._channels, self._quality, where)
-        except DamagedSlide as error:
+            if self._entry(dz_level, column, row)[3] == form.PART_CODED:
+                return Encoding(self._quality).encode(self._decoded(dz_level, column, row))
+            quarter = partial(self._quarter, dz_level + 1, 2 * column, 2 * row)
+            return made_of(quarter, self._zoom.tile, self._channels, self._quality)
+        except (DamagedSlide, LimitExceeded) as error:
             raise PyramidInvalid("a tile it is made of cannot be decoded", where=where) from error
+
+    def _quarter(self, dz_level: int, column: int, row: int, down: int, across: int) -> Pixels:
+        """Half-size pixels of one tile of four, valid until this thread decodes again."""
+        place = (dz_level, column + across, row + down)
+        if self._entry(*place)[3] == form.PART_CODED:
+            return halve(self._decoded(*place))
+        return decode(self.tile(*place), self._zoom.tile, self._channels, "", factor=2)
+
+    def _decoded(self, dz_level: int, column: int, row: int) -> Pixels:
+        """Pixels of a tile of the slide that no browser shows."""
+        offset, length, blob, part = self._entry(dz_level, column, row)
+        recipe = parse(self._blobs[blob])
+        assert recipe is not None
+        return recipe.decode(self._parts[part](length, offset), self._zoom.tile, "")
 
     def _number(self, dz_level: int, column: int, row: int) -> int:
         if 0 <= dz_level < len(self._rows):

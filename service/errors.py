@@ -11,9 +11,11 @@ CoverslipError
     ├── TusVersionUnknown       tus-version             not tus 1.0.0
     ├── ContentTypeWrong        content-type            not a body this place takes
     ├── TooLarge                too-large               more bytes than this server takes at once
+    ├── HeadTooLarge            head-too-large          request line and headers are longer than anybody needs
+    ├── HeadLate                head-late               a request began and did not go on
     ├── RangeOutside            range-outside           bytes the file does not have
     ├── TooManyUploads          too-many-uploads        finish or remove one first
-    ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
+    ├── UploadStalled           upload-stalled          too few bytes for too long; what came is kept
     ├── Superseded              superseded              a newer request writes this upload now
     ├── NotReady                not-ready               the slide has no tiles yet
     ├── Withdrawn               withdrawn               it was public once and is no longer
@@ -107,6 +109,20 @@ class TooLarge(RequestRefused):
     summary = "This is larger than the server takes."
 
 
+class HeadTooLarge(RequestRefused):
+    """Request line and headers are longer than anybody needs."""
+
+    code = "head-too-large"
+    summary = "The request line and its headers are longer than 64 KiB."
+
+
+class HeadLate(RequestRefused):
+    """A request began and its head did not come to an end in time."""
+
+    code = "head-late"
+    summary = "The request's headers did not come in time."
+
+
 class RangeOutside(RequestRefused):
     """A range of bytes that the file does not have."""
 
@@ -123,10 +139,10 @@ class TooManyUploads(RequestRefused):
 
 
 class UploadStalled(RequestRefused):
-    """No byte came for too long; what came is kept."""
+    """Too few bytes came for too long; what came is kept."""
 
     code = "upload-stalled"
-    summary = "No bytes came for a while. What arrived is kept; go on from the stored offset."
+    summary = "Too few bytes came for a while. What arrived is kept; go on from the stored offset."
 
 
 class Superseded(RequestRefused):
@@ -212,6 +228,8 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "tus-version": 412,
         "content-type": 415,
         "too-large": 413,
+        "head-too-large": 431,
+        "head-late": 408,
         "range-outside": 416,
         "too-many-uploads": 429,
         "upload-stalled": 408,

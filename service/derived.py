@@ -57,6 +57,10 @@ class Workshop:
             self._kept.move_to_end(key)
         return found
 
+    def peek(self, key: str) -> bytes | None:
+        """The same from any thread; the picture grows no younger by it."""
+        return self._kept.get(key)
+
     def close(self) -> None:
         """Take no more work."""
         self._pool.shutdown(wait=False, cancel_futures=True)

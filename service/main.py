@@ -13,6 +13,7 @@ from service.derived import Workshop
 from service.edge import App, Edge
 from service.later import Later
 from service.links import LinkTokens
+from service.packing import Packing
 from service.parts import Service
 from service.pulse import Pulse
 from service.receiving import Floor
@@ -55,6 +56,7 @@ def assemble(settings: Settings) -> Service:
         links=links,
         shelf=shelf,
         workshop=workshop,
+        packing=Packing(workshop),
         tiles=Tiles(shelf, sessions, links, archive.catalog, workshop, settings),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),

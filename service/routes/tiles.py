@@ -14,7 +14,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 
@@ -27,12 +26,13 @@ from coverslip.settings import Settings
 from service import lent
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import Workshop, cache_status
-from service.errors import Malformed, NotReady, Withdrawn, answer, no_such_method
+from service.errors import NotReady, Withdrawn, answer, no_such_method
 from service.links import LinkTokens
 from service.quick import Place, Quick, key_of
 from service.roles import Role, has
 from service.sessions import Sessions, cookie_in
 from service.shelf import Opened, Shelf
+from service.thumbnails import width_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -47,8 +47,6 @@ ADDRESS = re.compile(
 )
 LINK_ALONE = re.compile(rb"(?:token=[^&]*)?")
 TOKEN = re.compile(rb"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
-THUMBNAIL_WIDTHS = range(16, 1025)
-DEFAULT_THUMBNAIL = 256
 
 PUBLIC = CACHE_PUBLIC.encode()
 PRIVATE = CACHE_PRIVATE.encode()
@@ -143,7 +141,7 @@ class Tiles:
         if found["what"] == ".dzi":
             return _descriptor(scope, opened)
         if found["what"] == "/thumbnail":
-            return await _thumbnail(scope, opened)
+            return await self._thumbnail(scope, opened)
         return await self._tile(scope, opened, (int(found["level"]), int(found["column"]), int(found["row"])))
 
     async def _tile(self, scope: Scope, opened: Opened, place: Place) -> Answer:
@@ -159,6 +157,17 @@ class Tiles:
             return status, _with_caching(headers, PUBLIC_MISS if opened.public else PRIVATE), text
         about = [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *told]
         return 200, [*about, *_caching(opened)], body
+
+    async def _thumbnail(self, scope: Scope, opened: Opened) -> Answer:
+        pyramid = opened.pyramid
+        assert pyramid is not None
+        width = width_of(scope["query_string"])
+        etag = f'"{pyramid.version}-thumbnail-{width}"'.encode()
+        if _has(scope, opened, etag):
+            return 304, [(b"etag", etag), *_caching(opened)], b""
+        made = await self._workshop.make(f"{pyramid.version} thumbnail {width}", partial(pyramid.thumbnail, width))
+        about = [_JPEG, (b"content-length", b"%d" % len(made.body)), (b"etag", etag), *cache_status(made)]
+        return 200, [*about, *_caching(opened)], made.body
 
     async def _body(self, pyramid: Pyramid, place: Place) -> tuple[bytes, Headers]:
         """A tile from memory, from the disk, or made now; raises `TileNotFound` and `Overloaded`."""
@@ -177,26 +186,6 @@ def _descriptor(scope: Scope, opened: Opened) -> Answer:
         return 304, [(b"etag", etag), *_caching(opened)], b""
     body = opened.pyramid.descriptor().encode()
     return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
-
-
-async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
-    assert opened.pyramid is not None
-    width = _width(scope["query_string"].decode("latin-1"))
-    etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
-    if _has(scope, opened, etag):
-        return 304, [(b"etag", etag), *_caching(opened)], b""
-    body = await run_in_threadpool(opened.pyramid.thumbnail, width)
-    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
-
-
-def _width(query: str) -> int:
-    """`width` of a thumbnail; an unknown parameter is refused, not ignored."""
-    given = parse_qs(query, keep_blank_values=True, max_num_fields=8)
-    given.pop("token", None)
-    texts = given.pop("width", [str(DEFAULT_THUMBNAIL)])
-    if given or len(texts) != 1 or not re.fullmatch(r"[0-9]{1,4}", texts[0]) or int(texts[0]) not in THUMBNAIL_WIDTHS:
-        raise Malformed("A thumbnail takes one parameter: width, 16 to 1024.")
-    return int(texts[0])
 
 
 def _absent(slide: SlideRecord) -> CoverslipError:

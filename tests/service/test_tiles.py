@@ -170,14 +170,22 @@ def test_no_route_leads_to_a_label(house, released, role, what):
 
 
 def test_thumbnail(house, released):
-    """As wide as asked, never wider than the slide, and strict about its parameter."""
+    """As wide as asked or the next of a few widths, never wider than the slide, and strict about its parameter."""
     with house.client() as client:
-        small = client.get(f"/slides/{released}/thumbnail?width=100")
-        assert Image.open(io.BytesIO(small.content)).size == (100, 71)
-        large = client.get(f"/slides/{released}/thumbnail?width=1024")
-        assert Image.open(io.BytesIO(large.content)).size == (700, 500)
-        for wrong in ("width=5", "width=a", "width=1&width=2", "size=3", "width=99999"):
+        for asked, width in ((128, 128), (100, 128), (16, 16), (17, 24), (1024, 700)):
+            found = client.get(f"/slides/{released}/thumbnail?width={asked}")
+            assert Image.open(io.BytesIO(found.content)).size == (width, round(500 * width / 700))
+        for wrong in ("width=5", "width=a", "width=1&width=2", "size=3", "width=99999", "width=%D9%A3%D9%A3"):
             assert client.get(f"/slides/{released}/thumbnail?{wrong}").status_code == 400
+
+
+def test_a_thumbnail_is_made_once(house, released):
+    """A thousand widths are thirteen pictures: the second who asks for about as wide a one finds it in memory."""
+    with house.client() as client:
+        first, again = (client.get(f"/slides/{released}/thumbnail?width={width}") for width in (290, 300))
+    assert first.headers["Cache-Status"] == "coverslip; fwd=miss; stored"
+    assert again.headers["Cache-Status"] == "coverslip; hit"
+    assert (first.content, first.headers["ETag"]) == (again.content, again.headers["ETag"])
 
 
 def test_the_file_itself(house, released, reviewed):

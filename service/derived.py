@@ -88,6 +88,21 @@ def cache_status(made: Made) -> list[tuple[bytes, bytes]]:
     return [(b"cache-status", status), (b"server-timing", b"derive;dur=%.1f" % (1000 * made.seconds))]
 
 
+AT_HAND: list[tuple[bytes, bytes]] = [
+    (b"cache-status", b"coverslip; hit; detail=stored"),
+    (b"server-timing", b"stored"),
+]
+"""The same for bytes that were stored and in memory: nothing was made, and no time worth a number went by."""
+
+
+def read_status(seconds: float) -> list[tuple[bytes, bytes]]:
+    """The same for bytes that were stored and had to be fetched."""
+    return [
+        (b"cache-status", b"coverslip; fwd=miss; detail=stored"),
+        (b"server-timing", b"read;dur=%.1f" % (1000 * seconds)),
+    ]
+
+
 def _seen(task: asyncio.Task[bytes]) -> None:
     """Look at the outcome, so that a failure nobody waits for any more is no complaint of the event loop."""
     if not task.cancelled():

@@ -4,6 +4,7 @@ CoverslipError
 └── RequestRefused
     ├── Malformed               malformed-request       a header, parameter or body that does not parse
     ├── SignInNeeded            sign-in-needed          no credential, or one that is no longer good
+    │   └── KeyRefused              key-refused             a bearer token that is no key of ours, or none any more
     ├── ForeignOrigin           foreign-origin          a browser sends a change from somebody else's page
     ├── UploadExpired           upload-expired          there was such an upload
     ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
@@ -57,6 +58,14 @@ class SignInNeeded(RequestRefused):
     code = "sign-in-needed"
     summary = "Sign in, or send an API key as a bearer token."
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip"'})
+
+
+class KeyRefused(SignInNeeded):
+    """A bearer token that is no key of ours, or none any more (RFC 6750, 3.1)."""
+
+    code = "key-refused"
+    summary = "This key is not one of ours, or it has been revoked."
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip", error="invalid_token"'})
 
 
 class ForeignOrigin(RequestRefused):
@@ -221,6 +230,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "request-refused": 400,
         "malformed-request": 400,
         "sign-in-needed": 401,
+        "key-refused": 401,
         "foreign-origin": 403,
         "upload-expired": 410,
         "offset-conflict": 409,

@@ -49,14 +49,14 @@ class Express(Guarded):
     def on_body(self, body: bytes) -> None:
         """Part of a body."""
         if self._answered:
-            self.body_dropped()
+            self.taken = 0
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
         if self._answered:
-            self.body_dropped()
+            self.taken = 0
         else:
             super().on_message_complete()
 

@@ -50,8 +50,8 @@ class Guarded(HttpToolsProtocol):
     """Bytes fed last."""
     _first = 0
     """Bytes of the piece the head under way began in: at most so many of it are its own."""
-    _taken = 0
-    """Bytes since that piece: a head's or trailers', nothing else grows in the parser."""
+    taken = 0
+    """Bytes since that piece: a head's or trailers', nothing else grows in the parser. Any of a body sets it back."""
     _begun = False
     _refusal: CoverslipError | None = None
     _leaving = False
@@ -83,9 +83,9 @@ class Guarded(HttpToolsProtocol):
         if self._leaving or self.parser is None:
             return self._throw_away(len(piece))
         self._piece = len(piece)
-        self._taken += self._piece
+        self.taken += self._piece
         super().data_received(piece)
-        if self._taken > HEAD_BYTES:
+        if self.taken > HEAD_BYTES:
             self._refuse(HeadTooLarge())
         elif self.timeout_keep_alive_task is None and self._clock is None and self._is_idle():
             self._start_clock()
@@ -98,38 +98,35 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A new request."""
-        self._begun, self._first, self._taken = True, self._piece, 0
+        self._begun, self._first, self.taken = True, self._piece, 0
         super().on_message_begin()
 
     def head_complete(self) -> None:
         """To be called first in `on_headers_complete`; raises `HeadTooLarge`, which ends the parsing."""
         self._begun = False
-        self._stop_clock()
-        if self._first + self._taken > HEAD_BYTES:
+        if self._clock is not None:
+            self._stop_clock()
+        if self._first + self.taken > HEAD_BYTES:
             own = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if own > HEAD_BYTES:
                 self._refusal = HeadTooLarge()
                 raise self._refusal
-        self._first = self._taken = 0
+        self.taken = 0
 
     def on_headers_complete(self) -> None:
         """The end of a head."""
         self.head_complete()
         super().on_headers_complete()
 
-    def body_dropped(self) -> None:
-        """Something of a body came, or its end: what was counted is no head's."""
-        self._taken = 0
-
     def on_body(self, body: bytes) -> None:
         """Part of a body: whoever wants it bounds it."""
-        self.body_dropped()
+        self.taken = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
         self._stop_clock()
-        self.body_dropped()
+        self.taken = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -46,7 +46,8 @@ def assemble(settings: Settings) -> Service:
     secure = settings.public_base_url.startswith("https:")
     key = session_key(settings, archive)
     links = LinkTokens(key)
-    sessions = Sessions(key, partial(principal_of_key, archive.catalog), secure=secure)
+    catalog, mark = archive.catalog, archive.revocations.mark
+    sessions = Sessions(key, partial(principal_of_key, catalog), catalog.principal, mark, secure=secure)
     shelf = Shelf(archive)
     workshop = Workshop(settings.derived_workers, settings.derived_waiting, settings.derived_cache_bytes)
     return Service(
@@ -57,7 +58,7 @@ def assemble(settings: Settings) -> Service:
         shelf=shelf,
         workshop=workshop,
         packing=Packing(workshop),
-        tiles=Tiles(shelf, sessions, links, archive.catalog, workshop, settings),
+        tiles=Tiles(shelf, sessions, links, workshop, settings),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),

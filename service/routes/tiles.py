@@ -11,13 +11,13 @@ short way of `service.quick`; the rest comes here.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from coverslip.archive.catalog import Catalog
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import State
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
@@ -25,12 +25,12 @@ from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from service import lent
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
-from service.derived import Workshop, cache_status
-from service.errors import NotReady, Withdrawn, answer, no_such_method
+from service.derived import AT_HAND, Workshop, cache_status, read_status
+from service.errors import KeyRefused, NotReady, SignInNeeded, Withdrawn, answer, no_such_method
 from service.links import LinkTokens
 from service.quick import Place, Quick, key_of
 from service.roles import Role, has
-from service.sessions import Sessions, cookie_in
+from service.sessions import SECRET_LIMIT, Sessions, cookie_in, secret_of
 from service.shelf import Opened, Shelf
 from service.thumbnails import width_of
 
@@ -67,7 +67,6 @@ class Tiles:
         shelf: Shelf,
         sessions: Sessions,
         links: LinkTokens,
-        catalog: Catalog,
         workshop: Workshop,
         settings: Settings,
     ) -> None:
@@ -75,9 +74,8 @@ class Tiles:
         self._shelf = shelf
         self._sessions = sessions
         self._links = links
-        self._catalog = catalog
         self._workshop = workshop
-        self.quick = Quick(shelf, sessions, workshop, settings)
+        self.quick = Quick(shelf, sessions, links, workshop, settings)
         """The short way, tried first by `service.express`."""
 
     @staticmethod
@@ -108,7 +106,11 @@ class Tiles:
 
     async def opened(self, scope: Scope, sid: str) -> Opened:
         """The slide, if the caller may look at it and it has tiles; raises `NotFound`, `NotReady` or `Withdrawn`."""
-        opened = self._shelf.ready(sid) or await self._shelf.find(sid)
+        try:
+            opened = self._shelf.ready(sid) or await self._shelf.find(sid)
+        except NotFound:
+            await self._caller(scope["headers"])  # a bad key is told so whether or not there is such a slide
+            raise
         if not opened.public and not await self._may_look(scope, sid):
             raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound
         if opened.pyramid is None:
@@ -125,16 +127,24 @@ class Tiles:
         return has(await self._caller(scope["headers"]), Role.CURATOR)
 
     async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """Who asks: a cookie verified a moment ago costs one look-up."""
+        """Who asks: a key or cookie looked up a moment ago costs a look into memory; raises `KeyRefused`."""
         if bearer := _header(headers, b"authorization"):
-            scheme, _, secret = bearer.partition(" ")
-            if scheme.lower() != "bearer":
-                return None  # a 401 would say that the slide exists
-            return await run_in_threadpool(self._catalog.principal, secret)
+            return await self._holder(secret_of(bearer))
         token = cookie_in(_header(headers, b"cookie"), self._sessions.cookie)
         if token is None:
             return None
         return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.verify, token)
+
+    async def _holder(self, untrusted_secret: str | None) -> Principal:
+        if untrusted_secret is None:
+            raise SignInNeeded
+        if known := self._sessions.remembered_bearer(untrusted_secret):
+            return known
+        looked = len(untrusted_secret) <= SECRET_LIMIT
+        principal = await run_in_threadpool(self._sessions.bearer, untrusted_secret) if looked else None
+        if principal is None:
+            raise KeyRefused
+        return principal
 
     async def _content(self, scope: Scope, opened: Opened) -> Answer:
         found = scope["coverslip.address"]
@@ -175,8 +185,12 @@ class Tiles:
             made = await self._workshop.make(key_of(pyramid, place), partial(pyramid.tile, *place))
             return made.body, cache_status(made)
         at_hand = pyramid.tile_at_hand(*place)
+        if at_hand is not None:
+            return bytes(at_hand), AT_HAND
+        began = time.perf_counter()
         # the disk may take its time, the others must not wait for it
-        return (await run_in_threadpool(pyramid.tile, *place) if at_hand is None else bytes(at_hand)), []
+        body = await run_in_threadpool(pyramid.tile, *place)
+        return body, read_status(time.perf_counter() - began)
 
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:

@@ -62,6 +62,20 @@ def test_public_headers(house, released):
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
 
 
+def test_a_stored_tile_says_that_it_was(house, released, monkeypatch):
+    """Cache-Status and Server-Timing tell a tile that lay in memory from one that had to be fetched."""
+    where = f"/slides/{released}_files/9/0_0.jpg"
+    with house.client() as client:
+        for _ in range(2):
+            answer = client.get(where)
+            assert answer.headers["Cache-Status"] == "coverslip; hit; detail=stored"
+            assert answer.headers["Server-Timing"] == "stored"
+        monkeypatch.setattr(Pyramid, "tile_at_hand", lambda *_: None)
+        answer = client.get(where)
+    assert answer.headers["Cache-Status"] == "coverslip; fwd=miss; detail=stored"
+    assert answer.headers["Server-Timing"].startswith("read;dur=")
+
+
 @pytest.mark.parametrize("what", ["_files/9/0_0.jpg", ".dzi", "/thumbnail"])
 def test_not_modified(house, released, what):
     """If-None-Match: the tag, a list with it, a weak form and `*` give 304 without a body; another tag gives 200."""

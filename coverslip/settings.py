@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address the service listens on; others than loopback need API keys."
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    max_connections: int = Field(
+        default=1000, ge=1, description="Connections one process of the service holds; more are refused (503)."
+    )
     public_base_url: str = Field(
         default="", description="The address people see, behind a proxy; empty means host and port."
     )

@@ -35,6 +35,8 @@ PICTURES = ("/slides/", "/iiif/")
 
 SMALL_BODY = 64 << 10
 """Bytes of any body but an upload's."""
+BODY_SECONDS = 20.0
+"""How long such a body may take."""
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -158,15 +160,18 @@ class Edge:
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         if scope["method"] == "PATCH" and scope["path"].startswith("/uploads/"):
             return receive
-        taken = 0
+        taken, due, complete = 0, asyncio.get_running_loop().time() + BODY_SECONDS, False
 
         async def bound() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > SMALL_BODY:
+            nonlocal taken, complete
+            try:
+                async with asyncio.timeout_at(None if complete else due):
+                    message = await receive()
+            except TimeoutError:
                 return {"type": "http.disconnect"}
-            return message
+            taken += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            return {"type": "http.disconnect"} if taken > SMALL_BODY else message
 
         return bound
 

@@ -4,6 +4,7 @@ CoverslipError
 └── RequestRefused
     ├── Malformed               malformed-request       a header, parameter or body that does not parse
     ├── SignInNeeded            sign-in-needed          no credential, or one that is no longer good
+    │   └── KeyRefused              key-refused             a bearer token that is no key of ours, or none any more
     ├── ForeignOrigin           foreign-origin          a browser sends a change from somebody else's page
     ├── UploadExpired           upload-expired          there was such an upload
     ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
@@ -11,9 +12,11 @@ CoverslipError
     ├── TusVersionUnknown       tus-version             not tus 1.0.0
     ├── ContentTypeWrong        content-type            not a body this place takes
     ├── TooLarge                too-large               more bytes than this server takes at once
+    ├── HeadTooLarge            head-too-large          request line and headers are longer than anybody needs
+    ├── HeadLate                head-late               a request began and did not go on
     ├── RangeOutside            range-outside           bytes the file does not have
     ├── TooManyUploads          too-many-uploads        finish or remove one first
-    ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
+    ├── UploadStalled           upload-stalled          too few bytes for too long; what came is kept
     ├── Superseded              superseded              a newer request writes this upload now
     ├── NotReady                not-ready               the slide has no tiles yet
     ├── Withdrawn               withdrawn               it was public once and is no longer
@@ -55,6 +58,14 @@ class SignInNeeded(RequestRefused):
     code = "sign-in-needed"
     summary = "Sign in, or send an API key as a bearer token."
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip"'})
+
+
+class KeyRefused(SignInNeeded):
+    """A bearer token that is no key of ours, or none any more (RFC 6750, 3.1)."""
+
+    code = "key-refused"
+    summary = "This key is not one of ours, or it has been revoked."
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip", error="invalid_token"'})
 
 
 class ForeignOrigin(RequestRefused):
@@ -107,6 +118,20 @@ class TooLarge(RequestRefused):
     summary = "This is larger than the server takes."
 
 
+class HeadTooLarge(RequestRefused):
+    """Request line and headers are longer than anybody needs."""
+
+    code = "head-too-large"
+    summary = "The request line and its headers are longer than 64 KiB."
+
+
+class HeadLate(RequestRefused):
+    """A request began and its head did not come to an end in time."""
+
+    code = "head-late"
+    summary = "The request's headers did not come in time."
+
+
 class RangeOutside(RequestRefused):
     """A range of bytes that the file does not have."""
 
@@ -123,10 +148,10 @@ class TooManyUploads(RequestRefused):
 
 
 class UploadStalled(RequestRefused):
-    """No byte came for too long; what came is kept."""
+    """Too few bytes came for too long; what came is kept."""
 
     code = "upload-stalled"
-    summary = "No bytes came for a while. What arrived is kept; go on from the stored offset."
+    summary = "Too few bytes came for a while. What arrived is kept; go on from the stored offset."
 
 
 class Superseded(RequestRefused):
@@ -205,6 +230,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "request-refused": 400,
         "malformed-request": 400,
         "sign-in-needed": 401,
+        "key-refused": 401,
         "foreign-origin": 403,
         "upload-expired": 410,
         "offset-conflict": 409,
@@ -212,6 +238,8 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "tus-version": 412,
         "content-type": 415,
         "too-large": 413,
+        "head-too-large": 431,
+        "head-late": 408,
         "range-outside": 416,
         "too-many-uploads": 429,
         "upload-stalled": 408,

@@ -13,6 +13,7 @@ from service.derived import Workshop
 from service.edge import App, Edge
 from service.later import Later
 from service.links import LinkTokens
+from service.packing import Packing
 from service.parts import Service
 from service.pulse import Pulse
 from service.receiving import Floor
@@ -45,7 +46,8 @@ def assemble(settings: Settings) -> Service:
     secure = settings.public_base_url.startswith("https:")
     key = session_key(settings, archive)
     links = LinkTokens(key)
-    sessions = Sessions(key, partial(principal_of_key, archive.catalog), secure=secure)
+    catalog, mark = archive.catalog, archive.revocations.mark
+    sessions = Sessions(key, partial(principal_of_key, catalog), catalog.principal, mark, secure=secure)
     shelf = Shelf(archive)
     workshop = Workshop(settings.derived_workers, settings.derived_waiting, settings.derived_cache_bytes)
     return Service(
@@ -55,7 +57,8 @@ def assemble(settings: Settings) -> Service:
         links=links,
         shelf=shelf,
         workshop=workshop,
-        tiles=Tiles(shelf, sessions, links, archive.catalog, workshop, settings),
+        packing=Packing(workshop),
+        tiles=Tiles(shelf, sessions, links, workshop, settings),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),

@@ -10,6 +10,7 @@ from coverslip.archive.storage import Storage
 from coverslip.settings import Settings
 from service.derived import Workshop
 from service.links import LinkTokens
+from service.packing import Packing
 from service.pulse import Pulse
 from service.receiving import Floor
 from service.routes.tiles import Tiles
@@ -27,6 +28,7 @@ class Service:
     links: LinkTokens
     shelf: Shelf
     workshop: Workshop
+    packing: Packing
     tiles: Tiles
     floor: Floor
     pulse: Pulse

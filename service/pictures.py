@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from service import lent
 from service.addresses import base_of
 from service.asking import Answer, Ask, How, Route, SeeOther, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
-from service.derived import Workshop, cache_status
+from service.derived import AT_HAND, Workshop, cache_status, read_status
 from service.errors import answer as problem
 from service.errors import no_such_method
 from service.routes.images import ROUTES
@@ -108,7 +109,11 @@ class Pictures:
                 return found.make(), []
             case How.READ:
                 at_hand = found.at_hand()
-                return (await run_in_threadpool(found.make) if at_hand is None else at_hand), []
+                if at_hand is not None:
+                    return at_hand, AT_HAND
+                began = time.perf_counter()
+                body = await run_in_threadpool(found.make)
+                return body, read_status(time.perf_counter() - began)
             case How.DERIVE:
                 made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))
                 return made.body, cache_status(made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
 SYNC_BYTES = 7 << 20
 """A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
+STEP_BYTES = 64 << 10
+"""What has to come within a line's patience: with 30 seconds 2 kB/s, which the slowest modem brings."""
 ROOM_FACTOR = 3.5
 """The opened original, the clean slide and its derived tiles need room beside the encrypted original."""
 
@@ -141,9 +144,10 @@ class Line:
     """One request body while it comes in; somebody else may ask it to stop."""
 
     def __init__(self, request: Request, patience: float) -> None:
-        """`patience`: seconds without a byte until `UploadStalled`."""
+        """`patience`: seconds we wait for each `STEP_BYTES` until `UploadStalled`; our own work does not count."""
         self._stream = aiter(request.stream())
-        self._patience = patience
+        self._patience = self._left = patience
+        self._came = 0
         self._waiting: asyncio.Timeout | None = None
         self._stopped = False
         self.done = asyncio.Event()
@@ -157,8 +161,9 @@ class Line:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises `UploadStalled`, `Superseded` or starlette's `ClientDisconnect`."""
         while not self._stopped:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(self._patience) as self._waiting:
+                async with asyncio.timeout(self._left) as self._waiting:
                     piece = await anext(self._stream)
             except StopAsyncIteration:
                 return
@@ -166,8 +171,16 @@ class Line:
                 raise (Superseded() if self._stopped else UploadStalled()) from None
             finally:
                 self._waiting = None
+            self._count(len(piece), time.monotonic() - began)
             yield piece
         raise Superseded
+
+    def _count(self, came: int, waited: float) -> None:
+        """A byte now and then is no progress: only a whole step gives new patience."""
+        self._left -= waited
+        self._came += came
+        if self._came >= STEP_BYTES:
+            self._came, self._left = 0, self._patience
 
 
 class Floor:

@@ -21,6 +21,7 @@ from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
+from coverslip.archive.revocations import Revocations
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
@@ -54,6 +55,7 @@ class Archive:
         *,
         clean: CleanSlides | None = None,
         keep_originals: timedelta | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         """Use `open`; `clean` is where clean slides lie, by default `storage` as well."""
         self.catalog = catalog
@@ -61,6 +63,8 @@ class Archive:
         self.originals = originals
         self.clean = storage if clean is None else clean
         self._keep_originals = keep_originals
+        self.revocations = revocations or Revocations(storage.revocations)
+        """Seen to change by every process when a key is revoked."""
 
     @classmethod
     def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
@@ -77,9 +81,11 @@ class Archive:
         )
         key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
         place = places(settings, storage)
-        catalog = Catalog.open(settings.database, vault=vault, terms=terms)
+        revocations = Revocations(storage.revocations)
+        catalog = Catalog.open(settings.database, vault=vault, terms=terms, revoked=revocations.change)
         originals = Originals(place.originals, key)
-        return cls(catalog, storage, originals, clean=place.clean, keep_originals=settings.keep_originals)
+        keep = settings.keep_originals
+        return cls(catalog, storage, originals, clean=place.clean, keep_originals=keep, revocations=revocations)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -47,24 +47,34 @@ def utc_now() -> datetime:
 class Catalog:
     """What exists, in which state, and who may work on it; safe to share between threads, not across a fork."""
 
-    def __init__(self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock, revoked: Callable[[], None]
+    ) -> None:
         """Use `open`."""
         self._db = database
         self._vault = vault
         self._terms = terms
         self._now = clock
+        self._revoked = revoked
 
     @classmethod
     def open(
-        cls, url: str, *, vault: Vault | None = None, terms: Terms | None = None, clock: Clock = utc_now
+        cls,
+        url: str,
+        *,
+        vault: Vault | None = None,
+        terms: Terms | None = None,
+        clock: Clock = utc_now,
+        revoked: Callable[[], None] = lambda: None,
     ) -> Catalog:
         """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
 
-        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read.
+        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read. `revoked` is
+        called when a key's end is written down.
         """
         database = Database(url)
         upgrade(database)
-        return cls(database, vault=vault, terms=terms or Terms(), clock=clock)
+        return cls(database, vault=vault, terms=terms or Terms(), clock=clock, revoked=revoked)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -450,6 +460,7 @@ class Catalog:
         """End a key, effective on the next request; raises `NotFound`."""
         with self._db.write() as session:
             keys.revoke(session, self._now(), key_id, actor=actor)
+        self._revoked()
 
     def keys(self) -> tuple[ApiKey, ...]:
         """All keys, oldest first, revoked ones too."""

@@ -63,6 +63,11 @@ class Storage:
         """Where a key lies that we keep ourselves."""
         return self.root / "phi" / f"{_checked(name)}.key"
 
+    @property
+    def revocations(self) -> Path:
+        """Where processes of this installation see that a key was revoked."""
+        return self.root / "phi" / "revocations"
+
     def incoming(self, uid: str) -> Path:
         """Where an upload's bytes lie while they arrive."""
         return self.zone(Zone.INCOMING) / _checked(uid)

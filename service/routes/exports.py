@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.errors import NotFound
 from coverslip.pyramid import Pyramid, dzi_zip_chunks, dzi_zip_length, szi_chunks, szi_length
+from coverslip.pyramid.thumbnail import TileSource
 from service.auth import Caller, VisibleSlide, may_look
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.context import Here, Service, ask
@@ -25,7 +25,7 @@ class Form:
 
     ending: str
     length: Callable[[Pyramid, str], int | None]
-    chunks: Callable[[Pyramid, str], Iterator[bytes]]
+    chunks: Callable[[Pyramid, str, TileSource], Iterator[bytes]]
 
 
 SZI: Final = Form("szi", szi_length, szi_chunks)
@@ -47,7 +47,7 @@ async def dzi_zip(request: Request, slide: VisibleSlide, service: Here, caller: 
 async def archive(
     form: Form, request: Request, slide: SlideRecord, service: Service, caller: Principal | None
 ) -> Response:
-    """The answer in one of the forms; raises `NotFound`."""
+    """The answer in one of the forms; raises `NotFound` or `Overloaded`."""
     if not may_look(caller, slide):
         raise NotFound
     opened = await service.shelf.find(slide.sid)
@@ -69,4 +69,5 @@ async def archive(
         headers["Content-Length"] = str(length)
     if request.method == "HEAD":
         return Response(headers=headers)
-    return StreamingResponse(form.chunks(opened.pyramid, slide.sid), headers=headers)
+    packing = service.packing
+    return packing.sent(form.chunks(opened.pyramid, slide.sid, packing.tiles_of(opened.pyramid)), headers)

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from service.auth import SECRET_LIMIT, Caller, require_own_page
+from service.auth import Caller, require_own_page
 from service.context import Here, ask
 from service.rendering import render, set_session
 from service.schemas import Me
+from service.sessions import SECRET_LIMIT
 
 router = APIRouter(tags=["session"])
 

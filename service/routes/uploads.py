@@ -25,7 +25,7 @@ from service.roles import Role, has
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 
 PATIENCE = 30.0
-"""Seconds without a byte until a PATCH is ended; what came is kept."""
+"""Seconds in which a PATCH brings 64 KiB, or is ended; what came is kept."""
 
 
 @router.options("")

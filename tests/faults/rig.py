@@ -27,7 +27,13 @@ from workers.valkey import Valkey
 
 ORIGINAL = b"an original, " * 1000
 CANARIES = "tests.workers.canaries"
-RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
+RUN = """
+from coverslip.settings import Settings
+from workers import logs
+from workers.run import run
+logs.configure("INFO")
+run(Settings(), "tests.workers.slow_app")
+"""
 TERMINAL = frozenset({State.IN_REVIEW, State.QUARANTINED, State.REJECTED, State.FAILED})
 
 
@@ -134,6 +140,11 @@ class Rig:
     def log(self, number: int) -> str:
         """What a worker said."""
         return self._log(number).read_text()
+
+    def replaced(self) -> int:
+        """How often somebody had to start something again: init a supervisor, a supervisor its worker."""
+        said = [self.log(number) for number in range(len(self.workers))]
+        return self.restarts + sum(log.count('"worker died"') + log.count('"worker hangs"') for log in said)
 
     def open_jobs(self) -> int:
         """Slides that came to no end yet."""

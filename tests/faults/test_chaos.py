@@ -9,7 +9,6 @@ from tests.faults.postgres import binaries
 
 JOBS, SECONDS, EVERY = 200, 15, 0.6
 """Of each storm; there are two, so 400 jobs in half a minute of blows."""
-KILLS = 3
 
 
 @pytest.mark.slow
@@ -24,10 +23,3 @@ def test_a_storm(database, record_property):
     assert sum(figures.struck.values()) >= 2, "on the busiest machine there are some blows"
     assert figures.tally.jobs >= JOBS
     assert figures.tally.is_clean, figures
-
-
-@pytest.mark.slow
-def test_a_broker_that_dies_again_and_again():
-    """Work goes on with no operator, each time."""
-    took = chaos.run_broker_kills(KILLS)
-    assert len(took) == KILLS, "docs/reliability.md says how soon on a quiet machine (target 7)"

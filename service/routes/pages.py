@@ -21,6 +21,7 @@ from service.errors import Overloaded
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
+from service.routes import uploads
 from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import (
     LARGEST_PAGE,
@@ -205,7 +206,7 @@ def desk_of(service: Service, caller: Principal) -> UploadDesk:
     """Limits, choices, and what is unfinished."""
     return UploadDesk(
         endpoint="/uploads",
-        max_bytes=service.settings.max_upload_bytes,
+        max_bytes=uploads.largest(service),
         max_files=MAX_ENTRIES,
         policies=list(tus.POLICIES),
         policy=service.settings.policy,

@@ -47,10 +47,20 @@ class Crew:
         with self._lock:
             self.under_way -= 1
 
+    def close(self) -> None:
+        """Take no more work."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
+
+PATIENCE: Final = 5.0
+"""Seconds somebody who looks at a slide waits for a thread."""
 UPLOADING: Final = Crew("upload", 64)
 """Bytes that come in; each upload uses two at most."""
 FINISHING: Final = Crew("finish", 4)
 """Complete uploads that are hashed and encrypted, or read back: each takes some memory."""
-LOOKING: Final = Crew("look", 32, waiting=256, patience=5.0)
-"""Whatever is read of clean slides."""
+LOOKING: Final = Crew("look", 32, waiting=256, patience=PATIENCE)
+"""What is read of clean slides for one answer: an index, a tile, a certificate."""
+FETCHING: Final = Crew("fetch", 4, waiting=32, patience=PATIENCE)
+"""Whole slides that are copied from a bucket because an answer needs all of one."""
+SENDING: Final = Crew("send", 16)
+"""Pieces of what is downloaded; the answer has begun, so whoever downloads waits."""

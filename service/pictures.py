@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
-
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
 from service import lent
 from service.addresses import base_of
 from service.asking import Answer, Ask, How, Route, SeeOther, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
+from service.crews import LOOKING
 from service.derived import Workshop, cache_status
 from service.errors import answer as problem
 from service.errors import no_such_method
@@ -108,7 +107,7 @@ class Pictures:
                 return found.make(), []
             case How.READ:
                 at_hand = found.at_hand()
-                return (await run_in_threadpool(found.make) if at_hand is None else at_hand), []
+                return (await LOOKING.run(found.make) if at_hand is None else at_hand), []
             case How.DERIVE:
                 made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))
                 return made.body, cache_status(made)

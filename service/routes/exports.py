@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.errors import NotFound
@@ -15,6 +14,8 @@ from coverslip.pyramid import Pyramid, dzi_zip_chunks, dzi_zip_length, szi_chunk
 from service.auth import Caller, VisibleSlide, may_look
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.context import Here, Service, ask
+from service.crews import LOOKING
+from service.remote import streamed
 
 router = APIRouter(tags=["slides"])
 
@@ -69,4 +70,4 @@ async def archive(
         headers["Content-Length"] = str(length)
     if request.method == "HEAD":
         return Response(headers=headers)
-    return StreamingResponse(form.chunks(opened.pyramid, slide.sid), headers=headers)
+    return await LOOKING.run(streamed, form.chunks(opened.pyramid, slide.sid), headers)

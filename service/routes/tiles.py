@@ -26,6 +26,7 @@ from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from service import lent
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
+from service.crews import LOOKING
 from service.derived import Workshop, cache_status
 from service.errors import Malformed, NotReady, Withdrawn, answer, no_such_method
 from service.links import LinkTokens
@@ -167,7 +168,7 @@ class Tiles:
             return made.body, cache_status(made)
         at_hand = pyramid.tile_at_hand(*place)
         # the disk may take its time, the others must not wait for it
-        return (await run_in_threadpool(pyramid.tile, *place) if at_hand is None else bytes(at_hand)), []
+        return (await LOOKING.run(pyramid.tile, *place) if at_hand is None else bytes(at_hand)), []
 
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
@@ -185,7 +186,7 @@ async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
     etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
     if _has(scope, opened, etag):
         return 304, [(b"etag", etag), *_caching(opened)], b""
-    body = await run_in_threadpool(opened.pyramid.thumbnail, width)
+    body = await LOOKING.run(opened.pyramid.thumbnail, width)
     return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
 
 

@@ -185,6 +185,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "verification-failed": 422,
         "output-exists": 409,
         "storage-failed": 503,
+        "storage-away": 503,
         "storage-full": 507,
         "original-damaged": 503,
         "pyramid-invalid": 500,

@@ -14,7 +14,7 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.store import S3Store as Reader
 
-from coverslip.errors import NotFound, OriginalDamaged, OutputExists, StorageFailed, StorageFull
+from coverslip.errors import NotFound, OriginalDamaged, OutputExists, StorageAway, StorageFailed, StorageFull
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -87,7 +87,7 @@ def our_errors() -> Iterator[None]:
     except ClientError as error:
         raise _typed(str(error.response.get("Error", {}).get("Code", ""))) from error
     except BotoCoreError as error:
-        raise StorageFailed("The bucket's server cannot be reached.", where="s3") from error
+        raise StorageAway(where="s3") from error
 
 
 def _typed(code: str) -> StorageFailed | NotFound | OutputExists:
@@ -97,7 +97,7 @@ def _typed(code: str) -> StorageFailed | NotFound | OutputExists:
         return OutputExists(where="store")
     if code in _CHANGED:
         return OriginalDamaged("Its parts are not those that were acknowledged.", where="s3")
-    return StorageFull(where="s3") if code in _FULL else StorageFailed("The bucket refused.", where="s3")
+    return StorageFull(where="s3") if code in _FULL else StorageAway(where="s3")
 
 
 def _reader(bucket: Bucket, session: Any) -> Reader:  # noqa: ANN401  botocore has no types

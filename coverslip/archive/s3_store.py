@@ -25,7 +25,7 @@ import obstore.exceptions
 
 from coverslip.archive.s3_access import Bucket, Clients, our_errors
 from coverslip.archive.store import Kept, Part, checked
-from coverslip.errors import NotFound, OutputExists, StorageFailed
+from coverslip.errors import NotFound, OutputExists, StorageAway, StorageFailed
 
 __all__ = ["PART", "Bucket", "Clients", "S3Store"]
 
@@ -88,14 +88,14 @@ class S3Store:
         except FileNotFoundError as error:
             raise NotFound from error
         except obstore.exceptions.BaseError as error:
-            raise StorageFailed("The bucket did not say what was asked.", where="s3") from error
+            raise StorageAway(where="s3") from error
         return Kept(name, found["size"], found["last_modified"].astimezone(UTC))
 
     def read(self, name: str, length: int, offset: int) -> bytes:
         """See `Store.read`."""
         try:
             return self._range(name, length, offset)
-        except StorageFailed as error:
+        except StorageAway as error:
             # Some servers refuse a range that goes over the end, and all refuse one behind it.
             if not _BEHIND.search(str(error.__cause__)):
                 raise
@@ -182,7 +182,7 @@ class S3Store:
         except FileNotFoundError as error:
             raise NotFound from error
         except obstore.exceptions.BaseError as error:
-            raise StorageFailed("The bucket did not give what was asked.", where="s3") from error
+            raise StorageAway(where="s3") from error
 
     def _put_at_once(self, key: str, data: bytes) -> None:
         sent = _Sent(len(data), _base64(hashlib.sha256(data).digest()), f'"{_md5(data)}"')

@@ -11,7 +11,7 @@ from coverslip.archive import s3_store
 from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.s3_store import S3Store
 from coverslip.archive.store import Store
-from coverslip.errors import NotFound, OutputExists, StorageFailed, StorageFull
+from coverslip.errors import NotFound, OutputExists, StorageAway, StorageFailed, StorageFull
 from tests.s3_servers import below, client
 
 HOUR = timedelta(hours=1)
@@ -285,8 +285,8 @@ def test_a_server_that_is_away_is_our_error():
     away = s3_store.Bucket("slides", endpoint="http://127.0.0.1:1", key_id="id", secret="hush")
     store = S3Store(away)
     for ask in (store.stat, lambda name: store.put(name, ()), store.remove, lambda name: list(store.names())):
-        with pytest.raises(StorageFailed) as caught:
+        with pytest.raises(StorageAway) as caught:
             ask("uid.one")
         assert "127.0.0.1" not in str(caught.value)
-    with pytest.raises(StorageFailed):
+    with pytest.raises(StorageAway):
         store.read("uid.one", 1, 0)

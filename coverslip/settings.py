@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         default="", description="Who asks the bucket; empty means the usual chain: environment, files, machine's role."
     )
     s3_secret_key: SecretStr = Field(default=SecretStr(""), description="The secret that belongs to `s3_key_id`.")
+    s3_patience: Duration = Field(
+        default=timedelta(seconds=20),
+        gt=timedelta(0),
+        description="How long the bucket's server may take for one answer; for a tile's range never more than 10 s.",
+    )
     copies_bytes: int = Field(
         default=20 * GIB,
         ge=0,

@@ -11,8 +11,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
-
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import State
@@ -20,6 +18,7 @@ from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
 from service.caching import http_date
+from service.crews import LOOKING
 
 BELIEVED = 1.0
 """Seconds."""
@@ -71,12 +70,12 @@ class Shelf:
         return found if found is not None and found.believed_until > time.monotonic() else None
 
     async def find(self, sid: str) -> Opened:
-        """The slide, looked up at most once at a time; raises `NotFound`."""
+        """The slide, looked up at most once at a time; raises `NotFound`, `StorageFailed` or `Overloaded`."""
         if found := self.ready(sid):
             return found
         task = self._opening.get(sid)
         if task is None:
-            task = self._opening[sid] = asyncio.create_task(run_in_threadpool(self._look, sid))
+            task = self._opening[sid] = asyncio.create_task(LOOKING.run(self._look, sid))
             task.add_done_callback(lambda _: self._opening.pop(sid, None))
         found = await asyncio.shield(task)
         self._opened[sid] = found
@@ -104,9 +103,13 @@ class Shelf:
         try:
             index = file_of(self._archive, slide, "slide.pyramid")
             return _open(file_of(self._archive, slide, slide.clean_name), index), int(index.since.timestamp())
-        except (StorageFailed, NotFound):  # released a moment ago: the record moves first, the folder follows
-            same = known is not None and known.slide.artefact == slide.artefact
-            return (known.pyramid, known.modified) if known is not None and same else (None, 0)
+        except (StorageFailed, NotFound) as error:
+            # Released a moment ago, the record moves first, the folder follows; or a bucket gives no answer.
+            if known is not None and known.pyramid is not None and known.slide.artefact == slide.artefact:
+                return known.pyramid, known.modified
+            if isinstance(error, StorageFailed):
+                raise
+            return None, 0
 
 
 def _open(clean: Stored, index: Stored) -> Pyramid:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, uploads
+from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import Terms
 from coverslip.archive.kinds import JobKind
@@ -52,6 +53,8 @@ class Catalog:
     ) -> None:
         """Use `open`."""
         self._db = database
+        self.arrivals = ArrivalRecords(database)
+        """Uploads that arrive in a bucket."""
         self._vault = vault
         self._terms = terms
         self._now = clock

@@ -138,7 +138,7 @@ def _check_size(raw: bytes, shape: tuple[int, int, int], where: str) -> None:
     if raw[:4] != _SOC_SIZ:
         raise DamagedSlide("a JPEG 2000 tile does not begin with its size", where=where)
     length = int.from_bytes(raw[4:6], "big")
-    check_j2k(raw[6 : 4 + length], Expected(Size(side, side), samples, 8, tiled=True, tables=b""))
+    check_j2k(raw[6 : 4 + length], Expected(Size(side, side), samples, 8, tiled=True))
 
 
 def _plain(codec: Codec, raw: bytes, shape: tuple[int, int, int], where: str) -> Pixels:

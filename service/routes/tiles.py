@@ -25,6 +25,7 @@ from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from service import lent
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
+from service.crews import LOOKING
 from service.derived import AT_HAND, Workshop, cache_status, read_status
 from service.errors import KeyRefused, NotReady, SignInNeeded, Withdrawn, answer, no_such_method
 from service.links import LinkTokens
@@ -189,7 +190,7 @@ class Tiles:
             return bytes(at_hand), AT_HAND
         began = time.perf_counter()
         # the disk may take its time, the others must not wait for it
-        body = await run_in_threadpool(pyramid.tile, *place)
+        body = await LOOKING.run(pyramid.tile, *place)
         return body, read_status(time.perf_counter() - began)
 
 

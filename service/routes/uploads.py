@@ -6,9 +6,7 @@ last PATCH, which may be empty. Until the digest is known and matches what lies 
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,8 +16,9 @@ from coverslip.errors import NotFound, NotPermitted
 from service import tus
 from service.auth import SignedIn, Submitter
 from service.context import Here, Service, ask
+from service.crews import FINISHING, UPLOADING
 from service.errors import DigestMismatch, OffsetConflict, TooLarge, TooManyUploads, UploadExpired
-from service.receiving import Line, Target, receive, require_room, unless_ended
+from service.receiving import Line, receive, require_room, unless_ended
 from service.roles import Role, has
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
@@ -32,8 +31,7 @@ PATIENCE = 30.0
 @router.options("/{uid}")
 async def abilities(service: Here, uid: str = "") -> Response:
     """What this server speaks; the one tus request that needs no credential."""
-    size = str(service.settings.max_upload_bytes)
-    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": size}
+    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": str(largest(service))}
     return Response(status_code=204, headers=said)
 
 
@@ -41,7 +39,7 @@ async def abilities(service: Here, uid: str = "") -> Response:
 async def create(request: Request, service: Here, caller: Submitter) -> Response:
     """Announce a file: nothing is stored but a row, and only if there will be room."""
     tus.require_version(request.headers)
-    length = tus.length_of(request.headers, service.settings.max_upload_bytes)
+    length = tus.length_of(request.headers, largest(service))
     said = tus.metadata_of(request.headers)
     upload = await ask(_admit, service, caller, length, said)
     where = {"Location": f"/uploads/{upload.uid}", "Upload-Expires": tus.expires(upload.expires)}
@@ -71,7 +69,7 @@ async def append(uid: str, request: Request, service: Here, caller: Submitter) -
         upload = await _receive(service, uid, claimed, line)
         sid = upload.sid
         if upload.offset == upload.length and sid is None:
-            sid = await ask(_finish, service, caller, upload, declared)
+            sid = await FINISHING.run(_finish, service, caller, upload, declared)
     return Response(status_code=204, headers={**_progress(upload), **({"Coverslip-Slide": sid} if sid else {})})
 
 
@@ -85,9 +83,9 @@ async def terminate(uid: str, request: Request, service: Here, caller: SignedIn)
     return Response(status_code=204)
 
 
-def path_of(service: Service, uid: str) -> Path:
-    """Where an upload's bytes lie: the PHI zone, under a random name."""
-    return service.storage.incoming(uid)
+def largest(service: Service) -> int:
+    """Bytes of the largest file that is taken."""
+    return min(service.settings.max_upload_bytes, service.archive.arrivals.largest)
 
 
 async def _receive(service: Service, uid: str, claimed: int, line: Line) -> Upload:
@@ -95,13 +93,10 @@ async def _receive(service: Service, uid: str, claimed: int, line: Line) -> Uplo
     upload: Upload = await ask(service.catalog.upload, uid)
     if claimed != upload.offset:
         raise OffsetConflict
-    target = await asyncio.to_thread(Target, path_of(service, uid), claimed)
-
-    async def acknowledge(offset: int) -> None:
-        await ask(service.catalog.advance, uid, generation, offset)
-
+    with unless_ended():
+        target = await UPLOADING.run(service.archive.writer, upload, generation)
     try:
-        await receive(line.pieces(), target, upload.length, acknowledge)
+        await receive(line.pieces(), target, upload.length)
     finally:
         target.close()
     return await ask(service.catalog.upload, uid)
@@ -112,7 +107,8 @@ def _admit(service: Service, caller: Principal, length: int, said: tus.Metadata)
     if len(open_now) >= service.settings.max_open_uploads:
         raise TooManyUploads
     promised = sum(upload.length - upload.offset for upload in open_now)
-    require_room(service.storage, length, promised, service.settings.disk_reserve_ratio)
+    on_disk = service.archive.arrivals.on_disk
+    require_room(service.storage, length, promised, service.settings.disk_reserve_ratio, on_disk=on_disk)
     until = datetime.now(UTC) + service.settings.upload_expiry
     return service.catalog.create_upload(caller.owner, length, until, said.untrusted_filename, said.wishes())
 

@@ -3,15 +3,15 @@
 import random
 
 import pytest
+import tifffile
 
 from coverslip import pipeline, policy
 from coverslip.archive.states import State
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import InputError
+from coverslip.geometry import Size
 from coverslip.outcomes import Cleaned
-from samples import broken
-from samples.broken_pixels import tile
-from samples.surgery import Patient
+from samples import generic
 from workers.process import WORK, Station, process
 from workers.sweeper import tidy
 
@@ -19,28 +19,26 @@ TRIES = 60
 NAME = "ZQ-JANE-DOE.svs"
 
 
-def spoilt(seed):
-    """A slide whose JPEG 2000 tile has a sound header and other packets."""
-    dice = random.Random(seed)
+def spoilt(path, seed):
+    """A slide of one level, one of whose JPEG tiles has a sound header and another scan."""
+    generic.write(path, Size(600, 500), tile=256, downsamples=(1,), identifiers=False)
+    with tifffile.TiffFile(path) as tiff:
+        at, length = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    raw, dice = bytearray(path.read_bytes()), random.Random(seed)
+    for _ in range(30):
+        raw[dice.randrange(at + length // 2, at + length - 4)] = dice.choice((0, 1, 0x55, 0x7F, 0xFE))
+    path.write_bytes(raw)
+    return path
 
-    def edit(stream):
-        out = bytearray(stream)
-        for _ in range(30):
-            out[dice.randrange(len(out) // 2, len(out) - 2)] = dice.choice((0, 1, 0x55, 0x7F, 0xFE))
-        return bytes(out)
 
-    return tile(edit)(Patient(broken.sound("j2k"))).data
-
-
-def fails_late(data, folder):
+def fails_late(path):
     """Whether the slide is cleaned and its clean copy then refused by the decoder."""
-    folder.mkdir()
-    (folder / "in.svs").write_bytes(data)
-    made = pipeline.deidentify(folder / "in.svs", folder, policy=policy.load("strict"), key=b"k" * 32)
+    folder = path.with_suffix("")
+    made = pipeline.deidentify(path, folder, policy=policy.load("strict"), key=b"k" * 32)
     if not isinstance(made, Cleaned):
         return False
     try:
-        pipeline.build_pyramid(made.clean, folder / "x.pyramid", complete=True)
+        pipeline.build_pyramid(made.clean, folder / "x.pyramid")
     except InputError:
         return True
     return False
@@ -50,7 +48,8 @@ def fails_late(data, folder):
 def slide(tmp_path_factory):
     """Some damage is such: how a decoder takes it depends on its version."""
     root = tmp_path_factory.mktemp("late")
-    return next(data for seed in (9, *range(TRIES)) if fails_late(data := spoilt(seed), root / str(seed)))
+    slides = (spoilt(root / f"{seed}.tiff", seed) for seed in range(TRIES))
+    return next(path.read_bytes() for path in slides if fails_late(path))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.errors import StorageFailed, StorageFull
+from coverslip.rooms import clear
 
 DOUBT: Final = timedelta(seconds=60)
 """How long a process is not ready after a failed fsync; by itself it comes back, each failure begins anew."""
@@ -57,7 +57,7 @@ def remove(folder: Path) -> None:
         return
     doomed = folder.with_name(f".{folder.name[:48]}.{secrets.token_hex(4)}")
     folder.rename(doomed)
-    shutil.rmtree(doomed)
+    clear(doomed)
 
 
 def is_in_doubt() -> bool:

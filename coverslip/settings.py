@@ -167,7 +167,9 @@ class Settings(BaseSettings):
     task_events: bool = Field(default=True, description="Send task events (ids only), as flower needs.")
 
     strict_confinement: bool = Field(
-        default=False, description="Refuse to work unless rlimits, no_new_privs and seccomp hold the parsing child."
+        default=False,
+        description="Refuse to work unless limits, seccomp and a wall around files (Landlock or a root folder of its "
+        "own) hold the child that parses.",
     )
     child_memory: int = Field(default=4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
     child_cpu: Duration = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")

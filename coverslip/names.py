@@ -18,6 +18,12 @@ def stem(untrusted_name: str) -> str:
     return path.stem
 
 
+def words(untrusted_name: str) -> tuple[str, ...]:
+    """Every part of a path without its ending: folders are called after people as well."""
+    parts = untrusted_name.replace("\\", "/").split("/")
+    return tuple(dict.fromkeys(word for part in parts if (word := stem(part))))
+
+
 def stem_bytes(untrusted_name: str) -> bytes:
     """The same, as it would stand in a file."""
     return stem(untrusted_name).encode("utf-8", "surrogateescape")

@@ -60,7 +60,7 @@ class Catalog:
     ) -> Catalog:
         """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
 
-        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read.
+        Without a `vault` (as in a sweeper) uploads cannot be announced and nothing sealed can be read.
         """
         database = Database(url)
         upgrade(database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +40,7 @@ class Task:
     out_dir: Path
     """The only folder the child can write to."""
     policy: str
-    key: bytes
+    key: bytes = field(repr=False)
     """Keys pseudonyms and digests; 32 bytes."""
     sha256: str = ""
     """Of the source, in hex, where it is known."""
@@ -48,6 +48,8 @@ class Task:
     """Whether the pyramid is to hold every tile the slide does not."""
     also: tuple[Path, ...] = ()
     """Further files and folders the child may read: what belongs to the slide, a policy."""
+    untrusted_words: tuple[str, ...] = field(default=(), repr=False)
+    """What a client said about the slide, its name first: none of it may stand in the clean one."""
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):

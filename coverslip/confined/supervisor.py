@@ -198,6 +198,7 @@ def _request(work: str, task: Task, limits: Limits, strict: bool) -> bytes:
         "out_dir": str(task.out_dir.absolute()),
         "policy": task.policy,
         "also": json.dumps([str(path.absolute()) for path in task.also]),
+        "words": json.dumps(task.untrusted_words),
         "cwd": os.getcwd(),  # noqa: PTH109  paths inside a policy may be relative to it
         "key": task.key.hex(),
         "sha256": task.sha256,

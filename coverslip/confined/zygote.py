@@ -127,6 +127,7 @@ def unpack(request: dict[str, object]) -> tuple[Task, Limits, Reach, Work]:
         str(request["sha256"]),
         bool(request["complete"]),
         tuple(Path(name) for name in json.loads(str(request["also"]))),
+        tuple(json.loads(str(request["words"]))),
     )
     limits = Limits(
         memory=int(str(request["memory"])),

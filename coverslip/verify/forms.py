@@ -31,7 +31,7 @@ VOCABULARY = frozenset((
 ))  # fmt: skip
 """Words so ordinary that finding one proves nothing."""
 _NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
-_PIECES = re.compile(r"[\x00-\x1f;|<>\"^]+")
+_PIECES = re.compile(r"[\x00-\x1f;|<>\"^_]+")
 _AROUND = "".join(map(chr, range(33)))
 _SCHEMES = re.compile(r"(?:[A-Za-z][A-Za-z0-9.+-]*:)+")
 """What an address or a UUID begins with."""

@@ -1,6 +1,9 @@
 """A slide that passes its verifier and then cannot be tiled: damage only a decoder finds, in a real confined child."""
 
 import random
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +11,9 @@ from coverslip import pipeline, policy
 from coverslip.archive.states import State
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import InputError
+from coverslip.geometry import Size
 from coverslip.outcomes import Cleaned
-from samples import broken
+from samples import aperio
 from samples.broken_pixels import tile
 from samples.surgery import Patient
 from workers.process import WORK, Station, process
@@ -29,7 +33,16 @@ def spoilt(seed):
             out[dice.randrange(len(out) // 2, len(out) - 2)] = dice.choice((0, 1, 0x55, 0x7F, 0xFE))
         return bytes(out)
 
-    return tile(edit)(Patient(broken.sound("j2k"))).data
+    return tile(edit)(Patient(sound())).data
+
+
+@cache
+def sound():
+    """Seventy tiles, so that one is little of what the verifier looks at, and a reduced level for the thumbnail."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.svs"
+        options = {"tile": 64, "downsamples": (1, 4), "identifiers": False, "tissue_share": 1}
+        return aperio.write(path, Size(600, 400), codec="j2k-rgb", **options).path.read_bytes()
 
 
 def fails_late(data, folder):
@@ -50,7 +63,7 @@ def fails_late(data, folder):
 def slide(tmp_path_factory):
     """Some damage is such: how a decoder takes it depends on its version."""
     root = tmp_path_factory.mktemp("late")
-    return next(data for seed in (9, *range(TRIES)) if fails_late(data := spoilt(seed), root / str(seed)))
+    return next(data for seed in range(TRIES) if fails_late(data := spoilt(seed), root / str(seed)))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from samples.tiffmaker import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, UNDEFI
 
 TEXTS: dict[int, tuple[str, Kind]] = {
     269: ("DocumentName", Kind.NUMBER),
+    271: ("Make", Kind.DEVICE),
+    272: ("Model", Kind.DEVICE),
     285: ("PageName", Kind.TEXT),
     305: ("Software", Kind.DEVICE),
     315: ("Artist", Kind.STAFF),

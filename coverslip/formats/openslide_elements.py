@@ -17,7 +17,7 @@ from coverslip.formats.series import attributes
 from coverslip.names import stem_bytes
 from coverslip.slide import SlideFacts
 from coverslip.tiff import tags as t
-from coverslip.tiff.elements import pointed_elements, profile_elements, value_elements
+from coverslip.tiff.elements import marker_elements, pointed_elements, profile_elements, value_elements
 from coverslip.tiff.structure import looks_like_tiff, open_tiff
 
 MAX_PROPERTIES: Final = 100_000
@@ -139,6 +139,7 @@ def _tiff_fields(path: Path) -> Iterator[Element]:
             if found.code not in _STRUCTURAL:
                 yield from value_elements(directory, found)
         yield from pointed_elements(tiff, directory)
+        yield from marker_elements(tiff, directory)
     for start, stop in tiff.orphans:
         path_ = ElementPath(f"file/orphan[{start}]")
         yield Element(path_, ElementKind.BYTES, False, tiff.data[start : min(stop, start + MAX_VALUE)].strip(b"\0"))

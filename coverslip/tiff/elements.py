@@ -33,6 +33,9 @@ STRUCTURE: Final = frozenset((
 _MAY_BE_WORDS: Final = frozenset((t.ASCII, t.BYTE, t.UNDEFINED, t.SBYTE))
 """Types that hold text on purpose; numbers of other types may spell words too."""
 _CONTAINERS: Final = frozenset((t.IPTC, t.PHOTOSHOP))
+MAX_LOOKED: Final = 4096
+MAX_HEADER: Final = 64 << 10
+"""Tiles whose headers are looked at where tiles are not copied, and bytes of one."""
 MAX_POINTED: Final = 64
 """Stretches of bytes a field points to that are looked at."""
 
@@ -101,6 +104,30 @@ def foreign_elements(directory: Directory, blocks: Blocks) -> Iterator[Element]:
     for foreign in blocks.foreign:
         seen[foreign.name] = seen.get(foreign.name, 0) + 1
         yield from _foreign(f"{directory.path}/tiles/{foreign.name}", seen[foreign.name], foreign)
+
+
+def marker_elements(tiff: TiffFile, directory: Directory) -> Iterator[Element]:
+    """Comments and application segments of JPEG tables, tiles and strips that are decoded and not copied.
+
+    Headers of the first few thousand are looked at; what follows a header goes with the codec.
+    """
+    if t.JPEG_TABLES in directory.fields:
+        yield from _table_elements(f"{directory.path}/JPEGTables", directory.raw(t.JPEG_TABLES))
+    if not directory.has_pixels or directory.compression not in t.JPEG_COMPRESSIONS:
+        return
+    seen: dict[tuple[str, bytes], int] = {}
+    for start, count in zip(directory.offsets[:MAX_LOOKED].tolist(), directory.byte_counts.tolist(), strict=False):
+        for segment in _header_segments(tiff.data[start : start + min(count, MAX_HEADER)]):
+            seen[segment.name, segment.payload] = seen.get((segment.name, segment.payload), 0) + 1
+    for number, ((name, payload), times) in enumerate(seen.items()):
+        yield from _foreign(f"{directory.path}/tiles[{number}]/{name}", 1, Foreign(name, payload, times))
+
+
+def _header_segments(data: bytes) -> tuple[jpeg.Segment, ...]:
+    try:
+        return jpeg.header(data, 0, len(data)).foreign
+    except InputError:
+        return ()  # the decoder will say
 
 
 def orphan_elements(tiff: TiffFile) -> Iterator[Element]:

@@ -40,6 +40,9 @@ EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 ICC_PROFILE, YCBCR_SUBSAMPLING, IMAGE_DEPTH = 34675, 530, 32997
 IPTC, PHOTOSHOP = 33723, 34377
 
+JPEG_COMPRESSIONS: Final = frozenset((6, 7, 34892))
+"""Old-style JPEG, JPEG, and lossy JPEG of DNG."""
+
 POINTERS: Final = {SUB_IFDS: "SubIFD", EXIF_IFD: "EXIF", GPS_IFD: "GPS", INTEROP_IFD: "Interop"}
 """Tags that point to further directories, and what a path calls them."""
 

@@ -165,9 +165,14 @@ def produced(made: Made) -> Produced:
 
 
 def _task(claim: Claim, station: Station, source: Path, draft: Path) -> Task:
+    """What the child is asked: with what the client said about the slide, since none of it may be in the clean one.
+
+    The words go to the child through the socket its other orders come by; they stand in no argument and no log.
+    """
     storage = station.archive.storage
     named = station.settings.pseudonym_key_file or storage.secret(f"pseudonyms-{claim.collection}")
-    return Task(source, draft, claim.policy, load_or_create_key(named))
+    said = station.archive.catalog.unseal(claim.uid, station.name, claim.sid)
+    return Task(source, draft, claim.policy, load_or_create_key(named), untrusted_words=said.words())
 
 
 def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heartbeat, *, complete: bool) -> None:

@@ -16,8 +16,9 @@ NAME = "slide"
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
     """De-identify and verify one slide into `task.out_dir`."""
+    rules, words = policy.load(task.policy), task.untrusted_words
     outcome = pipeline.deidentify(
-        task.source, task.out_dir, policy=policy.load(task.policy), key=task.key, name=NAME, progress=progress
+        task.source, task.out_dir, policy=rules, key=task.key, name=NAME, progress=progress, untrusted_words=words
     )
     match outcome:
         case Cleaned():

@@ -71,7 +71,10 @@ class Archive:
 
     @classmethod
     def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
-        """Make what is missing and connect; only the front end needs the vault. Raises `StorageFailed`."""
+        """Make what is missing and connect; only the front end, and workers for slides, need the vault.
+
+        Raises `StorageFailed`.
+        """
         storage = Storage(settings.data_dir)
         vault = None
         if with_vault:

@@ -72,7 +72,7 @@ class Catalog:
     ) -> Catalog:
         """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
 
-        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read. `revoked` is
+        Without a `vault` (as in a sweeper) uploads cannot be announced and nothing sealed can be read. `revoked` is
         called when a key's end is written down.
         """
         database = Database(url)

@@ -58,7 +58,8 @@ def _headers(data: bytes, at: int, stop: int, pieces: list[bytes | Span], foreig
         else:
             if marker != COM and marker not in POINTERS:
                 raise UnknownStructure(f"a JPEG 2000 tile uses a segment ({marker:02X}) we do not write")
-            foreign.append(Segment(jpeg.COM, segment.payload) if marker == COM else segment)
+            # Rcom, two bytes before the words, says whether they are words (A.9.2).
+            foreign.append(Segment(jpeg.COM, segment.payload[2:]) if marker == COM else segment)
         at += 2 + length
     raise DamagedSlide("a JPEG 2000 tile ends inside its header")
 

@@ -80,11 +80,16 @@ class AperioDescription:
     def rebuild(self, path: str, keeps: Callable[[str], bool]) -> bytes:
         """Software line, geometry line, then the pairs that stay with their values exactly as they read.
 
+        Readers know the vendor by the first line: where the program that wrote it is not one we know, the name of
+        Aperio's stands there.
+
         Raises DamagedSlide when one of them is not ASCII, as a TIFF's text has to be.
         """
-        header = [part.text for part in self.header if keeps(f"{path}/{part.path}")]
+        kept = [part for part in self.header if keeps(f"{path}/{part.path}")]
+        known = any(part.path == "header/software" for part in kept)
+        header = [*([] if known else ["Aperio Image Library"]), *(part.text for part in kept)]
         pairs = [f"{key} = {part.text}" for key, part in self.pairs if keeps(f"{path}/{part.path}")]
-        text = "|".join(["\r\n".join(header or ["Aperio Image Library"]), *pairs])
+        text = "|".join(["\r\n".join(header), *pairs])
         if not text.isascii():
             raise DamagedSlide("a value that is kept is not ASCII", where=path)
         return text.encode("ascii")

@@ -15,6 +15,7 @@ from coverslip.errors import LimitExceeded
 from coverslip.formats import ini
 from coverslip.formats.readable import plain_key, readable
 from coverslip.formats.series import instances_of
+from coverslip.names import stem_bytes
 
 MAX_FILES: Final = 4096
 MAX_HEAD: Final = 64 << 10
@@ -43,8 +44,8 @@ def companions(path: Path, vendor: str) -> tuple[Path, ...]:
 def names(files: tuple[Path, ...]) -> Iterator[Element]:
     """Names of companion files; the files are numbered, as their names may be identifiers."""
     for number, file in enumerate(files):
-        name = file.name.encode("utf-8", "surrogateescape")
-        yield Element(ElementPath(f"companion[{number}]/name"), ElementKind.TEXT, untrusted_value=name)
+        path = ElementPath(f"companion[{number}]/name")
+        yield Element(path, ElementKind.TEXT, untrusted_value=stem_bytes(file.name))
 
 
 def elements(files: tuple[Path, ...]) -> Iterator[Element]:

@@ -167,6 +167,30 @@ def with_j2k_comment(stream: bytes, payload: bytes, *, tile_part: bool = False) 
     return stream[: sot + 6] + grown + stream[sot + 10 : sot + 12] + comment + stream[sot + 12 :]
 
 
+def with_j2k_segment(stream: bytes, marker: int, payload: bytes) -> bytes:
+    """A codestream with one more segment at the end of its main header."""
+    sot = _find_sot(stream)
+    return stream[:sot] + struct.pack(">HH", marker, len(payload) + 2) + payload + stream[sot:]
+
+
+def longer_j2k_segment(stream: bytes, marker: int, more: bytes) -> bytes:
+    """A codestream with words behind the content of one of its main header's segments."""
+    at = 2
+    while int.from_bytes(stream[at : at + 2], "big") != marker:
+        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    length = int.from_bytes(stream[at + 2 : at + 4], "big")
+    grown = struct.pack(">HH", marker, length + len(more))
+    return stream[:at] + grown + stream[at + 4 : at + 2 + length] + more + stream[at + 2 + length :]
+
+
+def behind_packets(stream: bytes, words: bytes) -> bytes:
+    """A codestream of one tile-part with words between its last packet and EOC."""
+    sot = _find_sot(stream)
+    length = int.from_bytes(stream[sot + 6 : sot + 10], "big")
+    grown = (length + len(words) if length else 0).to_bytes(4, "big")
+    return stream[: sot + 6] + grown + stream[sot + 10 : -2] + words + stream[-2:]
+
+
 def _find_sot(stream: bytes) -> int:
     at = 2
     while int.from_bytes(stream[at : at + 2], "big") != J2K_SOT:

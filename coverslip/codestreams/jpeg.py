@@ -53,6 +53,7 @@ __all__ = [
     "Span",
     "codestream",
     "header",
+    "joined",
     "tables",
 ]
 
@@ -215,7 +216,7 @@ def codestream(data: bytes, start: int, stop: int, shared: Mapping[Key, bytes] =
     after = min(following + 2, stop)
     pieces.append(Span(following, after) if after - following == 2 else b"\xff\xd9")
     return Codestream(
-        _joined(pieces), (*builder.foreign, *builder.unused()), Span(after, stop), frozenset(builder.wanted)
+        joined(pieces), (*builder.foreign, *builder.unused()), Span(after, stop), frozenset(builder.wanted)
     )
 
 
@@ -281,7 +282,7 @@ def _between_scans(data: bytes, at: int, stop: int, builder: Builder) -> int:
     raise DamagedSlide("a JPEG tile ends between two scans")
 
 
-def _joined(pieces: Iterable[bytes | Span]) -> tuple[bytes | Span, ...]:
+def joined(pieces: Iterable[bytes | Span]) -> tuple[bytes | Span, ...]:
     """Spans that touch as one, rebuilt pieces that touch as one, empty ones left out."""
     joined: list[bytes | Span] = []
     for piece in pieces:

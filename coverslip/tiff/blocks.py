@@ -336,8 +336,8 @@ def _shared(page: Directory) -> jpeg.Shared:
 def _parser(page: Directory) -> Callable[[bytes, int, int, int], Codestream]:
     """How tiles of this page's compression are parsed."""
     if page.compression in J2K:
-        wanted = _expected(page)
-        return lambda data, start, stop, tile: j2k.codestream(data, start, stop, wanted)
+        parser = j2k.Parser(_expected(page))
+        return lambda data, start, stop, tile: parser.codestream(data, start, stop)
     expected = _raw_sizes(page)
 
     def parse(data: bytes, start: int, stop: int, tile: int) -> Codestream:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from coverslip.errors import DamagedSlide, InputError
-from coverslip.verify import j2k_walk, jpeg_walk
+from coverslip.verify import j2k_meaning, j2k_walk, jpeg_walk
 from coverslip.verify.endings import GAP, endings, has_long_word, reads_like_words
 from coverslip.verify.jpeg_end import ends_with_its_picture, intervals, restarts_in_turn
 from coverslip.verify.jpeg_meaning import Key, Reading, read, shared_tables
@@ -110,9 +112,19 @@ def judge_j2k(page: Page, tile: bytes) -> Judged:
         codestream = j2k_walk.walk_j2k(tile, page.path)
     except InputError:
         return Judged(("damaged-tile",), tile, None)
-    codes = ["foreign-marker"] if j2k_walk.foreign(codestream) else []
-    codes += ["bytes-after-end"] if codestream.end < len(tile) else []
-    return Judged(tuple(codes), j2k_walk.packets(tile, codestream), j2k_walk.meaning(codestream))
+    lasts = [tile[slice(*part.data)] for part in codestream.parts]
+    ends = endings(lasts)
+    doubtful = np.flatnonzero(reads_like_words(ends))
+    whole = tile[: codestream.end]
+    codes = {
+        "foreign-marker": bool(j2k_walk.foreign(codestream)),
+        "more-than-needed": any(j2k_meaning.objections(page, tile, codestream)),
+        "bytes-after-end": codestream.end < len(tile)
+        or not all(j2k_meaning.ends_with_its_packets(whole, codestream.parts[part]) for part in doubtful.tolist()),
+    }
+    beside = b"".join(segment.payload for segment in codestream.all_segments) + GAP + ends
+    found = tuple(code for code, wrong in codes.items() if wrong)
+    return Judged(found, j2k_walk.packets(tile, codestream), j2k_meaning.meaning(codestream), beside)
 
 
 def judge_plain(page: Page, tile: bytes) -> Judged:

@@ -11,7 +11,18 @@ from coverslip.outcomes import Cleaned
 from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from samples import aperio, generic
-from samples.codecs import COM, behind_scan, dht, dqt, segment, with_segments
+from samples.codecs import (
+    COM,
+    behind_packets,
+    behind_scan,
+    dht,
+    dqt,
+    longer_j2k_segment,
+    segment,
+    with_j2k_comment,
+    with_j2k_segment,
+    with_segments,
+)
 from samples.remake import base_tag, first_tile, remake
 from tests.leaks.conftest import KEY, forms
 
@@ -92,3 +103,35 @@ def test_in_a_jpeg(treated, kind, place):
     """In tables nobody uses, behind the scan, behind its last unit."""
     edits, expected = JPEG[place]
     assert treated(kind, **edits) == expected
+
+
+CAP, COD, QCD, QCC, RGN, POC, PPM, TLM, PLM, CRG = (
+    0xFF50, 0xFF52, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF55, 0xFF57, 0xFF63,
+)  # fmt: skip
+J2K = {
+    "COM": (lambda d: with_j2k_comment(d, WORDS), GONE),
+    "COM in a tile-part": (lambda d: with_j2k_comment(d, WORDS, tile_part=True), GONE),
+    "TLM": (lambda d: with_j2k_segment(d, TLM, WORDS), GONE),
+    "PLM": (lambda d: with_j2k_segment(d, PLM, WORDS), GONE),
+    "CRG": (lambda d: with_j2k_segment(d, CRG, WORDS), GONE),
+    "CAP": (lambda d: with_j2k_segment(d, CAP, WORDS), HELD),
+    "POC": (lambda d: with_j2k_segment(d, POC, WORDS), HELD),
+    "PPM": (lambda d: with_j2k_segment(d, PPM, WORDS), HELD),
+    "RGN": (lambda d: with_j2k_segment(d, RGN, WORDS), HELD),
+    "QCC of component 200": (lambda d: with_j2k_segment(d, QCC, b"\xc8" + WORDS), HELD),
+    "QCC with words for steps": (lambda d: with_j2k_segment(d, QCC, b"\1" + WORDS), HELD),
+    "QCD of more bands": (lambda d: longer_j2k_segment(d, QCD, WORDS + b"X"), HELD),
+    "COD with a tail": (lambda d: longer_j2k_segment(d, COD, WORDS), HELD),
+    "words behind the last packet": (lambda d: behind_packets(d, WORDS), HELD),
+    "few words behind the last packet": (lambda d: behind_packets(d, WORDS[-8:]), HELD),
+    "words and noise behind the last packet": (lambda d: behind_packets(d, WORDS + b"\x80\x91\xf0" * 9), HELD),
+    "words behind the end": (lambda d: d + WORDS, GONE),
+}
+
+
+@pytest.mark.parametrize("place", J2K)
+def test_in_a_jpeg_2000(treated, place):
+    """In segments, behind their content, behind the packets."""
+    change, expected = J2K[place]
+    words = WORDS[-8:] if place.startswith("few") else WORDS
+    assert treated("j2k", words, **tile(change)) == expected

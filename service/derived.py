@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from service.errors import Overloaded
@@ -28,6 +29,7 @@ class Workshop:
     def __init__(self, workers: int, waiting: int, budget: int) -> None:
         """`waiting` more than `workers` may be under way; `budget` is in bytes."""
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="derived")
+        self._workers, self._long = workers, 0
         self._most = workers + waiting
         self._budget = budget
         self._kept: OrderedDict[str, bytes] = OrderedDict()
@@ -49,6 +51,17 @@ class Workshop:
         # the others who wait for it must not lose it because one of them left
         body = await asyncio.shield(task)
         return Made(body, hit=False, seconds=time.perf_counter() - began)
+
+    @contextmanager
+    def long(self) -> Iterator[None]:
+        """Held by a download made while it is sent; raises `Overloaded` when as many are as pictures at a time."""
+        if self._long >= self._workers:
+            raise Overloaded
+        self._long += 1
+        try:
+            yield
+        finally:
+            self._long -= 1
 
     def kept(self, key: str) -> bytes | None:
         """The picture `key` names if it is in memory."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.errors import NotFound
@@ -15,6 +17,7 @@ from coverslip.pyramid import Pyramid, dzi_zip_chunks, dzi_zip_length, szi_chunk
 from service.auth import Caller, VisibleSlide, may_look
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.context import Here, Service, ask
+from service.derived import Workshop
 
 router = APIRouter(tags=["slides"])
 
@@ -47,7 +50,7 @@ async def dzi_zip(request: Request, slide: VisibleSlide, service: Here, caller: 
 async def archive(
     form: Form, request: Request, slide: SlideRecord, service: Service, caller: Principal | None
 ) -> Response:
-    """The answer in one of the forms; raises `NotFound`."""
+    """The answer in one of the forms; raises `NotFound`, and `Overloaded` when too many make tiles on the way."""
     if not may_look(caller, slide):
         raise NotFound
     opened = await service.shelf.find(slide.sid)
@@ -69,4 +72,20 @@ async def archive(
         headers["Content-Length"] = str(length)
     if request.method == "HEAD":
         return Response(headers=headers)
-    return StreamingResponse(form.chunks(opened.pyramid, slide.sid), headers=headers)
+    chunks = form.chunks(opened.pyramid, slide.sid)
+    if length is not None:
+        return StreamingResponse(chunks, headers=headers)
+    return _MadeOnTheWay(service.workshop, chunks, headers)
+
+
+class _MadeOnTheWay(StreamingResponse):
+    """An archive whose tiles are decoded and encoded while it is sent: few at a time, whoever asks."""
+
+    def __init__(self, workshop: Workshop, chunks: Iterator[bytes], headers: dict[str, str]) -> None:
+        super().__init__(chunks, headers=headers)
+        self._place = ExitStack()
+        self._place.enter_context(workshop.long())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)

@@ -85,7 +85,7 @@ def test_it_is_set_aside_with_a_code_and_nothing_of_it_is_shown(installation, re
 
 
 def test_damage_inside_is_found_when_it_is_asked_for(installation, real, tmp_path):
-    """No build but a complete one decodes such a tile: the slide comes to review, and that one place says what it is."""
+    """No build but a complete one decodes such a tile: the slide comes to review, that one place says what it is."""
     found = (spoilt(seed, INSIDE) for seed in range(TRIES))
     data = next(data for number, data in enumerate(found) if fails_late(data, tmp_path / str(number), complete=True))
     sid, job = installation.add_slide(NAME, data)

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import psutil
 import pytest
 import tifffile
 
@@ -112,6 +113,15 @@ def test_a_base_no_browser_shows_is_made_on_request(house, coded):
         assert below.content == complete.tile(largest - 1, 0, 0)
         region = client.get(f"/slides/{sid}/region?x=100&y=100&w=200&h=100")
         assert region.status_code == 200
+
+
+def test_the_front_end_does_not_decode_it_itself(house, coded):
+    """A process behind walls does, and is kept for the next."""
+    sid, _, complete = coded
+    with house.client() as client:
+        assert client.get(f"/slides/{sid}_files/{complete.grid.largest}/2_2.jpg").status_code == 200
+    commands = [process.cmdline() for process in psutil.Process().children(recursive=True)]
+    assert 1 <= sum("coverslip.confined.maker" in command for command in commands) <= 2
 
 
 def test_a_damaged_tile_of_it_says_so_at_its_place(house, coded):

@@ -17,6 +17,7 @@ from coverslip.archive.states import State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
+from coverslip.pyramid.on_request import Make, made
 from service.caching import http_date
 from service.crews import LOOKING
 
@@ -58,9 +59,9 @@ def file_of(archive: Archive, slide: SlideRecord, name: str | None) -> Stored:
 class Shelf:
     """A bounded collection of opened slides, the least used given up first."""
 
-    def __init__(self, archive: Archive) -> None:
-        """Nothing is opened before it is asked for."""
-        self._archive = archive
+    def __init__(self, archive: Archive, make: Make = made) -> None:
+        """Nothing is opened before it is asked for; `make` makes tiles of pieces no browser shows."""
+        self._archive, self._make = archive, make
         self._opened: OrderedDict[str, Opened] = OrderedDict()
         self._opening: dict[str, asyncio.Task[Opened]] = {}
 
@@ -102,7 +103,8 @@ class Shelf:
             return known.pyramid, known.modified
         try:
             index = file_of(self._archive, slide, "slide.pyramid")
-            return _open(file_of(self._archive, slide, slide.clean_name), index), int(index.since.timestamp())
+            clean = file_of(self._archive, slide, slide.clean_name)
+            return _open(clean, index, self._make), int(index.since.timestamp())
         except (StorageFailed, NotFound) as error:
             # Released a moment ago, the record moves first, the folder follows; or a bucket gives no answer.
             if known is not None and known.pyramid is not None and known.slide.artefact == slide.artefact:
@@ -112,7 +114,7 @@ class Shelf:
             return None, 0
 
 
-def _open(clean: Stored, index: Stored) -> Pyramid:
+def _open(clean: Stored, index: Stored, make: Make) -> Pyramid:
     if clean.path is not None and index.path is not None:
-        return Pyramid.open(clean.path, index.path)
-    return Pyramid.over((clean.read, clean.size), (index.read, index.size))
+        return Pyramid.open(clean.path, index.path, make=make)
+    return Pyramid.over((clean.read, clean.size), (index.read, index.size), make=make)

@@ -7,14 +7,16 @@ same either way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from coverslip.errors import DamagedSlide
 from coverslip.geometry import Size
 from coverslip.pyramid.deepzoom import DeepZoom
-from coverslip.pyramid.pixels import Encoding, Pixels
-from coverslip.pyramid.recipes import Recipe
+from coverslip.pyramid.pixels import Encoding, Pixels, decode, halve
+from coverslip.pyramid.recipes import Recipe, parse
 from coverslip.pyramid.source import StoredLevel
 
 QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -41,10 +43,52 @@ def affordable(level: StoredLevel, recipe: Recipe, decodes: int) -> bool:
     return decodes * recipe.nanoseconds(level.tile.width, usual) <= BUDGET
 
 
-def made_of(quarter: Callable[[int, int], Pixels], side: int, channels: int, quality: int) -> bytes:
-    """A complete JPEG out of four pictures of half its side, `quarter(down, across)`. Raises what that raises."""
-    half = side // 2
-    pixels: Pixels = np.empty((side, side, channels), np.uint8)
-    for down, across in QUARTERS:
-        pixels[down * half : (down + 1) * half, across * half : (across + 1) * half] = quarter(down, across)
-    return Encoding(quality).encode(pixels)
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A tile that another is made of."""
+
+    recipe: bytes
+    """Packed; empty when `data` is a whole JPEG."""
+    data: bytes = field(repr=False)
+
+    def pixels(self, side: int, channels: int, *, half: bool) -> Pixels:
+        """Decoded, at half scale if asked; valid until this thread decodes again. Raises DamagedSlide."""
+        if not self.recipe:
+            return decode(self.data, side, channels, "", factor=2 if half else 1)
+        recipe = parse(self.recipe)
+        if recipe is None or recipe.channels != channels:
+            raise DamagedSlide("a tile has no recipe")
+        found = recipe.decode(self.data, side, "")
+        return halve(found) if half else found
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a tile is made of, and how."""
+
+    pieces: tuple[Piece, ...]
+    """One: the tile itself in another codec. Four: those above it, as `QUARTERS`."""
+    side: int
+    channels: int
+    quality: int
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether any piece is in a codec no browser shows."""
+        return any(piece.recipe for piece in self.pieces)
+
+
+Make = Callable[[Order], bytes]
+"""Makes a complete JPEG, wherever that is done; raises DamagedSlide or LimitExceeded."""
+
+
+def made(order: Order) -> bytes:
+    """A complete JPEG, made in this very process. Raises DamagedSlide or LimitExceeded."""
+    if len(order.pieces) == 1:
+        return Encoding(order.quality).encode(order.pieces[0].pixels(order.side, order.channels, half=False))
+    half = order.side // 2
+    pixels: Pixels = np.empty((order.side, order.side, order.channels), np.uint8)
+    for piece, (down, across) in zip(order.pieces, QUARTERS, strict=True):
+        quarter = piece.pixels(order.side, order.channels, half=True)
+        pixels[down * half : (down + 1) * half, across * half : (across + 1) * half] = quarter
+    return Encoding(order.quality).encode(pixels)

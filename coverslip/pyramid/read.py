@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -17,9 +16,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Index, parse_head, parse_index
-from coverslip.pyramid.on_request import made_of
-from coverslip.pyramid.pixels import Encoding, Pixels, decode, halve
-from coverslip.pyramid.recipes import parse
+from coverslip.pyramid.on_request import QUARTERS, Make, Order, Piece, made
 from coverslip.pyramid.thumbnail import thumbnail
 
 ReadRange = Callable[[int, int], bytes]
@@ -54,12 +51,14 @@ class Pyramid:
         close: Callable[[], None],
         *,
         at_hand: tuple[ReadAtHand, ReadAtHand] | None = None,
+        make: Make = made,
     ) -> None:
         """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
         self._zoom = DeepZoom(index.head.size, index.head.tile)
         self._quality, self._channels = index.head.quality, index.head.channels
         self._parts = {form.PART_SLIDE: slide, form.PART_DERIVED: derived, form.PART_CODED: slide}
         self._at_hand = at_hand
+        self._make = make
         self._blobs = index.blobs
         self._entries = index.entries
         self._rows = [_Row(int(r["columns"]), int(r["rows"]), int(r["first"])) for r in index.levels]
@@ -70,8 +69,8 @@ class Pyramid:
         """SHA-256 of the clean slide the index was built for."""
 
     @classmethod
-    def open(cls, clean: Path, index: Path) -> Pyramid:
-        """Open a clean slide with its index.
+    def open(cls, clean: Path, index: Path, *, make: Make = made) -> Pyramid:
+        """Open a clean slide with its index; `make` makes tiles of pieces no browser shows.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, StorageFailed when one cannot be
         opened. The slide's own bytes are not read: `check` does that.
@@ -91,10 +90,10 @@ class Pyramid:
             _close_all(opened)
             raise
         at_hand = (_reader_at_hand(slide), _reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
-        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand)
+        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand, make=make)
 
     @classmethod
-    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int]) -> Pyramid:
+    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int], *, make: Make = made) -> Pyramid:
         """Serve from two files that are read in ranges, each with its length in bytes; two ranges are read now.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, and what reading raises.
@@ -107,7 +106,7 @@ class Pyramid:
         if slide_bytes != head.slide_bytes:
             raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
         parsed = parse_index(head, derived(head.index_bytes, head.index_at))
-        return cls(parsed, slide, derived, lambda: None)
+        return cls(parsed, slide, derived, lambda: None, make=make)
 
     @property
     def size(self) -> Size:
@@ -198,26 +197,25 @@ class Pyramid:
     def _made(self, dz_level: int, column: int, row: int) -> bytes:
         where = f"tile {dz_level}/{column}/{row}"
         try:
-            if self._entry(dz_level, column, row)[3] == form.PART_CODED:
-                return Encoding(self._quality).encode(self._decoded(dz_level, column, row))
-            quarter = partial(self._quarter, dz_level + 1, 2 * column, 2 * row)
-            return made_of(quarter, self._zoom.tile, self._channels, self._quality)
+            order = self._order(dz_level, column, row)
+            return self._make(order) if order.is_coded else made(order)
         except (DamagedSlide, LimitExceeded) as error:
             raise PyramidInvalid("a tile it is made of cannot be decoded", where=where) from error
 
-    def _quarter(self, dz_level: int, column: int, row: int, down: int, across: int) -> Pixels:
-        """Half-size pixels of one tile of four, valid until this thread decodes again."""
-        place = (dz_level, column + across, row + down)
-        if self._entry(*place)[3] == form.PART_CODED:
-            return halve(self._decoded(*place))
-        return decode(self.tile(*place), self._zoom.tile, self._channels, "", factor=2)
+    def _order(self, dz_level: int, column: int, row: int) -> Order:
+        """What a tile on request is made of."""
+        if self._entry(dz_level, column, row)[3] == form.PART_CODED:
+            pieces: tuple[Piece, ...] = (self._piece(dz_level, column, row),)
+        else:
+            above = ((dz_level + 1, 2 * column + across, 2 * row + down) for down, across in QUARTERS)
+            pieces = tuple(self._piece(*place) for place in above)
+        return Order(pieces, self._zoom.tile, self._channels, self._quality)
 
-    def _decoded(self, dz_level: int, column: int, row: int) -> Pixels:
-        """Pixels of a tile of the slide that no browser shows."""
+    def _piece(self, dz_level: int, column: int, row: int) -> Piece:
         offset, length, blob, part = self._entry(dz_level, column, row)
-        recipe = parse(self._blobs[blob])
-        assert recipe is not None
-        return recipe.decode(self._parts[part](length, offset), self._zoom.tile, "")
+        if part == form.PART_CODED:
+            return Piece(self._blobs[blob], self._parts[part](length, offset))
+        return Piece(b"", self.tile(dz_level, column, row))
 
     def _number(self, dz_level: int, column: int, row: int) -> int:
         if 0 <= dz_level < len(self._rows):

@@ -160,6 +160,14 @@ def _unpacked(codec: Codec, raw: bytes, most: int) -> bytes:
     return unpacked
 
 
+def preload() -> None:
+    """Load what decoding needs, for a process that is about to give up its files."""
+    codecs = _imagecodecs()
+    for name in ("jpeg2k_decode", "lzw_decode", "delta_decode"):
+        getattr(codecs, name)
+    Image.preinit()
+
+
 def _imagecodecs() -> Any:  # noqa: ANN401  it has no types
     import imagecodecs  # slides of JPEG tiles never need it
 

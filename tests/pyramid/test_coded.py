@@ -334,6 +334,29 @@ def test_what_would_take_too_long_is_stored(codec, tile, coded, base, between, t
     assert summary.on_request_tiles == 4 * base + between
 
 
+def pages(path, *levels):
+    """A TIFF of several levels: (side, tile, grey value) each."""
+    for number, (side, tile, value) in enumerate(levels):
+        picture = np.full((side, side, 3), value, np.uint8)
+        form_ = {"tile": (tile, tile), "compression": "zlib", "photometric": "rgb", "subfiletype": int(number > 0)}
+        tifffile.imwrite(path, picture, append=number > 0, **form_)
+    return path
+
+
+def test_of_two_levels_of_one_size_the_first_is_shown(tmp_path, built, raw):
+    """As with JPEG levels."""
+    pyramid, _ = built(pages(tmp_path / "x.tiff", (512, 128, 10), (256, 128, 20), (256, 128, 30)))
+    assert (raw(pyramid.tile(8, 0, 0)) == 20).all()
+    assert (raw(pyramid.tile(7, 0, 0)) == 20).all()
+
+
+def test_levels_below_a_base_of_another_tile_are_derived_from_it(tmp_path, built, raw):
+    """Tiles of 48 pixels cannot be served, so none of the slide's levels is."""
+    pyramid, summary = built(pages(tmp_path / "x.tiff", (1024, 48, 10), (512, 256, 20)))
+    assert (pyramid.tile_size, summary.on_request_tiles) == (256, 0)
+    assert (raw(pyramid.tile(9, 0, 0)) == 10).all()
+
+
 def test_it_is_served_from_two_ranges_and_one_per_tile(slide_of, tmp_path):
     """What a slide in a bucket needs: no TIFF field, no second file."""
     slide = slide_of("33003, levels 1, 4")

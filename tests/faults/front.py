@@ -74,16 +74,17 @@ class Front:
     `environment` (libraries to preload) it is a program started anew.
     """
 
-    def __init__(self, folder: Path, database_url: str = "", **environment: str) -> None:
+    def __init__(self, folder: Path, changes: Mapping[str, str] | None = None, **environment: str) -> None:
+        """`changes`: settings beside the folder."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = Settings(data_dir=folder, database_url=database_url, max_open_uploads=100_000)
+        changed = {"max_open_uploads": "100000", **(changes or {})}
+        self.settings = Settings(data_dir=folder, **changed)
         self.archive = Archive.open(self.settings, with_vault=True)
         self.key = self.archive.catalog.create_key("submitter", {"submitter"}, "submitter")[1]
         variables = {"COVERSLIP_DATA_DIR": str(folder), "COVERSLIP_PORT": str(self.port)}
-        variables |= {"COVERSLIP_DATABASE_URL": database_url} if database_url else {}
-        self._variables = {**variables, "COVERSLIP_MAX_OPEN_UPLOADS": "100000"}
+        self._variables = variables | {f"COVERSLIP_{name.upper()}": value for name, value in changed.items()}
         self._environment = environment
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self._client: httpx.Client | None = None

@@ -20,10 +20,10 @@ from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
 from coverslip.settings import Settings
+from tests.faults.clients import Clients
 from tests.faults.front import Front
 from tests.faults.kernel import Memory
 from tests.faults.proxy import Proxy
-from tests.faults.sender import Senders
 from workers.programs import Program
 from workers.sweeper import tidy
 from workers.valkey import Valkey
@@ -108,8 +108,8 @@ class Rig:
         )
         self.archive = Archive.open(self.settings, with_vault=True)
         self.workers: list[Program] = []
-        self.front = Front(self.settings.data_dir, database_url) if served else None
-        self._senders = Senders(self.front, ORIGINAL) if self.front else None
+        self.front = Front(self.settings.data_dir, {"database_url": database_url}) if served else None
+        self._clients = Clients(self.front, ORIGINAL) if self.front else None
         self._sids: list[str] = []
         self.restarts = 0
         self._stack = ExitStack()
@@ -119,10 +119,10 @@ class Rig:
         self._stack.callback(self.archive.close)
         self._stack.enter_context(self.valkey)
         self._stack.enter_context(self.proxy)
-        if self.front is not None and self._senders is not None:
+        if self.front is not None and self._clients is not None:
             self._stack.callback(self.front.close)
             self._launch(self.front)
-            self._stack.enter_context(self._senders)
+            self._stack.enter_context(self._clients)
         for _ in range(self._count):
             self.add_worker()
         return self
@@ -151,27 +151,27 @@ class Rig:
     @property
     def sids(self) -> list[str]:
         """Slides whose arrival was acknowledged."""
-        return self._sids if self._senders is None else self._senders.sids
+        return self._sids if self._clients is None else self._clients.sids
 
     @property
     def missing(self) -> int:
         """Slides that were asked for and are still on their way in."""
-        return 0 if self._senders is None else self._senders.missing
+        return 0 if self._clients is None else self._clients.missing
 
     @property
     def answers(self) -> dict[int, int]:
         """What clients were told instead of yes, by status."""
-        return {} if self._senders is None else dict(self._senders.answers)
+        return {} if self._clients is None else dict(self._clients.answers)
 
     @property
     def untyped(self) -> dict[int, int]:
         """Of those, what nobody should ever be told."""
-        return {} if self._senders is None else self._senders.untyped
+        return {} if self._clients is None else self._clients.untyped
 
     def add(self, count: int) -> None:
         """Upload small slides: here and now, or by the clients of the front end in their own time."""
-        if self._senders is not None:
-            self._senders.want(len(self.sids) + self.missing + count)
+        if self._clients is not None:
+            self._clients.want(len(self.sids) + self.missing + count)
             return
         for _ in range(count):
             self._sids.append(upload(self.archive))

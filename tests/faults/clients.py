@@ -19,7 +19,7 @@ TYPED = frozenset({409, 503, 507})
 """Answers a client goes on after: somebody else's offset, storage away, storage full."""
 
 
-class Senders:
+class Clients:
     """Some threads, each with one file on the way."""
 
     def __init__(self, front: Front, data: bytes, count: int = 4) -> None:

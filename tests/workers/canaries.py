@@ -71,6 +71,13 @@ def slow_copy(task: Task, progress: Progress) -> Outcome:
     return copy(task, progress)
 
 
+def brief_copy(task: Task, progress: Progress) -> Outcome:
+    """Take long enough to be struck in the middle now and then."""
+    progress(Stage.WRITE, 0.5)
+    time.sleep(0.2)
+    return copy(task, progress)
+
+
 def long_copy(task: Task, progress: Progress) -> Outcome:
     """Take long enough that whoever watches can act in mid-stage, on a busy machine too."""
     progress(Stage.WRITE, 0.1)

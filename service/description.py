@@ -59,7 +59,7 @@ REASONS: Final = {
 }
 USUAL: Final = (401, 403, 404, 405, 422, 503)
 _TUS: Final = (400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 460, 503, 507)
-_FILE: Final = (400, 404, 405, 416, 503, 401, 422)
+_FILE: Final = (400, 404, 405, 409, 410, 416, 503, 401, 422)
 
 SENT: Final[dict[tuple[str, str], tuple[str, tuple[int, ...]]]] = {
     ("get", "/api/v1/slides/{sid}/report"): ("application/json", (200,)),
@@ -125,4 +125,4 @@ def _refused(method: str, path: str) -> tuple[int, ...]:
         return _TUS
     if path.startswith("/slides/") and not path.endswith(".json"):
         return _FILE
-    return (*USUAL, 400, 409, 412) if method == "post" else USUAL
+    return (*USUAL, 400, 409, 412) if method == "post" else (*USUAL, 409, 410)

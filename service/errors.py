@@ -43,6 +43,8 @@ class RequestRefused(CoverslipError):
     summary = "The request was refused."
     headers: Mapping[str, str] = MappingProxyType({})
     """Answer headers that belong to this refusal."""
+    more: Mapping[str, str] = MappingProxyType({})
+    """Members of the problem that belong to it."""
 
 
 class Malformed(RequestRefused):
@@ -167,10 +169,12 @@ class NotReady(RequestRefused):
     code = "not-ready"
     summary = "The slide is not tiled yet."
 
-    def __init__(self, sid: str) -> None:
+    def __init__(self, sid: str, job: str | None = None) -> None:
         """Say where to watch the slide's job: its stage and how much of it is done."""
         super().__init__()
-        self.headers = MappingProxyType({"Retry-After": "5", "Location": f"/api/v1/slides/{sid}"})
+        where = f"/api/v1/jobs/{job}" if job else f"/api/v1/slides/{sid}"
+        self.headers = MappingProxyType({"Retry-After": "5", "Location": where})
+        self.more = MappingProxyType({"job": where})
 
 
 class LinkExpired(RequestRefused):
@@ -286,7 +290,8 @@ def answer(error: CoverslipError) -> Response:
     status = status_of(error.code)
     detail = sentence_of(error)
     headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
-    return Response(body_of(error.code, status, detail), status, headers, PROBLEM_TYPE)
+    more = error.more if isinstance(error, RequestRefused) else {}
+    return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
 
 
 def no_such_method() -> Response:

@@ -387,6 +387,11 @@ class Catalog:
         with self._db.read() as session:
             return jobs.of_slide(session, sid)
 
+    def open_job(self, sid: str) -> str | None:
+        """What waits or runs for a slide, if anything does; the newest of several."""
+        with self._db.read() as session:
+            return jobs.open_of(session, sid)
+
     def is_running(self, sid: str, artefact: str) -> bool:
         """Whether an attempt of that name holds a claim."""
         with self._db.read() as session:

@@ -12,9 +12,10 @@ from coverslip.archive.records import Principal, SlideRecord
 from coverslip.errors import NotFound
 from coverslip.pyramid import Pyramid, dzi_zip_chunks, dzi_zip_length, szi_chunks, szi_length
 from coverslip.pyramid.thumbnail import TileSource
-from service.auth import Caller, VisibleSlide, may_look
+from service.auth import Caller, VisibleSlide
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.context import Here, Service, ask
+from service.routes.slides import require_files
 
 router = APIRouter(tags=["slides"])
 
@@ -47,9 +48,8 @@ async def dzi_zip(request: Request, slide: VisibleSlide, service: Here, caller: 
 async def archive(
     form: Form, request: Request, slide: SlideRecord, service: Service, caller: Principal | None
 ) -> Response:
-    """The answer in one of the forms; raises `NotFound` or `Overloaded`."""
-    if not may_look(caller, slide):
-        raise NotFound
+    """The answer in one of the forms; raises `NotFound`, `NotReady`, `Withdrawn` or `Overloaded`."""
+    await require_files(service, caller, slide)
     opened = await service.shelf.find(slide.sid)
     if opened.pyramid is None:
         raise NotFound

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+import orjson
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from markupsafe import Markup
@@ -12,10 +13,11 @@ from markupsafe import Markup
 from coverslip import certificate_page
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
-from coverslip.errors import NotFound, NotPermitted
+from coverslip.errors import NotPermitted
 from coverslip.preflight.zip import MAX_ENTRIES
 from service import tus
-from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide, may_look
+from service.access import may_look
+from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
 from service.context import Here, Service, ask
 from service.errors import Overloaded
 from service.pulse import WATCHERS
@@ -142,9 +144,7 @@ async def decide(
 @router.get("/slides/{sid}/certificate")
 async def certificate(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """What was removed, what was kept and why, and how to check it without us."""
-    found = await ask(certificate_of, service, slide)
-    if found is None:
-        raise NotFound
+    found = orjson.loads(await ask(certificate_bytes, service, slide))
     body = Markup(certificate_page.body(found))
     return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), body=body)
 

@@ -14,10 +14,12 @@ from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import BY_PEOPLE, State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, NotPermitted, Outdated, StorageFailed
-from service.auth import Caller, Ops, SignedIn, VisibleSlide, may_look
+from service.access import absent, may_look
+from service.auth import Caller, Ops, SignedIn, VisibleSlide
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match
 from service.context import Here, Service, ask
 from service.downloads import download
+from service.errors import NotReady, Withdrawn
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
 from service.shelf import READABLE, file_of
@@ -76,7 +78,8 @@ async def report(slide: VisibleSlide, service: Here) -> Response:
 @files.api_route("/slides/{sid}/file", methods=["GET", "HEAD"])
 async def file(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """The clean slide itself, in ranges where asked; named by its id, known by its SHA-256."""
-    if slide.clean_name is None or slide.sha256 is None or not may_look(caller, slide):
+    await require_files(service, caller, slide)
+    if slide.clean_name is None or slide.sha256 is None:
         raise NotFound
     found = await ask(_clean, service, slide)
     digest = base64.b64encode(bytes.fromhex(slide.sha256)).decode()
@@ -125,6 +128,14 @@ async def queues(service: Here, caller: Ops, response: Response) -> Queues:
     return Queues.of(await ask(service.catalog.queue_stats))
 
 
+async def require_files(service: Service, caller: Principal | None, slide: SlideRecord) -> None:
+    """Raise `Withdrawn`, `NotReady` or `NotFound` unless the caller may have files of a slide it may see."""
+    if slide.state not in READABLE:
+        raise absent(slide, await ask(service.catalog.open_job, slide.sid))
+    if not may_look(caller, slide):
+        raise NotFound
+
+
 def etag_of(slide: SlideRecord) -> str:
     """A strong validator of what we say about a slide: it changes with every move and every step."""
     return f'"{slide.version}-{slide.updated.timestamp():.6f}"'
@@ -162,7 +173,9 @@ def events_of(service: Service, caller: Principal, slide: SlideRecord) -> list[E
 
 
 def certificate_bytes(service: Service, slide: SlideRecord) -> bytes:
-    """The certificate's JSON; raises `NotFound` while there is none."""
+    """The certificate's JSON; raises `Withdrawn`, `NotReady` or `NotFound` where there is none."""
+    if slide.state not in READABLE:
+        raise absent(slide, service.catalog.open_job(slide.sid))
     found = file_of(service.archive, slide, "slide.certificate.json")
     if found.size > CERTIFICATE_LIMIT:
         raise NotFound
@@ -173,7 +186,7 @@ def certificate_of(service: Service, slide: SlideRecord) -> dict[str, object] | 
     """The certificate as parsed, or None."""
     try:
         found: dict[str, object] = orjson.loads(certificate_bytes(service, slide))
-    except NotFound:
+    except (NotFound, NotReady, Withdrawn):
         return None
     return found
 

@@ -18,18 +18,17 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import State
+from coverslip.archive.records import Principal
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from service import lent
+from service.access import absent, may_look, may_see
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
 from service.derived import AT_HAND, Workshop, cache_status, read_status
-from service.errors import KeyRefused, NotReady, SignInNeeded, Withdrawn, answer, no_such_method
+from service.errors import KeyRefused, SignInNeeded, answer, no_such_method
 from service.links import LinkTokens
 from service.quick import Place, Quick, key_of
-from service.roles import Role, has
 from service.sessions import SECRET_LIMIT, Sessions, cookie_in, secret_of
 from service.shelf import Opened, Shelf
 from service.thumbnails import width_of
@@ -56,7 +55,6 @@ _XML = (b"content-type", b"application/xml")
 _SNIFF = (b"x-content-type-options", b"nosniff")
 _CROSS = (b"cross-origin-resource-policy", b"cross-origin")
 _OWN = (b"cross-origin-resource-policy", b"same-origin")
-_WORKING = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
 
 
 class Tiles:
@@ -111,20 +109,22 @@ class Tiles:
         except NotFound:
             await self._caller(scope["headers"])  # a bad key is told so whether or not there is such a slide
             raise
-        if not opened.public and not await self._may_look(scope, sid):
-            raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound
+        if not opened.public and not self._is_lent(scope, sid):
+            caller = await self._caller(scope["headers"])
+            if not may_look(caller, opened.slide):
+                raise absent(opened.slide, opened.job) if may_see(caller, opened.slide) else NotFound
         if opened.pyramid is None:
-            raise _absent(opened.slide)
+            raise absent(opened.slide, opened.job)
         return opened
 
-    async def _may_look(self, scope: Scope, sid: str) -> bool:
-        """Whether a link token in the address or the caller's role opens a slide that is not released."""
+    def _is_lent(self, scope: Scope, sid: str) -> bool:
+        """Whether a link token in the address opens a slide that is not released."""
         found = TOKEN.search(scope["query_string"])
         link = scope.get(lent.LINK) or (found and found[1].decode())
-        if link and self._links.allows(link, sid):
-            scope[lent.LENT] = link
-            return True
-        return has(await self._caller(scope["headers"]), Role.CURATOR)
+        if not link or not self._links.allows(link, sid):
+            return False
+        scope[lent.LENT] = link
+        return True
 
     async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
         """Who asks: a key or cookie looked up a moment ago costs a look into memory; raises `KeyRefused`."""
@@ -200,16 +200,6 @@ def _descriptor(scope: Scope, opened: Opened) -> Answer:
         return 304, [(b"etag", etag), *_caching(opened)], b""
     body = opened.pyramid.descriptor().encode()
     return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
-
-
-def _absent(slide: SlideRecord) -> CoverslipError:
-    match slide.state:
-        case State.WITHDRAWN:
-            return Withdrawn()
-        case state if state in _WORKING:
-            return NotReady(slide.sid)
-        case _:
-            return NotFound()
 
 
 def _has(scope: Scope, opened: Opened, etag: bytes) -> bool:

@@ -114,7 +114,7 @@ def test_side_by_side_shows_two(house, slide):
     assert page.text.count('class="view"') == 2
     assert house.client().get(f"/slides/{other}/viewer?beside={slide}").status_code == 404
     assert house.client().get(f"/slides/{other}/viewer").text.count('class="view"') == 1
-    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}/viewer").status_code == 404
+    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}/viewer").status_code == 409
 
 
 def test_framing_is_for_named_origins(house, slide):
@@ -149,4 +149,4 @@ def test_an_szi_is_what_a_viewer_gets(house):
                 assert archive.read(name) == client.get(f"/slides/{name.removeprefix(f'{sid}/')}").content
         again = client.get(f"/slides/{sid}.szi", headers={"If-None-Match": f'"x", W/{answer.headers["ETag"]}'})
         assert (again.status_code, again.content) == (304, b"")
-    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}.szi").status_code == 404
+    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}.szi").status_code == 409

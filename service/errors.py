@@ -11,6 +11,7 @@ CoverslipError
     ├── DigestMismatch          digest-mismatch         what arrived is not what was sent
     ├── TusVersionUnknown       tus-version             not tus 1.0.0
     ├── ContentTypeWrong        content-type            not a body this place takes
+    ├── NotAcceptable           not-acceptable          the caller takes other kinds of answers only
     ├── TooLarge                too-large               more bytes than this server takes at once
     ├── HeadTooLarge            head-too-large          request line and headers are longer than anybody needs
     ├── HeadLate                head-late               a request began and did not go on
@@ -111,6 +112,13 @@ class ContentTypeWrong(RequestRefused):
 
     code = "content-type"
     summary = "Send the bytes as application/offset+octet-stream."
+
+
+class NotAcceptable(RequestRefused):
+    """The caller says that it takes other kinds of answers only."""
+
+    code = "not-acceptable"
+    summary = "There is no such kind of answer here."
 
 
 class TooLarge(RequestRefused):
@@ -241,6 +249,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "digest-mismatch": 460,
         "tus-version": 412,
         "content-type": 415,
+        "not-acceptable": 406,
         "too-large": 413,
         "head-too-large": 431,
         "head-late": 408,

@@ -35,6 +35,7 @@ from service.routes.slides import (
     move,
 )
 from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
+from service.strict import PROGRAM
 from service.timeline import timeline
 
 router = APIRouter(tags=["pages"])
@@ -85,7 +86,7 @@ async def slides(
     )
 
 
-@router.get("/slides.json")
+@router.get("/slides.json", dependencies=PROGRAM)
 async def slides_json(
     service: Here, caller: Caller, state: States = None, cursor: Cursor = None, q: Words = ""
 ) -> SlidePage:
@@ -102,7 +103,7 @@ async def live(service: Here) -> Response:
     return StreamingResponse(service.pulse.stream(), media_type="text/event-stream", headers=headers)
 
 
-@router.get("/slides/{sid}.json")
+@router.get("/slides/{sid}.json", dependencies=PROGRAM)
 async def slide_json(slide: VisibleSlide) -> dict[str, Any]:
     """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
     facts = SlideOut.of(slide)
@@ -149,7 +150,7 @@ async def certificate(request: Request, slide: VisibleSlide, service: Here, call
     return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), body=body)
 
 
-@router.get("/slides/{sid}/certificate.json")
+@router.get("/slides/{sid}/certificate.json", dependencies=PROGRAM)
 async def certificate_json(slide: VisibleSlide, service: Here) -> Response:
     """The certificate as the pipeline wrote it."""
     body = await ask(certificate_bytes, service, slide)
@@ -166,7 +167,7 @@ async def upload(request: Request, service: Here, caller: Caller) -> Response:
     return render(request, service, "upload.html", caller, desk=await ask(desk_of, service, caller))
 
 
-@router.get("/upload.json")
+@router.get("/upload.json", dependencies=PROGRAM)
 async def upload_json(service: Here, caller: Submitter) -> UploadDesk:
     """What an uploader needs to know first."""
     return await ask(desk_of, service, caller)
@@ -195,7 +196,7 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
     )
 
 
-@router.get("/ops.json")
+@router.get("/ops.json", dependencies=PROGRAM)
 async def ops_json(service: Here, caller: Ops) -> Queues:
     """The same figures as JSON."""
     return Queues.of(await ask(service.catalog.queue_stats))

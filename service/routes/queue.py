@@ -24,8 +24,9 @@ from service.schemas import (
     Replayed,
     ReplayIn,
 )
+from service.strict import PROGRAM
 
-router = APIRouter(prefix="/api/v1", tags=["queue"])
+router = APIRouter(prefix="/api/v1", tags=["queue"], dependencies=PROGRAM)
 pages = APIRouter(tags=["queue"])
 """What the buttons of the pages ask for; each leads back to its page."""
 

@@ -14,18 +14,20 @@ from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import BY_PEOPLE, State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, NotPermitted, Outdated, StorageFailed
+from service.accept import require_accepted
 from service.access import absent, may_look
 from service.auth import Caller, Ops, SignedIn, VisibleSlide
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match, unchanged
 from service.context import Here, Service, ask
 from service.downloads import download
 from service.errors import NotReady, Withdrawn
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
 from service.shelf import READABLE, file_of
+from service.strict import PROGRAM, STRICT
 
-router = APIRouter(prefix="/api/v1", tags=["slides"])
-files = APIRouter(tags=["slides"])
+router = APIRouter(prefix="/api/v1", tags=["slides"], dependencies=PROGRAM)
+files = APIRouter(tags=["slides"], dependencies=[STRICT])
 """What lies beside the API: files under the slide's own address."""
 
 Words = Annotated[str, Query(max_length=100)]
@@ -54,10 +56,13 @@ async def slides(
     return page
 
 
-@router.get("/slides/{sid}")
-async def slide(slide: VisibleSlide, response: Response) -> SlideOut:
+@router.get("/slides/{sid}", response_model=SlideOut)
+async def slide(request: Request, slide: VisibleSlide, response: Response) -> Response | SlideOut:
     """One slide; its ETag is what If-Match of a transition is held against."""
-    response.headers.update({"Cache-Control": "no-store", "ETag": etag_of(slide)})
+    headers = {"Cache-Control": "no-store", "ETag": etag_of(slide)}
+    if unchanged(request.headers.get, headers["ETag"], 0):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
     return SlideOut.of(slide)
 
 
@@ -79,6 +84,7 @@ async def report(slide: VisibleSlide, service: Here) -> Response:
 async def file(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """The clean slide itself, in ranges where asked; named by its id, known by its SHA-256."""
     await require_files(service, caller, slide)
+    require_accepted(request.headers.get("accept", ""), "image/tiff")
     if slide.clean_name is None or slide.sha256 is None:
         raise NotFound
     found = await ask(_clean, service, slide)

@@ -21,14 +21,16 @@ from starlette.concurrency import run_in_threadpool
 from coverslip.archive.records import Principal
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
+from coverslip.pyramid.made_by import made_by
 from coverslip.settings import Settings
 from service import lent
+from service.accept import require_accepted
 from service.access import absent, may_look, may_see
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, http_date, unchanged
 from service.derived import AT_HAND, Workshop, cache_status, read_status
-from service.errors import KeyRefused, SignInNeeded, answer, no_such_method
+from service.errors import KeyRefused, Malformed, SignInNeeded, answer, no_such_method
 from service.links import LinkTokens
-from service.quick import Place, Quick, key_of
+from service.quick import Place, Quick, key_of, tag_of
 from service.sessions import SECRET_LIMIT, Sessions, cookie_in, secret_of
 from service.shelf import Opened, Shelf
 from service.thumbnails import width_of
@@ -150,6 +152,7 @@ class Tiles:
         found = scope["coverslip.address"]
         if found["what"] == ".dzi":
             return _descriptor(scope, opened)
+        require_accepted(_header(scope["headers"], b"accept"), "image/jpeg")
         if found["what"] == "/thumbnail":
             return await self._thumbnail(scope, opened)
         return await self._tile(scope, opened, (int(found["level"]), int(found["column"]), int(found["row"])))
@@ -158,7 +161,7 @@ class Tiles:
         pyramid = opened.pyramid
         assert pyramid is not None
         try:
-            etag = pyramid.etag(*place).encode()
+            etag = tag_of(pyramid, place).encode()
             if _has(scope, opened, etag):
                 return 304, [(b"etag", etag), *_caching(opened)], b""
             body, told = await self._body(pyramid, place)
@@ -172,7 +175,7 @@ class Tiles:
         pyramid = opened.pyramid
         assert pyramid is not None
         width = width_of(scope["query_string"])
-        etag = f'"{pyramid.version}-thumbnail-{width}"'.encode()
+        etag = f'"{pyramid.version}-thumbnail-{width}-{made_by()}"'.encode()
         if _has(scope, opened, etag):
             return 304, [(b"etag", etag), *_caching(opened)], b""
         made = await self._workshop.make(f"{pyramid.version} thumbnail {width}", partial(pyramid.thumbnail, width))
@@ -195,6 +198,9 @@ class Tiles:
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
+    if not LINK_ALONE.fullmatch(scope["query_string"]):
+        raise Malformed("A descriptor takes no parameters.")
+    require_accepted(_header(scope["headers"], b"accept"), "application/xml")
     etag = f'"{opened.pyramid.version}-dzi"'.encode()
     if _has(scope, opened, etag):
         return 304, [(b"etag", etag), *_caching(opened)], b""
@@ -203,10 +209,9 @@ def _descriptor(scope: Scope, opened: Opened) -> Answer:
 
 
 def _has(scope: Scope, opened: Opened, etag: bytes) -> bool:
-    """Whether the caller has it already."""
-    named = dict(scope["headers"])
-    tags, since = (named.get(name) for name in (b"if-none-match", b"if-modified-since"))
-    return fresh(tags and tags.decode("latin-1"), since and since.decode("latin-1"), etag.decode(), opened.modified)
+    """Whether the caller has it already; raises `Outdated` when it wants something else."""
+    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return unchanged(named.get, etag.decode(), opened.modified)
 
 
 def _caching(opened: Opened) -> Headers:

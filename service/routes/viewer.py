@@ -21,6 +21,7 @@ from service.links import Link
 from service.rendering import render
 from service.schemas import LinkOut, SlideOut
 from service.shelf import READABLE
+from service.strict import PROGRAM
 
 router = APIRouter(tags=["viewer"])
 
@@ -62,7 +63,7 @@ async def share(slide: VisibleSlide, service: Here, caller: Curator) -> Response
     return RedirectResponse(address(slide.sid, link), 303)
 
 
-@router.post("/api/v1/slides/{sid}/links", status_code=201)
+@router.post("/api/v1/slides/{sid}/links", status_code=201, dependencies=PROGRAM)
 async def links(slide: VisibleSlide, service: Here, caller: Curator, response: Response) -> LinkOut:
     """A link that shows one slide to whoever holds it, for a quarter of an hour."""
     link = await ask(make_link, service, caller, slide)

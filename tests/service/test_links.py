@@ -44,8 +44,11 @@ def test_a_link_shows_one_slide_to_anybody(house, slide, link):
         assert tile.content.startswith(b"\xff\xd8")
         assert tile.headers["Cache-Control"] == "private, no-store"
         assert client.get(f"/slides/{slide}/thumbnail", params=ticket).status_code == 200
-        for path in ("", "/file", ".szi", "/certificate", ".json"):
+        for path in ("", "/certificate"):
             assert client.get(f"/slides/{slide}{path}", params=ticket).status_code == 404, path
+        for path in ("/file", ".szi", ".json"):  # a parameter they do not know, whether or not there is such a slide
+            assert client.get(f"/slides/{slide}{path}", params=ticket).status_code == 400, path
+            assert client.get(f"/slides/nothing{path}", params=ticket).status_code == 400, path
         other = house.slide(State.IN_REVIEW)
         assert client.get(f"/slides/{other}_files/9/0_0.jpg", params=ticket).status_code == 404
         assert client.get(f"/slides/{other}/viewer", params=ticket).status_code == 403

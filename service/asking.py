@@ -152,6 +152,14 @@ def encoding_of(ask: Ask, untrusted_format: str) -> Encoding:
     )
 
 
+def ground_of(ask: Ask) -> str | None:
+    """What is to be seen where a picture has nothing, `bg` as `#rrggbb`; None when not said. Raises `Malformed`."""
+    text = ask.untrusted_query.get("bg")
+    if text is not None and not re.fullmatch("[0-9A-Fa-f]{6}", text, re.ASCII):
+        raise Malformed("bg is six hexadecimal digits.")
+    return f"#{text.lower()}" if text else None
+
+
 def _word(kind: type[Word], untrusted: str, name: str) -> Word:
     if untrusted not in set(kind):
         raise Malformed(f"{name} is one of {', '.join(kind)}.")

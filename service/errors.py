@@ -9,6 +9,7 @@ CoverslipError
     ├── UploadExpired           upload-expired          there was such an upload
     ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
     ├── DigestMismatch          digest-mismatch         what arrived is not what was sent
+    ├── ChecksumMismatch        checksum-mismatch       the bytes of one PATCH are not what it says
     ├── TusVersionUnknown       tus-version             not tus 1.0.0
     ├── ContentTypeWrong        content-type            not a body this place takes
     ├── NotAcceptable           not-acceptable          the caller takes other kinds of answers only
@@ -17,6 +18,7 @@ CoverslipError
     ├── HeadLate                head-late               a request began and did not go on
     ├── RangeOutside            range-outside           bytes the file does not have
     ├── TooManyUploads          too-many-uploads        finish or remove one first
+    ├── QuotaExceeded           quota-exceeded          one owner's uploads and originals hold all they may
     ├── UploadStalled           upload-stalled          too few bytes for too long; what came is kept
     ├── Superseded              superseded              a newer request writes this upload now
     ├── NotReady                not-ready               the slide has no tiles yet
@@ -99,6 +101,13 @@ class DigestMismatch(RequestRefused):
     summary = "What arrived is not what was sent. Nothing was queued; remove the upload and send the file again."
 
 
+class ChecksumMismatch(RequestRefused):
+    """The bytes of one PATCH are not what its checksum says (tus checksum extension: 460)."""
+
+    code = "checksum-mismatch"
+    summary = "These bytes are not what their checksum says. None was kept; send them again from the stored offset."
+
+
 class TusVersionUnknown(RequestRefused):
     """The client speaks another version of the protocol."""
 
@@ -155,6 +164,13 @@ class TooManyUploads(RequestRefused):
     code = "too-many-uploads"
     summary = "Too many unfinished uploads. Finish or remove one first."
     headers = MappingProxyType({"Retry-After": "60"})
+
+
+class QuotaExceeded(RequestRefused):
+    """One owner's uploads and kept originals hold as many bytes as they may."""
+
+    code = "quota-exceeded"
+    summary = "Your uploads and originals hold all they may. Remove an upload, or ask for originals to be purged."
 
 
 class UploadStalled(RequestRefused):
@@ -247,6 +263,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "upload-expired": 410,
         "offset-conflict": 409,
         "digest-mismatch": 460,
+        "checksum-mismatch": 460,
         "tus-version": 412,
         "content-type": 415,
         "not-acceptable": 406,
@@ -255,6 +272,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "head-late": 408,
         "range-outside": 416,
         "too-many-uploads": 429,
+        "quota-exceeded": 507,
         "upload-stalled": 408,
         "superseded": 409,
         "not-ready": 409,

@@ -18,6 +18,7 @@ from coverslip.archive.records import (
     DeadLetter,
     Event,
     Job,
+    Load,
     Page,
     Pause,
     Principal,
@@ -94,9 +95,15 @@ class Catalog:
         expires_at: datetime,
         untrusted_filename: str,
         metadata: Mapping[str, str] | None = None,
+        *,
+        admit: Callable[[Load], None] = lambda _: None,
     ) -> Upload:
-        """Announce a file; its name and metadata go into the vault and nowhere else."""
+        """Announce a file; its name and metadata go into the vault and nowhere else.
+
+        `admit` is shown what uploads hold, in the transaction that adds this one, and refuses it by raising.
+        """
         with self._db.write() as session:
+            admit(uploads.load(session, self._now(), owner))
             return uploads.create(
                 session,
                 self._now(),
@@ -107,6 +114,11 @@ class Catalog:
                 untrusted_filename=untrusted_filename,
                 metadata=metadata or {},
             )
+
+    def load(self, owner: str) -> Load:
+        """What uploads hold now, one owner's and everybody's."""
+        with self._db.read() as session:
+            return uploads.load(session, self._now(), owner)
 
     def upload(self, uid: str) -> Upload:
         """One upload; raises `NotFound`."""

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=20 * GIB, gt=0, description="The largest file taken.")
     max_open_uploads: int = Field(default=64, gt=0, description="Uploads one owner may have under way.")
+    owner_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes of one owner's unfinished uploads and kept originals together; 0 means no bound.",
+    )
     upload_expiry: Duration = Field(
         default=timedelta(days=2), description="An upload without news this long is dropped."
     )

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 
 from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import State
 from coverslip.errors import NotFound, NotPermitted
+from service.access import may_see
 from service.addresses import is_loopback
 from service.context import Here, Service, ask
 from service.errors import ForeignOrigin, KeyRefused, SignInNeeded
@@ -87,18 +87,6 @@ Staff = Annotated[Principal, Depends(require(Role.CURATOR, Role.OPS))]
 Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
 Ops = Annotated[Principal, Depends(require(Role.OPS))]
 SignedIn = Annotated[Principal, Depends(require(*Role))]
-
-
-def may_see(caller: Principal | None, slide: SlideRecord) -> bool:
-    """Whether a slide exists for the caller: released for everyone, the rest for curators, ops and who sent it in."""
-    if slide.state in (State.RELEASED, State.WITHDRAWN) or has(caller, Role.CURATOR, Role.OPS):
-        return True
-    return caller is not None and caller.owner == slide.owner and has(caller, Role.SUBMITTER)
-
-
-def may_look(caller: Principal | None, slide: SlideRecord) -> bool:
-    """Whether the caller may see pixels: released for everyone, in review for curators only."""
-    return slide.state is State.RELEASED or has(caller, Role.CURATOR)
 
 
 async def visible_slide(sid: str, service: Here, caller: Caller) -> SlideRecord:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from coverslip.errors import NotFound
+from coverslip.pyramid.made_by import made_by
 from service import lent
 from service.cors import READABLE, Outward
 from service.errors import PROBLEM_TYPE, UNEXPECTED, answer, body_of
@@ -108,7 +109,7 @@ class Edge:
             return await self._guard(pictures, scope, receive, send)
         if lent.LINK in scope:  # a link shows pixels, nothing else
             return await answer(NotFound())(scope, receive, send)
-        pages = await self._pages.get()
+        pages, scope = await self._pages.get(), without_strange_range(scope)
         return await self._guard(pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -125,6 +126,7 @@ class Edge:
     def _load(self) -> None:
         self._pages()
         self._pictures()
+        made_by()
 
     async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place."""
@@ -174,6 +176,17 @@ class Edge:
             return {"type": "http.disconnect"} if taken > SMALL_BODY else message
 
         return bound
+
+
+def without_strange_range(scope: Scope) -> Scope:
+    """The request without a Range nobody here understands: another unit, or not for GET (RFC 9110, 14.2: ignored)."""
+    asked = next((value for name, value in scope["headers"] if name == b"range"), None)
+    if asked is None:
+        return scope
+    unit, _, ranges = asked.partition(b"=")
+    known = scope["method"] == "GET" and unit.strip().lower() == b"bytes"
+    others = [pair for pair in scope["headers"] if pair[0] != b"range"]
+    return {**scope, "headers": [*others, *([(b"range", b"bytes=" + ranges)] if known else [])]}
 
 
 def _log(error: Exception) -> None:

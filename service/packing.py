@@ -7,7 +7,10 @@ but itself; what an archive costs in memory is its directory, so their number is
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -23,6 +26,8 @@ from service.quick import key_of
 
 ARCHIVES: Final = 16
 """Archives under way in one process; their directories have a hundred bytes per tile."""
+REMEMBERED: Final = 1024
+"""Archives whose digest is known."""
 
 
 class Packing:
@@ -33,6 +38,7 @@ class Packing:
         self._workshop = workshop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="archives")
         self._free = threading.BoundedSemaphore(ARCHIVES)
+        self._digests: OrderedDict[str, str] = OrderedDict()
 
     def tiles_of(self, pyramid: Pyramid) -> TileSource:
         """A pyramid's tiles, from memory where they were made a moment ago."""
@@ -44,11 +50,30 @@ class Packing:
 
         return tile
 
-    def sent(self, chunks: Iterator[bytes], headers: Mapping[str, str], status: int = 200) -> Packed:
-        """The answer that sends them; raises `Overloaded` when too many archives are under way."""
+    def sent(
+        self, chunks: Iterator[bytes], headers: Mapping[str, str], status: int = 200, name: str | None = None
+    ) -> Packed:
+        """The answer that sends them; raises `Overloaded` when too many archives are under way.
+
+        `name` stands for these bytes: once they were all sent, `digest` knows them.
+        """
         if not self._free.acquire(blocking=False):
             raise Overloaded
-        return Packed(self._pieces(chunks), headers, status, self._free)
+        known = chunks if name is None or name in self._digests else self._digested(chunks, name)
+        return Packed(self._pieces(known), headers, status, self._free)
+
+    def digest(self, name: str) -> str | None:
+        """The Repr-Digest (RFC 9530) of an archive this process has made to its end before."""
+        return self._digests.get(name)
+
+    def _digested(self, chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        for piece in chunks:
+            digest.update(piece)
+            yield piece
+        self._digests[name] = f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+        while len(self._digests) > REMEMBERED:
+            self._digests.popitem(last=False)
 
     async def _pieces(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()

@@ -15,8 +15,10 @@ from coverslip.errors import TileNotFound
 from coverslip.geometry import TileIndex
 from coverslip.pyramid import iiif, zoomify, zxy
 from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.made_by import made_by
 from coverslip.pyramid.read import Pyramid
 from coverslip.settings import Settings
+from service.accept import accepts
 from service.addresses import base_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match, pinned
 from service.cors import Cors
@@ -128,9 +130,13 @@ class Quick:
             return None
 
     def _ready(self, pyramid: Pyramid, found: Found, named: Named, lines: bytes) -> Ready | None:
+        if b"if-match" in named or b"if-unmodified-since" in named:
+            return None
+        if not accepts(named.get(b"accept", b"").decode("latin-1"), "image/jpeg"):
+            return None
         if b"if-modified-since" in named and b"if-none-match" not in named:
             return None
-        etag = pyramid.etag(*found.place)
+        etag = tag_of(pyramid, found.place)
         known = named.get(b"if-none-match")
         if known is not None and none_match(known.decode("latin-1"), etag):
             return self._counted(Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag.encode(), lines), b""))
@@ -179,6 +185,12 @@ class Quick:
         canonical = f"{here}{found.canonical.format(opened.slide.sid)}"
         link = f'link: <{found.profile}>; rel="profile", <{canonical}>; rel="canonical"\r\n'.encode()
         return link + self.links if opened.public else link
+
+
+def tag_of(pyramid: Pyramid, place: Place) -> str:
+    """A tile's strong validator, quoted; of one made on request it names the codec too. Raises `TileNotFound`."""
+    tag = pyramid.etag(*place)
+    return f'{tag[:-1]}-{made_by()}"' if pyramid.on_request(*place) else tag
 
 
 def key_of(pyramid: Pyramid, place: Place) -> str:

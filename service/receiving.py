@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from starlette.requests import ClientDisconnect, Request
 
 from coverslip.archive.arrivals import Writer
+from coverslip.archive.records import Load
 from coverslip.archive.storage import Storage
 from coverslip.errors import StorageFailed, StorageFull
 from service.crews import UPLOADING
@@ -180,11 +181,11 @@ def unless_ended() -> Iterator[None]:
         raise
 
 
-def require_room(storage: Storage, length: int, promised: int, reserve: float, *, on_disk: bool) -> None:
-    """Raise `StorageFull` unless `length` more, what comes of it and what is `promised` to others would fit.
+def require_room(storage: Storage, length: int, load: Load, reserve: float, *, on_disk: bool) -> None:
+    """Raise `StorageFull` unless `length` more, all that was announced and what comes of it would fit.
 
     `reserve` is the share of the file system that stays free; `on_disk` says whether uploads take room themselves.
     """
-    needed = length * ROOM_FACTOR + (length + promised if on_disk else 0)
+    needed = (length + load.announced) * (ROOM_FACTOR + on_disk) - (load.arrived if on_disk else 0)
     if storage.free_bytes() < needed + storage.total_bytes() * reserve:
         raise StorageFull

@@ -18,6 +18,7 @@ from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.on_request import Make, made
+from service.access import AT_WORK
 from service.caching import http_date
 from service.crews import LOOKING
 
@@ -42,6 +43,8 @@ class Opened:
     """When its tiles were made, in seconds of the epoch; 0 while there are none."""
     dated: bytes = b""
     """Last-Modified as it goes on the wire."""
+    job: str | None = None
+    """What works on it while there are no tiles."""
 
     @property
     def public(self) -> bool:
@@ -94,7 +97,8 @@ class Shelf:
             raise
         pyramid, modified = self._pyramid(slide, known)
         dated = f"last-modified: {http_date(modified)}\r\n".encode() if modified else b""
-        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated)
+        job = self._archive.catalog.open_job(sid) if slide.state in AT_WORK else None
+        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated, job)
 
     def _pyramid(self, slide: SlideRecord, known: Opened | None) -> tuple[Pyramid | None, int]:
         if slide.state not in READABLE or slide.clean_name is None:

@@ -19,6 +19,7 @@ from coverslip.archive.records import (
     DeadLetter,
     Event,
     Job,
+    Load,
     Page,
     Pause,
     Principal,
@@ -97,9 +98,15 @@ class Catalog:
         expires_at: datetime,
         untrusted_filename: str,
         metadata: Mapping[str, str] | None = None,
+        *,
+        admit: Callable[[Load], None] = lambda _: None,
     ) -> Upload:
-        """Announce a file; its name and metadata go into the vault and nowhere else."""
+        """Announce a file; its name and metadata go into the vault and nowhere else.
+
+        `admit` is shown what uploads hold, in the transaction that adds this one, and refuses it by raising.
+        """
         with self._db.write() as session:
+            admit(uploads.load(session, self._now(), owner))
             return uploads.create(
                 session,
                 self._now(),
@@ -110,6 +117,11 @@ class Catalog:
                 untrusted_filename=untrusted_filename,
                 metadata=metadata or {},
             )
+
+    def load(self, owner: str) -> Load:
+        """What uploads hold now, one owner's and everybody's."""
+        with self._db.read() as session:
+            return uploads.load(session, self._now(), owner)
 
     def upload(self, uid: str) -> Upload:
         """One upload; raises `NotFound`."""
@@ -389,6 +401,11 @@ class Catalog:
         """All jobs of a slide, oldest first."""
         with self._db.read() as session:
             return jobs.of_slide(session, sid)
+
+    def open_job(self, sid: str) -> str | None:
+        """What waits or runs for a slide, if anything does; the newest of several."""
+        with self._db.read() as session:
+            return jobs.open_of(session, sid)
 
     def is_running(self, sid: str, artefact: str) -> bool:
         """Whether an attempt of that name holds a claim."""

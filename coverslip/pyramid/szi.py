@@ -18,7 +18,7 @@ from coverslip.errors import OutputExists
 from coverslip.pyramid.partial import storage_errors
 from coverslip.pyramid.read import Pyramid
 from coverslip.pyramid.thumbnail import TileSource
-from coverslip.pyramid.zipped import Member, zip_chunks, zip_length
+from coverslip.pyramid.zipped import Member, zip_chunks, zip_length, zip_range
 
 _PROPERTIES = (
     '<?xml version="1.0"?>\n<image xmlns="http://www.pathozoom.com/szi" version="1.0"><properties>'
@@ -41,6 +41,11 @@ def szi_chunks(pyramid: Pyramid, name: str, tile: TileSource | None = None) -> I
     return zip_chunks(_members(pyramid, name, tile))
 
 
+def szi_range(pyramid: Pyramid, name: str, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes `start` to `stop` of an SZI whose length is known. Raises StorageFailed and PyramidInvalid."""
+    return zip_range(partial(_members, pyramid, name), start, stop)
+
+
 def dzi_zip_length(pyramid: Pyramid, name: str) -> int | None:
     """Bytes of the zip, from the index alone; None when some of its tiles are made on request."""
     return zip_length(_dzi_members(pyramid, name))
@@ -49,6 +54,11 @@ def dzi_zip_length(pyramid: Pyramid, name: str) -> int | None:
 def dzi_zip_chunks(pyramid: Pyramid, name: str, tile: TileSource | None = None) -> Iterator[bytes]:
     """What `export_dzi` writes, as a zip, piece by piece. Raises StorageFailed and PyramidInvalid while reading."""
     return zip_chunks(_dzi_members(pyramid, name, tile))
+
+
+def dzi_zip_range(pyramid: Pyramid, name: str, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes `start` to `stop` of a zip whose length is known. Raises StorageFailed and PyramidInvalid."""
+    return zip_range(partial(_dzi_members, pyramid, name), start, stop)
 
 
 def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:

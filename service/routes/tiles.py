@@ -18,19 +18,20 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import State
+from coverslip.archive.records import Principal
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
+from coverslip.pyramid.made_by import made_by
 from coverslip.settings import Settings
 from service import lent
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
+from service.accept import require_accepted
+from service.access import absent, may_look, may_see
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, http_date, unchanged
 from service.crews import LOOKING
 from service.derived import AT_HAND, Workshop, cache_status, read_status
-from service.errors import KeyRefused, NotReady, SignInNeeded, Withdrawn, answer, no_such_method
+from service.errors import KeyRefused, Malformed, SignInNeeded, answer, no_such_method
 from service.links import LinkTokens
-from service.quick import Place, Quick, key_of
-from service.roles import Role, has
+from service.quick import Place, Quick, key_of, tag_of
 from service.sessions import SECRET_LIMIT, Sessions, cookie_in, secret_of
 from service.shelf import Opened, Shelf
 from service.thumbnails import width_of
@@ -57,7 +58,6 @@ _XML = (b"content-type", b"application/xml")
 _SNIFF = (b"x-content-type-options", b"nosniff")
 _CROSS = (b"cross-origin-resource-policy", b"cross-origin")
 _OWN = (b"cross-origin-resource-policy", b"same-origin")
-_WORKING = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
 
 
 class Tiles:
@@ -112,20 +112,22 @@ class Tiles:
         except NotFound:
             await self._caller(scope["headers"])  # a bad key is told so whether or not there is such a slide
             raise
-        if not opened.public and not await self._may_look(scope, sid):
-            raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound
+        if not opened.public and not self._is_lent(scope, sid):
+            caller = await self._caller(scope["headers"])
+            if not may_look(caller, opened.slide):
+                raise absent(opened.slide, opened.job) if may_see(caller, opened.slide) else NotFound
         if opened.pyramid is None:
-            raise _absent(opened.slide)
+            raise absent(opened.slide, opened.job)
         return opened
 
-    async def _may_look(self, scope: Scope, sid: str) -> bool:
-        """Whether a link token in the address or the caller's role opens a slide that is not released."""
+    def _is_lent(self, scope: Scope, sid: str) -> bool:
+        """Whether a link token in the address opens a slide that is not released."""
         found = TOKEN.search(scope["query_string"])
         link = scope.get(lent.LINK) or (found and found[1].decode())
-        if link and self._links.allows(link, sid):
-            scope[lent.LENT] = link
-            return True
-        return has(await self._caller(scope["headers"]), Role.CURATOR)
+        if not link or not self._links.allows(link, sid):
+            return False
+        scope[lent.LENT] = link
+        return True
 
     async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
         """Who asks: a key or cookie looked up a moment ago costs a look into memory; raises `KeyRefused`."""
@@ -151,6 +153,7 @@ class Tiles:
         found = scope["coverslip.address"]
         if found["what"] == ".dzi":
             return _descriptor(scope, opened)
+        require_accepted(_header(scope["headers"], b"accept"), "image/jpeg")
         if found["what"] == "/thumbnail":
             return await self._thumbnail(scope, opened)
         return await self._tile(scope, opened, (int(found["level"]), int(found["column"]), int(found["row"])))
@@ -159,7 +162,7 @@ class Tiles:
         pyramid = opened.pyramid
         assert pyramid is not None
         try:
-            etag = pyramid.etag(*place).encode()
+            etag = tag_of(pyramid, place).encode()
             if _has(scope, opened, etag):
                 return 304, [(b"etag", etag), *_caching(opened)], b""
             body, told = await self._body(pyramid, place)
@@ -173,7 +176,7 @@ class Tiles:
         pyramid = opened.pyramid
         assert pyramid is not None
         width = width_of(scope["query_string"])
-        etag = f'"{pyramid.version}-thumbnail-{width}"'.encode()
+        etag = f'"{pyramid.version}-thumbnail-{width}-{made_by()}"'.encode()
         if _has(scope, opened, etag):
             return 304, [(b"etag", etag), *_caching(opened)], b""
         made = await self._workshop.make(f"{pyramid.version} thumbnail {width}", partial(pyramid.thumbnail, width))
@@ -196,6 +199,9 @@ class Tiles:
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
+    if not LINK_ALONE.fullmatch(scope["query_string"]):
+        raise Malformed("A descriptor takes no parameters.")
+    require_accepted(_header(scope["headers"], b"accept"), "application/xml")
     etag = f'"{opened.pyramid.version}-dzi"'.encode()
     if _has(scope, opened, etag):
         return 304, [(b"etag", etag), *_caching(opened)], b""
@@ -203,21 +209,10 @@ def _descriptor(scope: Scope, opened: Opened) -> Answer:
     return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
 
 
-def _absent(slide: SlideRecord) -> CoverslipError:
-    match slide.state:
-        case State.WITHDRAWN:
-            return Withdrawn()
-        case state if state in _WORKING:
-            return NotReady(slide.sid)
-        case _:
-            return NotFound()
-
-
 def _has(scope: Scope, opened: Opened, etag: bytes) -> bool:
-    """Whether the caller has it already."""
-    named = dict(scope["headers"])
-    tags, since = (named.get(name) for name in (b"if-none-match", b"if-modified-since"))
-    return fresh(tags and tags.decode("latin-1"), since and since.decode("latin-1"), etag.decode(), opened.modified)
+    """Whether the caller has it already; raises `Outdated` when it wants something else."""
+    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return unchanged(named.get, etag.decode(), opened.modified)
 
 
 def _caching(opened: Opened) -> Headers:

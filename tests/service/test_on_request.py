@@ -1,5 +1,7 @@
 """Tiles nobody stores: made when they are asked for, once, under every address, and refused when too many wait."""
 
+import base64
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,6 +13,8 @@ from coverslip.archive.states import State
 from coverslip.geometry import Size
 from coverslip.pyramid import Pyramid, build
 from samples import aperio
+from service import asking, quick
+from service.routes import exports, tiles
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,25 @@ def test_a_tile_on_request_is_the_stored_one(house, sparse):
         assert known.status_code == 304
 
 
+def test_another_codec_is_another_tag(house, sparse, monkeypatch):
+    """What is made on request or derived names its codecs in its tag: after an upgrade nobody is told that theirs is
+    still right. What is stored does not."""
+    sid, _ = sparse
+    made = ["_files/11/0_0.jpg", "_files/11/0_0.png", "/thumbnail", "/region?x=0&y=0&w=9&h=9", ".szi"]
+    stored = ["_files/12/0_0.jpg", ".dzi"]
+    with house.client() as client:
+        before = {path: client.head(f"/slides/{sid}{path}").headers["ETag"] for path in made + stored}
+        for module in (quick, tiles, asking, exports):
+            monkeypatch.setattr(module, "made_by", lambda: "f" * 8)
+        after = {path: client.head(f"/slides/{sid}{path}").headers["ETag"] for path in made + stored}
+        assert {path for path in before if before[path] != after[path]} == set(made)
+        for path in made:
+            assert before[path].split("-")[0] == after[path].split("-")[0], "a pinned address stays"
+            headers = {"If-None-Match": before[path]}
+            for _ in range(2):
+                assert client.get(f"/slides/{sid}{path}", headers=headers).status_code == 200
+
+
 def test_one_tile_under_two_addresses_is_made_once(house, sparse):
     """What DeepZoom had made, the native grid's neighbour zxy finds in memory."""
     sid, complete = sparse
@@ -64,7 +87,11 @@ def test_an_export_makes_them_on_the_way(house, sparse):
     sid, complete = sparse
     with house.client() as client:
         answer = client.get(f"/slides/{sid}.szi")
+        again = client.head(f"/slides/{sid}.szi", headers={"Range": "bytes=0-1"})
     assert "Content-Length" not in answer.headers
+    assert again.headers["Accept-Ranges"] == "none"
+    digest = base64.b64encode(hashlib.sha256(answer.content).digest()).decode()
+    assert again.headers["Repr-Digest"] == f"sha-256=:{digest}:"
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
         assert archive.read(f"{sid}/{sid}_files/11/3_1.jpg") == complete.tile(11, 3, 1)

@@ -59,11 +59,19 @@ def offset(client, where):
     return int(client.head(where).headers["Upload-Offset"])
 
 
+def patch(house, where, length, *more):
+    """The head of a PATCH, for a bare connection."""
+    lines = [f"PATCH {where} HTTP/1.1", "Host: x", f"Authorization: Bearer {house.keys['submitter']}"]
+    lines += ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0", *more]
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
+
+
 def test_options_say_what_is_spoken(house):
     """OPTIONS needs no key and names version, extensions and the largest file."""
     answer = house.client().options("/uploads")
     assert answer.status_code == 204
-    assert answer.headers["Tus-Extension"] == "creation,expiration,termination"
+    assert answer.headers["Tus-Extension"] == "creation,expiration,checksum,termination"
+    assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
     assert answer.headers["Tus-Max-Size"] == str(64 << 20)
 
 

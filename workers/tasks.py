@@ -49,7 +49,7 @@ WorkController.wait_for_soft_shutdown = _say_and_wait
 def station(name: str) -> Station:
     """What this pool process works with."""
     settings = Settings()
-    archive = Archive.open(settings, with_vault=False)
+    archive = Archive.open(settings, with_vault=True)
     return Station(name, archive, settings, zygote(), process.WORK, lambda: bool(_stopping[0]))
 
 

@@ -50,6 +50,8 @@ class Task:
     """Whether the pyramid is to hold every tile the slide does not."""
     also: tuple[Path, ...] = ()
     """Further files and folders the child may read: what belongs to the slide, a policy."""
+    untrusted_words: tuple[str, ...] = field(default=(), repr=False)
+    """What a client said about the slide, its name first: none of it may stand in the clean one."""
 
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True):

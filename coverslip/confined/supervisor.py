@@ -155,7 +155,7 @@ class Zygote:
                     *self._modules,
                 ],
                 pass_fds=(theirs.fileno(),),
-                env=_bare_environment(),
+                env=bare_environment(),
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -305,7 +305,7 @@ def _named(failed: Failed) -> CoverslipError:
     return ChildCrashed(where=failed.where) if kind is CoverslipError else kind(where=failed.where)
 
 
-def _bare_environment() -> dict[str, str]:
+def bare_environment() -> dict[str, str]:
     """No secret of ours reaches a process that looks at slides; thread pools of libraries stay small."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import mmap
 import os
 import shutil
@@ -55,12 +56,25 @@ def tile(task: Task, progress: Progress) -> Outcome:
     return Tiled()
 
 
+def list_words(task: Task, progress: Progress) -> Outcome:
+    """Write down what it was told about the slide."""
+    (task.out_dir / "words.json").write_text(json.dumps(task.untrusted_words))
+    return copy(task, progress)
+
+
 def slow_copy(task: Task, progress: Progress) -> Outcome:
     """Write half a file, then take a while."""
     (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:3])
     for step in range(80):
         progress(Stage.WRITE, step / 80)
         time.sleep(0.05)
+    return copy(task, progress)
+
+
+def brief_copy(task: Task, progress: Progress) -> Outcome:
+    """Take long enough to be struck in the middle now and then."""
+    progress(Stage.WRITE, 0.5)
+    time.sleep(0.2)
     return copy(task, progress)
 
 

@@ -2,6 +2,8 @@
 
 import ctypes.util
 import dataclasses
+import os
+import time
 from datetime import timedelta
 
 import pytest
@@ -173,17 +175,34 @@ def test_a_killed_zygote_is_replaced(task, limits):
         assert isinstance(zygote.run(f"{CANARIES}:copy", task, limits, progress=lambda stage, done: None), Made)
 
 
-def test_a_child_costs_milliseconds(run):
-    """Confinement is cheap enough to use for every slide."""
-    import time
+def test_a_child_costs_milliseconds(run, record_property):
+    """At most 50 for every slide (target 14), and what this machine takes three times for a fork that does nothing.
 
+    The quickest says what it costs, the others what else the machine does.
+    """
     run("copy")
-    took = []
-    for _ in range(10):
+    took, bare = timed(20, lambda: run("copy")), timed(20, fork_and_wait)
+    print(f"a confined child: median {took[10] * 1000:.1f} ms, quickest {took[0] * 1000:.1f} ms")
+    record_property("median_ms", took[10] * 1000)
+    assert took[0] < 0.05 + 3 * bare[0]
+
+
+def timed(count, act):
+    """Seconds each of so many takes, the quickest first."""
+    found = []
+    for _ in range(count):
         begin = time.perf_counter()
-        run("copy")
-        took.append(time.perf_counter() - begin)
-    assert min(took) < 0.25, "the quickest says what it costs, the others what else the machine does"
+        act()
+        found.append(time.perf_counter() - begin)
+    return sorted(found)
+
+
+def fork_and_wait():
+    """A child that leaves at once."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from coverslip.outcomes import Cleaned, Outcome
 from coverslip.progress import Progress
+from coverslip.rooms import sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ Work = Callable[[Path, Batch, Progress], Done]
 
 
 def run_batch(batch: Batch, watcher: Watcher, work: Work) -> tuple[Result, ...]:
-    """Every slide of the batch in order."""
+    """Every slide of the batch in order; what batches that were killed left in the same folder is deleted first."""
+    sweep(batch.out)
     return tuple(_run(batch, watcher, work))
 
 

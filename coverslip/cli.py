@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="De-identify whole-slide images, prove it, and make them ready to serve. Exit codes: 0 all well, "
-    "1 something was refused, quarantined or found, 2 the command itself was wrong, 130 interrupted.",
+    "1 something was refused, quarantined or found, 2 the command itself was wrong, 130, 143 or 129 told to end.",
 )
 policy_app = typer.Typer(no_args_is_help=True, help="Look at policies.")
 app.add_typer(policy_app, name="policy")
@@ -197,13 +197,14 @@ def _deidentified(
         return run_batch(Batch(tuple(slides), out, policy, load_key(key_file), pyramid), console, work)
 
 
-def main() -> None:
+def run() -> None:
     """Run, and turn our errors into one line and an exit code."""
+    if CAN_CONFINE:
+        from coverslip.confined import libc
+
+        libc.prctl(libc.PR_SET_DUMPABLE, 0)  # the key is in our memory
     try:
         app()
     except CoverslipError as error:
         typer.echo(f"coverslip: {error.code}: {error}", err=True)
         raise SystemExit(1) from error
-    except KeyboardInterrupt as error:
-        typer.echo("coverslip: interrupted; nothing half written is left behind", err=True)
-        raise SystemExit(130) from error

@@ -19,7 +19,8 @@ from coverslip.confined.supervisor import Zygote
 from coverslip.errors import ChildCrashed, CoverslipError
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
-from coverslip.publishing import publish, workspace
+from coverslip.publishing import publish
+from coverslip.rooms import workspace
 
 if TYPE_CHECKING:
     from coverslip.settings import Settings

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -105,9 +106,15 @@ def sweep(parent: Path) -> None:
     """Delete what processes that were killed left below a folder, and half of a slide's files that they had named."""
     with suppress(OSError):
         for entry in list(os.scandir(parent)):
-            if _OURS.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            if _OURS.fullmatch(entry.name) and _is_ours(entry):
                 with suppress(OSError):
                     _sweep(Path(entry.path))
+
+
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    """A folder that this user made: in a folder all may write to, a name says nothing."""
+    found = entry.stat(follow_symlinks=False)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _sweep(folder: Path) -> None:

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", description="SQLite or PostgreSQL; empty means SQLite in `data_dir`.")
     broker_url: str = Field(
         default="",
-        description="Redis or Valkey, version 6.2 or newer; empty means our own Valkey on a socket in `data_dir`.",
+        pattern=r"^((rediss?|redis\+socket|sentinel)://.+)?$",
+        description="Redis or Valkey, version 6.2 or newer, by `redis://`, `rediss://`, `redis+socket://` or "
+        "`sentinel://`; empty means our own Valkey on a socket in `data_dir`.",
     )
     storage: str = Field(
         default="",

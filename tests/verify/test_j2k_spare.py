@@ -120,7 +120,7 @@ def test_no_bytes_break_the_reading_of_headers(at, value, words):
 
     nothing = np.zeros(0, np.int64)
     ifd = Ifd("ifd[0]", IfdKind.PAGE, 0, 0, ())
-    page = Page(ifd, Size(64, 64), Size(64, 64), True, 33005, 0, 3, 8, 1, nothing, nothing)
+    page = Page(ifd, Size(64, 64), Size(64, 64), True, 33005, 0, 3, 8, 1, 2, nothing, nothing)
     data = bytearray(PLAIN)
     data[at] = value
     try:

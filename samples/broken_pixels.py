@@ -170,9 +170,13 @@ def _bombs() -> Iterator[Case]:
     yield Case("deflate-words-behind-end", (DAMAGED, OK), "deflate", tile(lambda s: s + b"words behind the end"))
     yield Case("raw-short", (DAMAGED, OK), "raw", tile(lambda s: s[:100]))
     yield Case("raw-long", (DAMAGED, OK), "raw", tile(lambda s: s + b"words behind the end"))
-    yield Case("deflate-said-to-be-jpeg", (DAMAGED,), "deflate", partial(Patient.set, page=0, code=259, value=7))
-    yield Case("jpeg-said-to-be-deflate", (DAMAGED, OK), "tiff", partial(Patient.set, page=0, code=259, value=8))
-    yield Case("jpeg-said-to-be-raw", (DAMAGED, OK), "tiff", partial(Patient.set, page=0, code=259, value=1))
+    yield Case(
+        "deflate-said-to-be-jpeg", (DAMAGED, UNKNOWN), "deflate", partial(Patient.set, page=0, code=259, value=7)
+    )
+    yield Case(
+        "jpeg-said-to-be-deflate", (DAMAGED, UNKNOWN, OK), "tiff", partial(Patient.set, page=0, code=259, value=8)
+    )
+    yield Case("jpeg-said-to-be-raw", (DAMAGED, UNKNOWN, OK), "tiff", partial(Patient.set, page=0, code=259, value=1))
     yield Case("jpeg-said-to-be-j2k", (DAMAGED, UNKNOWN), "svs", partial(Patient.set, page=0, code=259, value=33005))
 
 

@@ -177,9 +177,9 @@ class Planter:
         return needle if needle is not None else b""
 
     def raw(self, place: str, length: int, kind: Kind) -> bytes:
-        """Random bytes without a zero, recorded in hexadecimal."""
+        """Random bytes without a zero, recorded in hexadecimal; fewer than six turn up by accident in any file."""
         data = bytes(self._random.randrange(1, 255) for _ in range(length))
-        return bytes.fromhex(self.record(place, data.hex(), Encoding.HEX, kind))
+        return bytes.fromhex(self.record(place, data.hex(), Encoding.HEX, kind, searchable=length >= 6))
 
     def date(self, place: str, form: str) -> str:
         """A date or time of the last century in `form`, with the usual strftime letters Y y m d H M S; no two alike."""

@@ -127,7 +127,8 @@ def _segments(data: bytes, at: int, stop: int, until: int) -> tuple[list[tuple[i
         if marker in NEEDED or marker == head.SIZ:
             needed.append((marker, payload))
         elif marker == COM or marker in POINTERS:
-            foreign.append(Segment(jpeg.COM if marker == COM else marker, payload))
+            # Rcom, two bytes before the words, says whether they are words (A.9.2).
+            foreign.append(Segment(jpeg.COM, payload[2:]) if marker == COM else Segment(marker, payload))
         else:
             raise UnknownStructure(f"a JPEG 2000 tile uses a segment ({marker:02X}) we do not write")
         at += 2 + length

@@ -14,6 +14,7 @@ from coverslip.verify.claim import Secret
 from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.pages import Page
+from coverslip.verify.parts import parts
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, LeakProof, LeakSummary
 from coverslip.verify.search import Searcher
@@ -116,11 +117,11 @@ class Hunt:
 
 
 def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
-    binary = not _is_text(value)
-    if binary:
-        value = without_tables(value)
-    forms = {form for text in wanted(value, ordinary) for form in patterns(text)}
-    return frozenset(forms | (windows(value) if binary else set()))
+    if _is_text(value):
+        return frozenset(form for text in wanted(value, ordinary) for form in patterns(text))
+    value = without_tables(value)
+    found = {text for inside in (value, *parts(value)) for text in wanted(inside, ordinary)}
+    return frozenset({form for text in found for form in patterns(text)} | windows(value))
 
 
 def _is_text(value: bytes) -> bool:

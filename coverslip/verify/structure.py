@@ -12,7 +12,7 @@ from coverslip.verify import grammar, icc, jpeg_walk, values
 from coverslip.verify.codecs import Judged, judge_for, shared_keys
 from coverslip.verify.jpeg_tables import DHT, DQT, tables_of
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
-from coverslip.verify.pages import Page, is_level_below
+from coverslip.verify.pages import Page, is_below, level_pages
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding
 from coverslip.verify.tiff_walk import INTEGER_TYPES, TYPE_SIZES, Field, Ifd, IfdKind, Tiff, raw
@@ -37,11 +37,13 @@ MAX_NUMBERS = 1 << 16
 def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route) -> list[Finding]:
     """Hold every directory, tag and picture against the verifier's lists."""
     by_ifd = {page.path: page for page in pages}
+    levels = level_pages(pages)
+    below = {page.path for page in levels if is_below(page, pages[0])}
     found: list[Finding] = []
     for ifd in tiff.ifds:
         page = by_ifd.get(ifd.path)
-        found += _directory(file, tiff, ifd, page, is_level=page is not None and is_level_below(page, pages[0]))
-    found += _pictures(pages, route)
+        found += _directory(file, tiff, ifd, page, is_level=ifd.path in below)
+    found += _pictures(pages, levels, route)
     for page in pages:
         found += _tables(page)
         if not page.tiled:
@@ -124,18 +126,23 @@ def _description(value: bytes, where: str) -> Iterator[Finding]:
         yield _finding("description", where, objection)
 
 
-def _pictures(pages: Sequence[Page], route: Route) -> Iterator[Finding]:
-    """Levels are tiled; beside them one thumbnail and one label we drew may stand, and nothing in a converted slide."""
-    levels = [page for page in pages if page.tiled]
-    others = [page for page in pages if not page.tiled]
+def _pictures(pages: Sequence[Page], levels: Sequence[Page], route: Route) -> Iterator[Finding]:
+    """Levels are tiled, and nothing else is; beside them one thumbnail may stand, and nothing in a converted slide."""
+    others = [page for page in pages if page not in levels]
     if not levels or not pages[0].tiled:
         yield _finding("no-base-level", "ifd[0]", "the first page is not a tiled level")
-    allowed = 0 if route is Route.CONVERTED else 2
+    for page in others:
+        if page.tiled:
+            yield _finding("unexpected-picture", page.path, "a tiled picture that is no level of the first page")
+    allowed = 0 if route is Route.CONVERTED else 1
     for page in others[allowed:]:
         yield _finding("unexpected-picture", page.path, "there are more pictures beside the levels than expected")
     for page in others:
         if page.size.area > MAX_PICTURE_PIXELS:
             yield _finding("unexpected-picture", page.path, "a picture beside the levels is too large")
+    for page in pages:
+        if len(page.offsets) != page.pieces:
+            yield _finding("tile-count", page.path, f"there are not as many {page.piece}s as the size asks for")
     for before, after in pairwise(levels):
         if after.size.area >= before.size.area:
             yield _finding("level-order", after.path, "a level is not smaller than the one before it")

@@ -43,7 +43,6 @@ class Page:
     samples: int
     bits: int
     planar: int
-    photometric: int
     offsets: NDArray[np.int64] = field(repr=False)
     counts: NDArray[np.int64] = field(repr=False)
     jpeg_tables: bytes = field(default=b"", repr=False)
@@ -144,7 +143,6 @@ def _page(file: Bytes, tiff: Tiff, ifd: Ifd) -> Page:
         samples=_number(file, tiff, ifd, 277, 1),
         bits=_number(file, tiff, ifd, 258, 1),
         planar=_number(file, tiff, ifd, 284, 1),
-        photometric=_number(file, tiff, ifd, 262, 0),
         offsets=offsets,
         counts=counts,
         jpeg_tables=raw(file, ifd, tables) if tables else b"",

@@ -40,7 +40,7 @@ def page(*, photometric=PHOTOMETRIC, compression=1, tiled=True):
     nothing = np.zeros(0, np.int64)
     ifd = Ifd("ifd[0]", IfdKind.PAGE, 0, 0, ())
     size = Size(WIDTH, HEIGHT)
-    return Page(ifd, size, Size(256, 256), tiled, compression, 0, SAMPLES, 8, 1, photometric, nothing, nothing)
+    return Page(ifd, size, Size(256, 256), tiled, compression, 0, photometric, SAMPLES, 8, 1, nothing, nothing)
 
 
 @pytest.mark.parametrize("code", [259, 262, 266, 274, 284, 296, 317, 339, 530, 531, 258, 32997])

@@ -21,8 +21,9 @@ from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
 
 WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
-SYNC_BYTES = 7 << 20
-"""A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
+SYNC_BYTES = 4 << 20
+"""A promise per this many bytes, kept while the next as many come in. With what `express` lets lie in the kernel a
+fault costs the client at most 16 MiB."""
 ROOM_FACTOR = 3.5
 """The opened original, the clean slide and its derived tiles need room beside the encrypted original."""
 

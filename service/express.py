@@ -14,7 +14,6 @@ from service.edge import Edge
 from service.guard import MOST_CONNECTIONS, Guarded
 from service.quick import Quick, Ready
 
-
 RECEIVE_BYTES: Final = 2 << 20
 """Of a connection, sent and not read yet; the kernel doubles it for its own needs."""
 

@@ -102,7 +102,7 @@ def _jpeg_markers() -> Iterator[Case]:
         "restart-interval": (lambda s: with_segments(s, b"\xff\xdd\0\4\0\2"), (OK, DAMAGED, STOPPED)),
         "reserved-marker-in-scan": (lambda s: s[:-40] + b"\xff\x02" + s[-40:], (OK, DAMAGED, STOPPED)),
         "app-in-scan": (lambda s: s[:-40] + segment(0xE1, b"words") + s[-40:], (DAMAGED, OK, STOPPED)),
-        "dnl": (lambda s: s[:-2] + b"\xff\xdc\0\4\0\x40" + s[-2:], (OK, DAMAGED, STOPPED)),
+        "dnl": (lambda s: s[:-2] + b"\xff\xdc\0\4\0\x40" + s[-2:], (UNKNOWN,)),
     }
     for name, (edit, codes) in edits.items():
         yield Case(f"jpeg-{name}", codes, "svs", tile(edit))

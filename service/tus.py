@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from service.errors import ContentTypeWrong, Malformed, TooLarge, TusVersionUnknown
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,expiration,termination"
+EXTENSIONS = "creation,expiration,checksum,termination"
 """No concatenation: it rewrites 10 GB, and led out of the folder elsewhere. No deferred length: no quota then."""
 CHUNK_TYPE = "application/offset+octet-stream"
 METADATA_LIMIT = 4096

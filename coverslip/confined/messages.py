@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct, ValidationError, convert
 
+from coverslip.confined.layers import Limits
 from coverslip.errors import ChildCrashed
 from coverslip.progress import Stage
 from coverslip.slide import SlideFacts
@@ -50,6 +52,31 @@ class Task:
     """Further files and folders the child may read: what belongs to the slide, a policy."""
     untrusted_words: tuple[str, ...] = field(default=(), repr=False)
     """What a client said about the slide, its name first: none of it may stand in the clean one."""
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a supervisor wants a child for; travels past the process it is forked from, which has no use for it."""
+
+    work: str
+    """`module:function`."""
+    task: Task
+    limits: Limits
+    cwd: str
+    """Paths inside a policy may be relative to it."""
+    strict: bool
+
+    def encoded(self) -> bytes:
+        """As bytes."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Request:
+        """Of bytes that our own supervisor wrote."""
+        return msgspec.json.decode(data, type=cls, dec_hook=_path)
+
+
+def _path(wanted: type, text: object) -> object:
+    return wanted(text)
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):

@@ -183,7 +183,7 @@ def _scans(
 
     same = claim.route is Route.SAME_CONTAINER
     before = Levels(source.file, source.levels) if source and same else None
-    result = check_scans(Levels(clean.file, clean.levels), before, hunt.search_scan if claim.secrets else None, step)
+    result = check_scans(Levels(clean.file, clean.levels), before, hunt if claim.secrets else None, step)
     search_headers(hunt, result.headers)
     if same or claim.source is None:
         return result.summary, result.findings, None

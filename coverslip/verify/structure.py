@@ -8,7 +8,8 @@ from itertools import pairwise
 from coverslip.errors import InputError
 from coverslip.slide import Route
 from coverslip.verify import grammar, icc, jpeg_walk
-from coverslip.verify.codecs import judge_for
+from coverslip.verify.codecs import Judged, judge_for, shared_keys
+from coverslip.verify.jpeg_tables import DHT, DQT, tables_of
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
 from coverslip.verify.pages import Page, is_below, level_pages
 from coverslip.verify.reading import Bytes
@@ -140,16 +141,25 @@ def _tables(page: Page) -> Iterator[Finding]:
         return
     if walked.end != len(page.jpeg_tables):
         yield _finding("jpeg-tables", where, "bytes after the end of the shared tables")
-    allowed = {jpeg_walk.DQT, jpeg_walk.DHT, jpeg_walk.DRI}
-    if any(segment.marker not in allowed for segment in walked.segments):
+    if any(segment.marker not in (DQT, DHT) or segment.filled for segment in walked.segments):
         yield _finding("jpeg-tables", where, "the shared tables hold more than tables")
+    try:
+        found = [t for segment in walked.segments for t in tables_of(segment.marker, segment.payload, where)]
+    except InputError:
+        yield _finding("jpeg-tables", where, "the shared tables do not fill their segments")
+        return
+    if len({table.key for table in found}) != len(found):
+        yield _finding("jpeg-tables", where, "a shared table is defined twice")
 
 
 def _strips(file: Bytes, page: Page) -> Iterator[Finding]:
     """Pictures beside the levels are small, so each of their strips is walked."""
-    judge = judge_for(page)
+    judge, judged = judge_for(page), dict[int, Judged]()
     for number, (at, size) in enumerate(zip(page.offsets.tolist(), page.counts.tolist(), strict=True)):
-        if not size:
-            continue
-        for code in judge(page, file.read(at, size, page.path)).codes:
+        if size:
+            judged[number] = judge(page, file.read(at, size, page.path))
+    for number, found in judged.items():
+        for code in found.codes:
             yield _finding(code, f"{page.path}/strip[{number}]", "a strip holds more than its picture")
+    if shared_keys(page) - {key for found in judged.values() for key in found.taken}:
+        yield _finding("jpeg-tables", f"{page.path}/{JPEG_TABLES}", "holds a table that no strip uses")

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.codestreams import icc, jpeg
+from coverslip.codestreams import icc
 from coverslip.elements import ElementPath
 from coverslip.errors import LimitExceeded, UnknownStructure
 from coverslip.formats.contract import Page
@@ -104,8 +104,9 @@ def _rebuilt_fields(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutF
     """Description, JPEG tables and colour profile, each from its parsed parts."""
     directory = page.directory
     yield from _description(slide, page, plan)
-    if plan.keeps(f"{directory.path}/JPEGTables"):
-        yield f.OutField(t.JPEG_TABLES, t.UNDEFINED, jpeg.tables(directory.raw(t.JPEG_TABLES)).clean)
+    tables = slide.blocks(directory).tables
+    if tables and plan.keeps(f"{directory.path}/JPEGTables"):
+        yield f.OutField(t.JPEG_TABLES, t.UNDEFINED, tables)
     if plan.keeps(f"{directory.path}/ICCProfile/transform"):
         yield f.OutField(t.ICC_PROFILE, t.UNDEFINED, icc.clean(icc.parse(directory.raw(t.ICC_PROFILE))))
 

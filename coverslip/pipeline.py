@@ -16,6 +16,7 @@ from coverslip.fingerprint import Fingerprint, fingerprint
 from coverslip.formats import AnySlide, open_slide
 from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.intake import arrived
+from coverslip.intake.words import given
 from coverslip.keys import digest
 from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
 from coverslip.policy import Keep, Plan, Policy
@@ -30,18 +31,21 @@ SUFFIXES = {"aperio": ".svs"}
 
 
 def deidentify(
-    source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent
-) -> Outcome:
+    source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent,
+    untrusted_words: tuple[str, ...] = (),
+) -> Outcome:  # fmt: skip
     """Write the clean slide, its certificate and its tile hashes into `out_dir`; nothing appears that did not pass.
 
     `source` is a slide, or a folder or ZIP archive with one in it; `name` is the stem of the output files, without one
-    it is a pseudonym made from the content with `key`.
+    it is a pseudonym made from the content with `key`; `untrusted_words` are what was said about it elsewhere, such as
+    the name its file had: they are looked for in the clean slide like any removed value.
     Raises StorageFailed, OutputExists and Cancelled; a file at fault becomes a `Rejected` or `Quarantined`.
     """
     try:
         progress(Stage.OPEN, 0.0)
         with arrived(source, out_dir, progress) as arrival, closing(open_slide(arrival.path)) as slide:
-            return _deidentify(slide, arrival.words, out_dir, policy, key, name, progress)
+            words = (*arrival.words, *given(untrusted_words))
+            return _deidentify(slide, words, out_dir, policy, key, name, progress)
     except UnknownStructure as error:
         return Quarantined(error.code, (str(error),))
     except InputError as error:

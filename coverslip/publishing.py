@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from coverslip.durable import sync
 from coverslip.errors import OutputExists, StorageFailed
+from coverslip.rooms import clear
 
 
 @contextmanager
@@ -20,7 +20,8 @@ def workspace(out_dir: Path) -> Iterator[Path]:
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):
+            clear(work)
 
 
 def publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:

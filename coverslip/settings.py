@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         default="", description="Who asks the bucket; empty means the usual chain: environment, files, machine's role."
     )
     s3_secret_key: SecretStr = Field(default=SecretStr(""), description="The secret that belongs to `s3_key_id`.")
+    s3_patience: Duration = Field(
+        default=timedelta(seconds=20),
+        gt=timedelta(0),
+        description="How long the bucket's server may take for one answer; for a tile's range never more than 10 s.",
+    )
     copies_bytes: int = Field(
         default=20 * GIB,
         ge=0,
@@ -167,7 +172,9 @@ class Settings(BaseSettings):
     task_events: bool = Field(default=True, description="Send task events (ids only), as flower needs.")
 
     strict_confinement: bool = Field(
-        default=False, description="Refuse to work unless rlimits, no_new_privs and seccomp hold the parsing child."
+        default=False,
+        description="Refuse to work unless limits, seccomp and a wall around files (Landlock or a root folder of its "
+        "own) hold the child that parses.",
     )
     child_memory: int = Field(default=4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
     child_cpu: Duration = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")

@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from service.crews import Crew
 from service.errors import Overloaded
+
+PATIENCE = 15.0
+"""Seconds a picture may wait until somebody begins it."""
 
 
 class Made(NamedTuple):
@@ -27,7 +30,7 @@ class Workshop:
 
     def __init__(self, workers: int, waiting: int, budget: int) -> None:
         """`waiting` more than `workers` may be under way; `budget` is in bytes."""
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="derived")
+        self._crew = Crew("derived", workers, patience=PATIENCE)
         self._most = workers + waiting
         self._budget = budget
         self._kept: OrderedDict[str, bytes] = OrderedDict()
@@ -63,11 +66,11 @@ class Workshop:
 
     def close(self) -> None:
         """Take no more work."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.close()
 
     async def _run(self, key: str, work: Callable[[], bytes]) -> bytes:
         try:
-            body = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            body = await self._crew.run(work)
             self._keep(key, body)
             return body
         finally:

@@ -37,6 +37,8 @@ from starlette.responses import Response
 from coverslip.errors import CoverslipError, tree
 
 PROBLEM_TYPE = "application/problem+json"
+LATER = "5"
+"""Seconds after which to ask again for what a disk, a bucket or a database did not give now."""
 
 
 class RequestRefused(CoverslipError):
@@ -236,6 +238,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "verification-failed": 422,
         "output-exists": 409,
         "storage-failed": 503,
+        "storage-away": 503,
         "storage-full": 507,
         "original-damaged": 503,
         "pyramid-invalid": 500,
@@ -312,11 +315,17 @@ def sentence_of(error: CoverslipError) -> str:
     return error.detail if isinstance(error, RequestRefused) else error.summary
 
 
+def headers_of(error: CoverslipError) -> Mapping[str, str]:
+    """Answer headers that belong to an error; whoever is sent away for now is told when to come back."""
+    later = {"Retry-After": LATER} if status_of(error.code) == 503 else {}
+    return {**later, **(error.headers if isinstance(error, RequestRefused) else {})}
+
+
 def answer(error: CoverslipError) -> Response:
     """One error as a problem+json response."""
     status = status_of(error.code)
     detail = sentence_of(error)
-    headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
+    headers = {"Cache-Control": "no-store", **headers_of(error)}
     more = error.more if isinstance(error, RequestRefused) else {}
     return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
 

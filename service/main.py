@@ -13,6 +13,7 @@ from service.derived import Workshop
 from service.edge import App, Edge
 from service.later import Later
 from service.links import LinkTokens
+from service.making import Making
 from service.packing import Packing
 from service.parts import Service
 from service.pulse import Pulse
@@ -36,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Edge:
         Later(partial(pictures, service)),
         outward(service),
         secure=service.sessions.secure,
-        ended=service.archive.close,
+        ended=partial(_close, service),
     )
 
 
@@ -49,7 +50,8 @@ def assemble(settings: Settings) -> Service:
     links = LinkTokens(key)
     catalog, mark = archive.catalog, archive.revocations.mark
     sessions = Sessions(key, partial(principal_of_key, catalog), catalog.principal, mark, secure=secure)
-    shelf = Shelf(archive)
+    making = Making(settings)
+    shelf = Shelf(archive, making)
     workshop = Workshop(settings.derived_workers, settings.derived_waiting, settings.derived_cache_bytes)
     return Service(
         settings=settings,
@@ -57,6 +59,7 @@ def assemble(settings: Settings) -> Service:
         sessions=sessions,
         links=links,
         shelf=shelf,
+        making=making,
         workshop=workshop,
         packing=Packing(workshop),
         sources=Later(partial(_sources, archive, settings)),
@@ -65,6 +68,11 @@ def assemble(settings: Settings) -> Service:
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),
     )
+
+
+def _close(service: Service) -> None:
+    service.making.close()
+    service.archive.close()
 
 
 def website(service: Service) -> App:

@@ -12,6 +12,7 @@ from coverslip.settings import Settings
 from service.derived import Workshop
 from service.later import Later
 from service.links import LinkTokens
+from service.making import Making
 from service.packing import Packing
 from service.pulse import Pulse
 from service.receiving import Floor
@@ -32,6 +33,7 @@ class Service:
     sessions: Sessions
     links: LinkTokens
     shelf: Shelf
+    making: Making
     workshop: Workshop
     packing: Packing
     sources: Later[Sources]

@@ -6,8 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
-
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
 from service import lent
@@ -15,6 +13,7 @@ from service.accept import require_accepted
 from service.addresses import base_of
 from service.asking import Answer, Ask, How, Route, SeeOther, query_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, http_date, unchanged
+from service.crews import LOOKING
 from service.derived import AT_HAND, Workshop, cache_status, read_status
 from service.errors import answer as problem
 from service.errors import no_such_method
@@ -114,7 +113,7 @@ class Pictures:
                 if at_hand is not None:
                     return at_hand, AT_HAND
                 began = time.perf_counter()
-                body = await run_in_threadpool(found.make)
+                body = await LOOKING.run(found.make)
                 return body, read_status(time.perf_counter() - began)
             case How.DERIVE:
                 made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))

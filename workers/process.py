@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from coverslip.archive import kept
+from coverslip.archive import begun, kept
 from coverslip.archive.archive import PYRAMID, Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import Claim, Produced, Refused, SetAside
@@ -166,16 +165,22 @@ def produced(made: Made) -> Produced:
 
 
 def _task(claim: Claim, station: Station, source: Path, draft: Path) -> Task:
+    """What the child is asked: with what the client said about the slide, since none of it may be in the clean one.
+
+    The words go to the child through the socket its other orders come by; they stand in no argument and no log.
+    """
     storage = station.archive.storage
     named = station.settings.pseudonym_key_file or storage.secret(f"pseudonyms-{claim.collection}")
-    return Task(source, draft, claim.policy, load_or_create_key(named))
+    said = station.archive.catalog.unseal(claim.uid, station.name, claim.sid)
+    return Task(source, draft, claim.policy, load_or_create_key(named), untrusted_words=said.words())
 
 
 def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heartbeat, *, complete: bool) -> None:
-    """Write the index of a clean slide into the draft; whoever makes it can write nowhere near the slide itself."""
-    work, out = f"{station.work.partition(':')[0]}:{TILE}", draft / "tiles"
-    with our_errors():
-        out.mkdir()
+    """Write the index of a clean slide into the draft; whoever makes it can write nowhere near the slide itself.
+
+    It is made beside the draft, in a folder that stays when the attempt is cut short: the next one goes on there.
+    """
+    work, out = f"{station.work.partition(':')[0]}:{TILE}", begun.folder(draft)
     outcome = _confined(work, Task(clean, out, "", b"", sha256, complete), station, heart)
     heart.check()
     made = out / PYRAMID
@@ -183,7 +188,7 @@ def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heart
         raise ChildCrashed("The child made no pyramid.")
     with our_errors():
         made.rename(draft / PYRAMID)
-        shutil.rmtree(out)
+    begun.drop(draft)
 
 
 def _confined(work: str, task: Task, station: Station, heart: Heartbeat) -> Outcome:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from coverslip import pipeline, policy
 from coverslip.confined.messages import Declined, Doubted, Outcome, Task, Tiled, place
+from coverslip.confined.probing import probing
 from coverslip.confined.slides import made
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
@@ -16,8 +17,10 @@ NAME = "slide"
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
     """De-identify and verify one slide into `task.out_dir`."""
+    rules, words = policy.load(task.policy), task.untrusted_words
+    watched = probing(progress)
     outcome = pipeline.deidentify(
-        task.source, task.out_dir, policy=policy.load(task.policy), key=task.key, name=NAME, progress=progress
+        task.source, task.out_dir, policy=rules, key=task.key, name=NAME, progress=watched, untrusted_words=words
     )
     match outcome:
         case Cleaned():

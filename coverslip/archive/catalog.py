@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, uploads
+from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import Terms
 from coverslip.archive.kinds import JobKind
@@ -53,6 +54,8 @@ class Catalog:
     ) -> None:
         """Use `open`."""
         self._db = database
+        self.arrivals = ArrivalRecords(database)
+        """Uploads that arrive in a bucket."""
         self._vault = vault
         self._terms = terms
         self._now = clock
@@ -70,7 +73,7 @@ class Catalog:
     ) -> Catalog:
         """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
 
-        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read. `revoked` is
+        Without a `vault` (as in a sweeper) uploads cannot be announced and nothing sealed can be read. `revoked` is
         called when a key's end is written down.
         """
         database = Database(url)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct, ValidationError, convert
 
+from coverslip.confined.layers import Limits
 from coverslip.errors import ChildCrashed
 from coverslip.progress import Stage
 from coverslip.slide import SlideFacts
@@ -40,7 +42,7 @@ class Task:
     out_dir: Path
     """The only folder the child can write to."""
     policy: str
-    key: bytes
+    key: bytes = field(repr=False)
     """Keys pseudonyms and digests; 32 bytes."""
     sha256: str = ""
     """Of the source, in hex, where it is known."""
@@ -48,6 +50,33 @@ class Task:
     """Whether the pyramid is to hold every tile the slide does not."""
     also: tuple[Path, ...] = ()
     """Further files and folders the child may read: what belongs to the slide, a policy."""
+    untrusted_words: tuple[str, ...] = field(default=(), repr=False)
+    """What a client said about the slide, its name first: none of it may stand in the clean one."""
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a supervisor wants a child for; travels past the process it is forked from, which has no use for it."""
+
+    work: str
+    """`module:function`."""
+    task: Task
+    limits: Limits
+    cwd: str
+    """Paths inside a policy may be relative to it."""
+    strict: bool
+
+    def encoded(self) -> bytes:
+        """As bytes."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Request:
+        """Of bytes that our own supervisor wrote."""
+        return msgspec.json.decode(data, type=cls, dec_hook=_path)
+
+
+def _path(wanted: type, text: object) -> object:
+    return wanted(text)
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):

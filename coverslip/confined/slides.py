@@ -8,6 +8,7 @@ from typing import assert_never
 
 from coverslip import outcomes, pipeline, policy
 from coverslip.confined.messages import MAX_REASONS, Declined, Doubted, Made, Outcome, Task, place, sentence
+from coverslip.confined.probing import probing
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 from coverslip.tiff.structure import open_tiff
@@ -29,7 +30,7 @@ def with_pyramid(task: Task, progress: Progress) -> Outcome:
 
 def _cleaned(task: Task, progress: Progress) -> outcomes.Outcome:
     rules = policy.load(task.policy)
-    return pipeline.deidentify(task.source, task.out_dir, policy=rules, key=task.key, progress=progress)
+    return pipeline.deidentify(task.source, task.out_dir, policy=rules, key=task.key, progress=probing(progress))
 
 
 def told(outcome: outcomes.Outcome) -> Outcome:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from coverslip.durable import flush, sync
 from coverslip.errors import OutputExists
+from coverslip.pyramid.partial import storage_errors
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors
 from coverslip.pyramid.thumbnail import TileSource
 from coverslip.pyramid.zipped import Member, zip_chunks, zip_length, zip_range
 

@@ -14,6 +14,7 @@ from coverslip.verify.claim import Secret
 from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.pages import Page
+from coverslip.verify.parts import parts
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, LeakProof, LeakSummary
 from coverslip.verify.search import Searcher
@@ -47,7 +48,15 @@ class Hunt:
                 known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary)
         self.forms = [known[secret.untrusted_value] for secret in secrets]
         self._owners: list[list[int]] = []
-        self._searcher = Searcher(self._numbered())
+        numbered = self._numbered()
+        self._searcher = Searcher(numbered)
+        words = {
+            form
+            for secret, forms in zip(secrets, self.forms, strict=True)
+            if _is_text(secret.untrusted_value)
+            for form in forms
+        }
+        self._words = Searcher({form: number for form, number in numbered.items() if form in words})
         self.hits: Counter[tuple[int, str]] = Counter()
         self.searched = 0
         self._counting = Lock()
@@ -69,6 +78,11 @@ class Hunt:
     def search_scan(self, data: bytes) -> None:
         """Search a tile that is not proved to be the source's."""
         self.search(data, "tiles", SHORTEST_IN_SCAN)
+
+    def search_proved(self, data: bytes) -> None:
+        """Search bytes of tiles that are the source's own, for words only: the source may hold a tile twice, and the
+        copy that nothing points to is a removed value."""
+        self._count(len(data), [(owner, "tiles") for _, owner in self._words.find(data, SHORTEST_IN_SCAN)])
 
     def search_file(self, file: Bytes, start: int, size: int, places: _Places) -> None:
         """Search a stretch of the file and name the structure around each hit."""
@@ -103,11 +117,11 @@ class Hunt:
 
 
 def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
-    binary = not _is_text(value)
-    if binary:
-        value = without_tables(value)
-    forms = {form for text in wanted(value, ordinary) for form in patterns(text)}
-    return frozenset(forms | (windows(value) if binary else set()))
+    if _is_text(value):
+        return frozenset(form for text in wanted(value, ordinary) for form in patterns(text))
+    value = without_tables(value)
+    found = {text for inside in (value, *parts(value)) for text in wanted(inside, ordinary)}
+    return frozenset({form for text in found for form in patterns(text)} | windows(value))
 
 
 def _is_text(value: bytes) -> bool:

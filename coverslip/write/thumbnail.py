@@ -13,8 +13,8 @@ from coverslip.codestreams import jpeg
 from coverslip.geometry import Size
 from coverslip.pyramid.codecs import tile_decoder
 from coverslip.pyramid.pixels import Pixels, blank, decode
-from coverslip.pyramid.source import StoredLevel, levels_of, read_tiles
-from coverslip.tiff.structure import TiffFile
+from coverslip.pyramid.source import StoredLevel, level_of, read_tiles
+from coverslip.tiff.structure import Directory, TiffFile
 
 QUALITY: Final = 85
 MAX_SIDE: Final = 2048
@@ -23,13 +23,13 @@ FACTORS: Final = (8, 4, 2, 1)
 SAMPLES: Final = 3
 
 
-def thumbnail(tiff: TiffFile, wanted: Size) -> tuple[Size, bytes]:
+def thumbnail(tiff: TiffFile, smallest: Directory, wanted: Size) -> tuple[Size, bytes]:
     """A JPEG codestream (YCbCr 4:4:4, no application segments) that fits into `wanted`, and its size.
 
-    Memory holds at most four times its pixels. Raises UnsupportedSlide or DamagedSlide when the level it is made from
-    cannot be decoded.
+    `smallest` is a level that is written as one: the verifier compares both with the rest of the pyramid. Memory holds
+    at most four times its pixels. Raises UnsupportedSlide or DamagedSlide when the level cannot be decoded.
     """
-    level = min(levels_of(tiff), key=lambda found: found.size.area)
+    level = level_of(tiff, smallest)
     size = _fitting(level.size, wanted)
     canvas = _decoded(tiff, level, _factor(level, size))
     pixels = np.asarray(Image.fromarray(canvas).resize((size.width, size.height), Image.Resampling.BOX))

@@ -26,7 +26,6 @@ from typing import Final
 
 import orjson
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 
 from coverslip.errors import NotFound
 from coverslip.geometry import Point, Region, Size, TileIndex
@@ -36,6 +35,7 @@ from coverslip.pyramid.display import Display
 from coverslip.pyramid.readouts import histogram, tissue
 from coverslip.pyramid.regions import decoded_tile, pixels_of_level, read_region
 from service.asking import Answer, Ask, How, Route, document, encoding_of, ground_of, number, stored_tile, whole_number
+from service.crews import FETCHING
 from service.errors import Malformed, TooLarge
 from service.planes import PARAMETERS, SHOWN, display_of
 from service.routes import iiif
@@ -134,7 +134,7 @@ async def levels(ask: Ask) -> Answer:
 async def native_tile(ask: Ask) -> Answer:
     """A stored tile, untouched; its type is known once the slide's structure is."""
     level, column, row = (int(ask.part[name]) for name in ("level", "column", "row"))
-    native = await run_in_threadpool(ask.sources.native, ask.opened)
+    native = await FETCHING.run(ask.sources.native, ask.opened)
     media_type = native.levels[level].media_type if level < len(native.levels) else "image/jpeg"
     make = partial(native.tile, level, column, row)
     return Answer(f"native {level} {column} {row}", media_type, make, How.READ)
@@ -165,7 +165,7 @@ async def _scale(ask: Ask) -> float:
         case []:
             return 1.0
         case ["level"]:
-            native = await run_in_threadpool(ask.sources.native, ask.opened)
+            native = await FETCHING.run(ask.sources.native, ask.opened)
             return native.levels[whole_number(ask, "level", range(len(native.levels)))].downsample
         case ["mpp"] if slide.mpp:
             scale = number(ask, "mpp") / slide.mpp.x

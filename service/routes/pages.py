@@ -19,11 +19,13 @@ from service import tus
 from service.access import may_look
 from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
 from service.context import Here, Service, ask
+from service.crews import LOOKING
 from service.details import detail_of
 from service.errors import Overloaded
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
+from service.routes import uploads
 from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import (
     LARGEST_PAGE,
@@ -115,7 +117,7 @@ async def slide_json(slide: VisibleSlide, service: Here) -> dict[str, Any]:
 async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """Viewer, facts, timeline, verdict."""
     events = await ask(_events, service, caller, slide)
-    certificate = await ask(certificate_of, service, slide)
+    certificate = await LOOKING.run(certificate_of, service, slide)
     facts = SlideOut.of(slide)
     viewable = facts.links.dzi is not None and may_look(caller, slide)
     return render(
@@ -146,7 +148,7 @@ async def decide(
 @router.get("/slides/{sid}/certificate")
 async def certificate(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """What was removed, what was kept and why, and how to check it without us."""
-    found = orjson.loads(await ask(certificate_bytes, service, slide))
+    found = orjson.loads(await LOOKING.run(certificate_bytes, service, slide))
     body = Markup(certificate_page.body(found))
     return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), body=body)
 
@@ -154,7 +156,7 @@ async def certificate(request: Request, slide: VisibleSlide, service: Here, call
 @router.get("/slides/{sid}/certificate.json", dependencies=PROGRAM)
 async def certificate_json(slide: VisibleSlide, service: Here) -> Response:
     """The certificate as the pipeline wrote it."""
-    body = await ask(certificate_bytes, service, slide)
+    body = await LOOKING.run(certificate_bytes, service, slide)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -207,7 +209,7 @@ def desk_of(service: Service, caller: Principal) -> UploadDesk:
     """Limits, choices, and what is unfinished."""
     return UploadDesk(
         endpoint="/uploads",
-        max_bytes=service.settings.max_upload_bytes,
+        max_bytes=uploads.largest(service),
         max_files=MAX_ENTRIES,
         policies=list(tus.POLICIES),
         policy=service.settings.policy,

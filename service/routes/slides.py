@@ -19,6 +19,7 @@ from service.access import absent, may_look
 from service.auth import Caller, Ops, SignedIn, VisibleSlide
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match, unchanged
 from service.context import Here, Service, ask
+from service.crews import LOOKING
 from service.details import detail_of
 from service.downloads import download
 from service.errors import NotReady, Withdrawn
@@ -77,7 +78,7 @@ async def events(slide: VisibleSlide, service: Here, caller: SignedIn, response:
 @router.get("/slides/{sid}/report")
 async def report(slide: VisibleSlide, service: Here) -> Response:
     """The certificate, byte for byte as the pipeline wrote it."""
-    body = await ask(certificate_bytes, service, slide)
+    body = await LOOKING.run(certificate_bytes, service, slide)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -88,7 +89,7 @@ async def file(request: Request, slide: VisibleSlide, service: Here, caller: Cal
     require_accepted(request.headers.get("accept", ""), "image/tiff")
     if slide.clean_name is None or slide.sha256 is None:
         raise NotFound
-    found = await ask(_clean, service, slide)
+    found = await LOOKING.run(_clean, service, slide)
     digest = base64.b64encode(bytes.fromhex(slide.sha256)).decode()
     headers = {
         "ETag": f'"{slide.sha256}"',
@@ -96,7 +97,7 @@ async def file(request: Request, slide: VisibleSlide, service: Here, caller: Cal
         "Cache-Control": CACHE_PUBLIC if slide.state is State.RELEASED else CACHE_PRIVATE,
     }
     name = f"{slide.sid}{PurePath(slide.clean_name).suffix}"
-    return await ask(download, request, found, headers, "image/tiff", name)
+    return await LOOKING.run(download, request, found, headers, "image/tiff", name)
 
 
 def _clean(service: Service, slide: SlideRecord) -> Stored:

@@ -27,6 +27,7 @@ from service import lent
 from service.accept import require_accepted
 from service.access import absent, may_look, may_see
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, http_date, unchanged
+from service.crews import LOOKING
 from service.derived import AT_HAND, Workshop, cache_status, read_status
 from service.errors import KeyRefused, Malformed, SignInNeeded, answer, no_such_method
 from service.links import LinkTokens
@@ -192,7 +193,7 @@ class Tiles:
             return bytes(at_hand), AT_HAND
         began = time.perf_counter()
         # the disk may take its time, the others must not wait for it
-        body = await run_in_threadpool(pyramid.tile, *place)
+        body = await LOOKING.run(pyramid.tile, *place)
         return body, read_status(time.perf_counter() - began)
 
 

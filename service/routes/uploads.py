@@ -6,9 +6,7 @@ last PATCH, which may be empty. Until the digest is known and matches what lies 
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
@@ -20,8 +18,9 @@ from service import tus
 from service.auth import SignedIn, Submitter
 from service.checksums import ALGORITHMS, Checksum, checked, checksum_of
 from service.context import Here, Service, ask
+from service.crews import FINISHING, UPLOADING
 from service.errors import DigestMismatch, OffsetConflict, QuotaExceeded, TooLarge, TooManyUploads, UploadExpired
-from service.receiving import ROOM_FACTOR, Line, Target, receive, require_room, unless_ended
+from service.receiving import Line, receive, require_room, unless_ended
 from service.roles import Role, has
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
@@ -34,8 +33,7 @@ PATIENCE = 30.0
 @router.options("/{uid}")
 async def abilities(service: Here, uid: str = "") -> Response:
     """What this server speaks; the one tus request that needs no credential."""
-    size = str(service.settings.max_upload_bytes)
-    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": size}
+    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": str(largest(service))}
     said["Tus-Checksum-Algorithm"] = ",".join(ALGORITHMS)
     return Response(status_code=204, headers=said)
 
@@ -44,7 +42,7 @@ async def abilities(service: Here, uid: str = "") -> Response:
 async def create(request: Request, service: Here, caller: Submitter) -> Response:
     """Announce a file: nothing is stored but a row, and only if there will be room."""
     tus.require_version(request.headers)
-    length = tus.length_of(request.headers, service.settings.max_upload_bytes)
+    length = tus.length_of(request.headers, largest(service))
     said = tus.metadata_of(request.headers)
     upload = await ask(_admit, service, caller, length, said)
     where = {"Location": f"/uploads/{upload.uid}", "Upload-Expires": tus.expires(upload.expires)}
@@ -75,7 +73,7 @@ async def append(uid: str, request: Request, service: Here, caller: Submitter) -
         upload = await _receive(service, uid, claimed, line, checksum)
         sid = upload.sid
         if upload.offset == upload.length and sid is None:
-            sid = await ask(_finish, service, caller, upload, declared)
+            sid = await FINISHING.run(_finish, service, caller, upload, declared)
     return Response(status_code=204, headers={**_progress(upload), **({"Coverslip-Slide": sid} if sid else {})})
 
 
@@ -89,9 +87,9 @@ async def terminate(uid: str, request: Request, service: Here, caller: SignedIn)
     return Response(status_code=204)
 
 
-def path_of(service: Service, uid: str) -> Path:
-    """Where an upload's bytes lie: the PHI zone, under a random name."""
-    return service.storage.incoming(uid)
+def largest(service: Service) -> int:
+    """Bytes of the largest file that is taken."""
+    return min(service.settings.max_upload_bytes, service.archive.arrivals.largest)
 
 
 async def _receive(service: Service, uid: str, claimed: int, line: Line, checksum: Checksum | None) -> Upload:
@@ -99,30 +97,26 @@ async def _receive(service: Service, uid: str, claimed: int, line: Line, checksu
     upload: Upload = await ask(service.catalog.upload, uid)
     if claimed != upload.offset:
         raise OffsetConflict
-    target = await asyncio.to_thread(Target, path_of(service, uid), claimed)
-
-    async def acknowledge(offset: int) -> None:
-        await ask(service.catalog.advance, uid, generation, offset)
-
+    with unless_ended():
+        target = await UPLOADING.run(service.archive.writer, upload, generation)
     pieces = line.pieces()
     if checksum is not None:
         pieces = checked(pieces, checksum, service.storage.zone(Zone.INCOMING), upload.length - claimed)
     try:
-        await receive(pieces, target, upload.length, acknowledge)
+        await receive(pieces, target, upload.length)
     finally:
         target.close()
     return await ask(service.catalog.upload, uid)
 
 
 def _admit(service: Service, caller: Principal, length: int, said: tus.Metadata) -> Upload:
-    settings = service.settings
+    settings, on_disk = service.settings, service.archive.arrivals.on_disk
 
     def admit(load: Load) -> None:
         if load.open_now >= settings.max_open_uploads:
             raise TooManyUploads
         _require_quota(service, load.owned + length)
-        promised = int(load.announced * ROOM_FACTOR) - load.arrived
-        require_room(service.storage, length, promised, settings.disk_reserve_ratio)
+        require_room(service.storage, length, load, settings.disk_reserve_ratio, on_disk=on_disk)
 
     until = datetime.now(UTC) + settings.upload_expiry
     name, wishes = said.untrusted_filename, said.wishes()

@@ -89,7 +89,7 @@ def test_a_file_that_ends_the_process_does_not_end_the_batch(reckless, sound, tr
 
 
 def test_what_is_no_plain_file_gets_no_final_name(reckless, sound, tmp_path):
-    """A link to somewhere else on this machine is refused, with all that came along."""
+    """Something else under a slide's name is refused, with all that came along."""
     (result,) = run_batch(batch(tmp_path / "out", sound[0], pyramid=True), Nobody(), reckless)
     assert isinstance(result.outcome, Rejected)
     assert result.outcome.code == "child-crashed"

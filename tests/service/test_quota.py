@@ -86,7 +86,7 @@ def test_room_is_promised_once(house_with, monkeypatch):
     house = house_with()
     storage = type(house.archive.storage)
     monkeypatch.setattr(storage, "total_bytes", lambda self: 0)
-    monkeypatch.setattr(storage, "free_bytes", lambda self: int(2.5 * ROOM_FACTOR * 1000))
+    monkeypatch.setattr(storage, "free_bytes", lambda self: int(2.5 * (ROOM_FACTOR + 1) * 1000))
     with client(house) as found, client(house, "other") as other:
         assert [announce(one, 1000).status_code for one in (found, other, found)] == [201, 201, 507]
 

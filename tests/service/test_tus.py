@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import os
 import socket
 import subprocess
@@ -18,6 +19,13 @@ from coverslip.errors import NotFound
 from service import receiving
 from service.routes import uploads
 from service.routes.uploads import PATIENCE
+
+
+@pytest.fixture(scope="module", params=["on the disk", "in a bucket"])
+def house(request, house, house_with_bucket):
+    """Everything here holds wherever uploads arrive."""
+    return house if request.param == "on the disk" else house_with_bucket
+
 
 CHUNK = {"Content-Type": "application/offset+octet-stream"}
 
@@ -102,16 +110,27 @@ def test_wrong_digest_queues_nothing(house, tus):
     assert send(tus(), where, b"", len(data), **{"Repr-Digest": digest(data)}).headers["Coverslip-Slide"]
 
 
-def test_bit_flipped_on_disk_is_seen(house, tus):
-    """What is hashed is what lies on the disk at the end, not what passed by."""
-    data = os.urandom(80_000)
+def test_bit_flipped_where_it_lies_is_seen(house, tus):
+    """What is hashed is what lies there at the end, not what passed by."""
+    data = os.urandom(180_000)
     where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
-    send(tus(), where, data[:40_000])
-    path = house.archive.storage.incoming(where.rsplit("/", 1)[1])
-    with path.open("r+b") as file:
-        file.seek(12_345)
-        file.write(bytes([data[12_345] ^ 1]))
-    assert send(tus(), where, data[40_000:], 40_000).status_code == 460
+    send(tus(), where, data[:140_000])
+    flip(house, where.rsplit("/", 1)[1])
+    assert send(tus(), where, data[140_000:], 140_000).status_code == 460
+
+
+def flip(house, uid):
+    """Turn a bit over in what is kept of an upload."""
+    if house.archive.arrivals.on_disk:
+        with house.archive.storage.incoming(uid).open("r+b") as file:
+            byte = os.pread(file.fileno(), 1, 12_345)[0]
+            os.pwrite(file.fileno(), bytes([byte ^ 1]), 12_345)
+        return
+    pieces = house.archive.arrivals.pieces
+    (kept,) = pieces.names(uid)
+    data = bytearray(pieces.read(kept.name, kept.size, 0))
+    data[12_345] ^= 1
+    pieces.replace(kept.name, io.BytesIO(data))
 
 
 def test_stale_offset_is_refused(tus):
@@ -220,14 +239,13 @@ def test_what_came_before_a_cut_is_kept(house, tus):
 
 def test_a_newer_request_wins(house, tus):
     """While an old PATCH hangs with the connection open, HEAD and a new PATCH take over at once and lose nothing."""
-    data = os.urandom(3_000_000)
+    data = os.urandom(12_000_000)
     where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
-    with half_sent(house, where, data, 2_000_000) as old:
-        path = house.archive.storage.incoming(where.rsplit("/", 1)[1])
-        until(lambda: path.exists() and path.stat().st_size >= 1 << 20)
+    with half_sent(house, where, data, 9_000_000) as old:
+        until(lambda: house.archive.catalog.upload(where.rsplit("/", 1)[1]).offset >= 7 << 20)
         started = time.monotonic()
         kept = offset(tus(), where)
-        assert 1 << 20 <= kept <= 2_000_000
+        assert 7 << 20 <= kept <= 9_000_000
         answer = send(tus(), where, data[kept:], kept)
         assert time.monotonic() - started < PATIENCE, "nobody waited for the old one to be given up"
         assert answer.headers["Coverslip-Slide"]

@@ -242,17 +242,19 @@ class JobOut(Out):
     attempts: int
     stage: str | None = Field(description="While it runs: open, plan, write, verify or pyramid.")
     done: float | None = Field(description="Share of the stage that is done, 0 to 1.")
+    ahead: int | None = Field(description="While it waits: about how many jobs begin before it.")
     code: str | None
     where: str | None
     created: datetime
     finished: datetime | None
 
     @classmethod
-    def of(cls, job: Job, slide: SlideRecord) -> JobOut:
+    def of(cls, job: Job, slide: SlideRecord, ahead: int | None) -> JobOut:
         """The job as recorded, and how far it came with its slide."""
         facts = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         running = job.state is JobState.RUNNING and slide.state is State.PROCESSING
-        return cls(**facts, stage=slide.stage if running else None, done=slide.done if running else None)
+        stage, done = (slide.stage, slide.done) if running else (None, None)
+        return cls(**facts, stage=stage, done=done, ahead=ahead)
 
 
 class PauseIn(BaseModel):

@@ -20,6 +20,7 @@ from coverslip.confined.doctor import Wall, enough
 from coverslip.confined.layers import lacking
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.policy import Policy
+from coverslip.policy.reach import out_of_reach
 
 _SHARES = {
     steps.Stage.OPEN: (0.0, 0.0), steps.Stage.PLAN: (0.0, 0.1), steps.Stage.WRITE: (0.1, 0.4),
@@ -136,6 +137,11 @@ def print_policy(policy: Policy) -> None:
     rows = [(r.id, type(r.action).__name__.lower(), r.form.value, r.reason, "\n".join(r.paths)) for r in policy.rules]
     _print_table(("rule", "action", "form", "reason", "places"), rows)
     Terminal().print("Everything no rule names is removed and listed in the certificate.")
+    beyond = list(out_of_reach(policy))
+    if beyond:
+        _print_table(
+            ("rule", "a place that no clean slide can keep: the slide is held back, or the place goes"), beyond
+        )
 
 
 def print_report(verdict: Verdict, *, as_json: bool) -> None:

@@ -101,7 +101,7 @@ class Shelf:
         if known and known.pyramid and known.slide.version == slide.version:
             return known.pyramid, known.modified
         try:
-            index = file_of(self._archive, slide, "slide.pyramid")
+            index = file_of(self._archive, slide, slide.index)
             return _open(file_of(self._archive, slide, slide.clean_name), index), int(index.since.timestamp())
         except (StorageFailed, NotFound) as error:
             # Released a moment ago, the record moves first, the folder follows; or a bucket gives no answer.

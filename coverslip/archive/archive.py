@@ -15,27 +15,35 @@ from pathlib import Path
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
 from coverslip.archive.catalog import SYSTEM, Catalog
-from coverslip.archive.clean import CleanSlides
+from coverslip.archive.clean import BucketSlides, CleanFile, CleanSlides, whole
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
-from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
+from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside, SlideRecord, Upload
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.durable import our_errors, sync
-from coverslip.errors import CatalogError, LeaseLost, NotFound, OriginalPurged, StateConflict, StorageFailed
+from coverslip.errors import (
+    CatalogError,
+    LeaseLost,
+    NotFound,
+    OriginalPurged,
+    StateConflict,
+    StorageAway,
+    StorageFailed,
+)
 from coverslip.settings import Settings
 
-PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
 ORPHAN_AGE = timedelta(hours=24)
 """What no record points to is deleted after this long: until then somebody may be about to make the record."""
 COLLECT_EVERY = timedelta(hours=1)
+INDEX_SUFFIX = ".pyramid"
 PURGED_AT_ONCE = 100
 """Originals one round deletes; the next round goes on."""
 
@@ -73,7 +81,7 @@ class Archive:
             lease=settings.lease,
             retry_delay=settings.retry_delay,
             max_attempts=settings.max_attempts,
-            complete_pyramids=settings.complete_pyramids and not settings.storage,
+            complete_pyramids=settings.complete_pyramids,
         )
         key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
         place = places(settings, storage)
@@ -110,9 +118,13 @@ class Archive:
     def complete_pyramid(self, claim: Claim, draft: Path) -> None:
         """Put a complete pyramid in the place of the one a slide came to review with, whole or not at all.
 
-        Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
+        In a bucket, where no file ever changes, it lies beside that one, and the record says which it is. Raises
+        `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
         made = draft / PYRAMID
+        if isinstance(self.clean, BucketSlides):
+            self._complete_beside(claim, made, self.clean)
+            return
         with our_errors():
             sync(made)
 
@@ -125,6 +137,31 @@ class Archive:
                 sync(folder)
 
         self.catalog.finish_pyramid(claim, follow=replace)
+
+    def _complete_beside(self, claim: Claim, made: Path, clean: BucketSlides) -> None:
+        target, name = claim.target or "", f"{claim.artefact}{INDEX_SUFFIX}"
+        clean.add(made, claim.sid, target, name)
+        try:
+            self.catalog.finish_pyramid(claim, index_name=name)
+        except (LeaseLost, StateConflict):
+            clean.remove_file(claim.sid, target, name)
+            raise
+
+    @contextmanager
+    def clean_here(self, claim: Claim, slide: SlideRecord, check: Callable[[], None]) -> Iterator[Path]:
+        """A slide's clean file on this machine while the block runs; `check` may stop it by raising.
+
+        Raises `StateConflict` when there is none, `StorageFull` or `StorageFailed`.
+        """
+        if slide.clean_name is None or slide.artefact is None:
+            raise StateConflict
+        folder = self.where_is(slide)
+        if folder is not None:
+            yield folder / slide.clean_name
+            return
+        stored = self.file(slide, slide.clean_name)
+        with self.storage.opened(claim.sid, claim.artefact, _checking(whole(stored, slide.sha256), check)) as path:
+            yield path
 
     def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
         """Record that a slide goes no further; raises `LeaseLost`.
@@ -210,7 +247,8 @@ class Archive:
         `StateConflict` while somebody works on the slide, `OriginalPurged` when it was done before.
         """
         uid = self.catalog.purge(sid, actor, reason)
-        self._forget(uid)
+        with suppress(StorageAway):  # its key is gone: whoever collects deletes the rest
+            self._forget(uid)
 
     def purge_overdue(self, now: datetime) -> int:
         """Purge originals whose retention ran out, if it ever does; returns how many."""
@@ -244,7 +282,8 @@ class Archive:
         """
         arriving = self._arriving(uid)
         self.catalog.terminate_upload(uid, actor)
-        arriving.drop(uid)
+        with suppress(StorageAway):  # its key is gone: whoever tidies deletes the rest
+            arriving.drop(uid)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
         """The folder with a slide's clean files; None while there is none, and when they lie in a bucket."""
@@ -264,6 +303,7 @@ class Archive:
             return 0
         before = now - ORPHAN_AGE
         count = self.discard_orphans() + self.discard_originals(before) + self.clean.abandon(before)
+        count += self.discard_indexes(before)
         return count + self._arrivals.collect(before)
 
     def reconcile(self) -> int:
@@ -299,6 +339,27 @@ class Archive:
     def discard_orphans(self) -> int:
         """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
         return sum(self._discard_orphan(sid, name) for sid, name in self.clean.artefacts_in(Zone.REVIEW))
+
+    def discard_indexes(self, before: datetime) -> int:
+        """Delete indexes in a bucket that a slide has no use for since that moment; returns how many.
+
+        Nobody reads an old one by then, and one whose record never came is nobody's.
+        """
+        if not isinstance(self.clean, BucketSlides):
+            return 0
+        dead = [each for each in self.clean.files(INDEX_SUFFIX) if each.since < before and self._is_old(each, before)]
+        for each in dead:
+            self.clean.remove_file(each.sid, each.artefact, each.name)
+        return len(dead)
+
+    def _is_old(self, file: CleanFile, before: datetime) -> bool:
+        try:
+            slide = self.catalog.slide(file.sid)
+        except NotFound:
+            return False  # an orphan goes as a whole
+        if slide.artefact != file.artefact or self.catalog.is_running(file.sid, file.name.removesuffix(INDEX_SUFFIX)):
+            return False
+        return slide.index != file.name and slide.updated < before
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")

@@ -300,13 +300,17 @@ class Catalog:
         with self._db.write() as session:
             jobs.verified(session, claim, made)
 
-    def finish_pyramid(self, claim: Claim, *, follow: Callable[[SlideRecord], None]) -> None:
+    def finish_pyramid(
+        self, claim: Claim, *, follow: Callable[[SlideRecord], None] | None = None, index_name: str | None = None
+    ) -> None:
         """Record a complete pyramid; `follow` puts it in its place before the record is committed.
 
         Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
         with self._db.write() as session:
-            follow(slides.record(jobs.finish_pyramid(session, self._now(), claim)))
+            slide = slides.record(jobs.finish_pyramid(session, self._now(), claim, index_name))
+            if follow is not None:
+                follow(slide)
 
     def fail(self, claim: Claim, code: str, where: str = "") -> None:
         """Record that an attempt ended badly; the job is tried again or settled. Raises `LeaseLost`."""

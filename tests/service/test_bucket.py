@@ -2,13 +2,20 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive import queueing, slides
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
+from coverslip.archive.turns import Priority
 from coverslip.errors import OriginalPurged
+from coverslip.geometry import Size
+from coverslip.pyramid import build
+from samples import aperio
 from workers.sweeper import tidy
 
 
@@ -167,3 +174,29 @@ def test_what_no_record_points_to_is_collected_once_an_hour(house_with_bucket, t
     tidy(archive)
     assert there() == {known.artefact, "orphan-2"}
     archive.clean.remove_artefact(sid, "orphan-2")
+
+
+def test_a_complete_pyramid_is_served_from_the_bucket(house_with_bucket, tmp_path):
+    """Whoever has the slide open goes on with the new index; the tile is the same, and nobody makes it any more."""
+    archive = house_with_bucket.archive
+    clean, index = tmp_path / "slide.svs", tmp_path / "slide.pyramid"
+    aperio.write(clean, Size(2100, 1100), identifiers=False)
+    build(clean, index)
+    sha256 = hashlib.sha256(clean.read_bytes()).hexdigest()
+    tiled = replace(house_with_bucket.tiled, clean=clean, index=index, sha256=sha256)
+    sid = replace(house_with_bucket, tiled=tiled).slide(State.IN_REVIEW)
+    curator = house_with_bucket.client("curator")
+    made = curator.get(f"/slides/{sid}_files/11/0_1.jpg")
+    assert made.headers["cache-status"]
+    with archive.catalog._db.write() as session:
+        queueing.add(session, datetime.now(UTC), slides.locked(session, sid), JobKind.PYRAMID, Priority.LATER)
+    claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
+    with archive.clean_here(claim, archive.catalog.slide(sid), lambda: None) as copied:
+        assert copied.read_bytes() == clean.read_bytes()
+        (tmp_path / "made").mkdir()
+        build(copied, tmp_path / "made" / "slide.pyramid", complete=True)
+    archive.complete_pyramid(claim, tmp_path / "made")
+    until(lambda: "cache-status" not in curator.get(f"/slides/{sid}_files/11/1_1.jpg").headers)
+    stored = curator.get(f"/slides/{sid}_files/11/0_1.jpg")
+    assert "cache-status" not in stored.headers
+    assert stored.content == made.content

@@ -24,7 +24,9 @@ import redis
 
 from coverslip.errors import StorageFailed
 from tests.faults.postgres import Postgres
+from tests.faults.proxy import Proxy
 from tests.faults.rig import Rig, Tally
+from tests.s3_servers import Server
 
 CALM = 60.0
 """Seconds after the last blow within which everything must have come to an end (operations.md, target 5)."""
@@ -50,6 +52,9 @@ class Blows:
             [self.kill_some] * 5 + [self.term_some] * 2 + [self.stop_some] * 3 + [self.kill_worker, self.kill_broker]
         )
         blows += [self.flush, self.stall, self.reset, self.refuse] + ([self.crash_database] if self.postgres else [])
+        if self.rig.s3 is not None:
+            blows += [self.stall_bucket, self.reset_bucket, self.refuse_bucket, self.say_slow_down, self.say_error]
+            blows += [self.cut_bucket, self.kill_bucket] + [self.kill_front] * 2
         blow = self.random.choice(blows)
         with suppress(psutil.NoSuchProcess):
             blow()
@@ -113,9 +118,53 @@ class Blows:
 
     def refuse(self) -> None:
         """New broker connections are closed, old ones reset."""
-        self.rig.proxy.refusing = True
-        self.rig.proxy.reset()
+        self.rig.proxy.refuse()
         self._later(1.0, self.rig.proxy.heal)
+
+    def stall_bucket(self) -> None:
+        """The bucket takes connections and says nothing."""
+        self._bucket(lambda s3: s3.stall())
+
+    def reset_bucket(self) -> None:
+        """RST on every connection to the bucket."""
+        self._bucket(lambda s3: s3.reset())
+
+    def refuse_bucket(self) -> None:
+        """The bucket takes no connections."""
+        self._bucket(lambda s3: s3.refuse())
+
+    def say_slow_down(self) -> None:
+        """503 SlowDown for every request."""
+        self._bucket(lambda s3: s3.say(503))
+
+    def say_error(self) -> None:
+        """500 InternalError for every request."""
+        self._bucket(lambda s3: s3.say(500))
+
+    def cut_bucket(self) -> None:
+        """Connections are reset in the middle of what is sent next."""
+        size = self.random.randrange(1, 40_000)
+        self._bucket(lambda s3: s3.cut_after(size))
+
+    def kill_bucket(self) -> None:
+        """SIGKILL the bucket's server; it is back a moment later."""
+        server = self.rig.server
+        assert server is not None
+        server.kill()
+        self._later(self.random.uniform(0.1, 2), server.start)
+
+    def kill_front(self) -> None:
+        """SIGKILL the front end while files come in; it is back a moment later."""
+        front = self.rig.front
+        assert front is not None
+        front.kill()
+        front.start()
+
+    def _bucket(self, blow: Callable[[Proxy], None]) -> None:
+        s3 = self.rig.s3
+        assert s3 is not None
+        blow(s3)
+        self._later(self.random.choice(STALLS), s3.heal)
 
     def crash_database(self) -> None:
         """PostgreSQL `immediate` stop and start."""
@@ -148,12 +197,15 @@ class Figures:
     """What a run showed."""
 
     database: str
+    bucket: bool
     seed: int
     seconds: float
     settled_after: float
     """Seconds from the last blow until every job had come to an end."""
     restarts: int
     struck: dict[str, int]
+    untyped: list[str]
+    """Answers to uploads that should not have been."""
     tally: Tally
 
 
@@ -170,19 +222,21 @@ def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, eve
         blows.recover()
         rig.tend()
         with suppress(StorageFailed):  # it is the database that was struck: the client would try again
-            rig.add(min(3, jobs - len(rig.sids), max(0, int(jobs * (0.1 + passed / seconds)) - len(rig.sids))))
+            rig.add(min(3, jobs - rig.asked, max(0, int(jobs * (0.1 + passed / seconds)) - rig.asked)))
         time.sleep(0.05)
     blows.heal()
-    rig.add(jobs - len(rig.sids))
+    rig.add(jobs - rig.asked)
     settled = rig.until(lambda: rig.open_jobs() == 0, PATIENCE)
     rig.stop()
     return Figures(
         "sqlite" if postgres is None else "postgresql",
+        rig.s3 is not None,
         seed,
         seconds,
         settled,
         rig.restarts,
         dict(blows.struck),
+        rig.senders.untyped if rig.senders is not None else [],
         rig.tally(),
     )
 
@@ -203,12 +257,13 @@ def broker_kills(rig: Rig, rounds: int) -> list[float]:
     return took
 
 
-def run(database: str, *, jobs: int, seconds: float, every: float, seed: int) -> Figures:
-    """One storm on a database of its own."""
+def run(database: str, *, jobs: int, seconds: float, every: float, seed: int, bucket: bool = False) -> Figures:
+    """One storm on a database of its own; with `bucket` slides lie in an S3 server's, which is struck too."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cs-chaos-")))
         postgres = stack.enter_context(Postgres()) if database == "postgresql" else None
-        rig = stack.enter_context(Rig(folder, _sockets(stack), postgres.url if postgres else ""))
+        server = _server(stack, folder) if bucket else None
+        rig = stack.enter_context(Rig(folder, _sockets(stack), postgres.url if postgres else "", bucket=server))
         return storm(rig, postgres, jobs=jobs, seconds=seconds, every=every, seed=seed)
 
 
@@ -220,6 +275,13 @@ def run_broker_kills(rounds: int) -> list[float]:
         rig.add(1)
         rig.until(lambda: rig.open_jobs() == 0, PATIENCE)
         return broker_kills(rig, rounds)
+
+
+def _server(stack: ExitStack, folder: Path) -> Server:
+    (folder / "bucket").mkdir()
+    server = Server("nanio", folder / "bucket")
+    stack.callback(server.end)
+    return server
 
 
 def _sockets(stack: ExitStack) -> Path:
@@ -234,13 +296,16 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=0.8)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--bucket", action="store_true", help="slides lie in a bucket, which is struck too")
     asked = parser.parse_args()
     good = True
     for database in ("sqlite", "postgresql"):
-        figures = run(database, jobs=asked.jobs, seconds=asked.seconds, every=asked.every, seed=asked.seed)
+        figures = run(
+            database, jobs=asked.jobs, seconds=asked.seconds, every=asked.every, seed=asked.seed, bucket=asked.bucket
+        )
         sys.stdout.write(json.dumps(asdict(figures)) + "\n")
         sys.stdout.flush()
-        good = good and figures.tally.is_clean and figures.settled_after <= CALM
+        good = good and figures.tally.is_clean and not figures.untyped and figures.settled_after <= CALM
     took = run_broker_kills(asked.kills)
     sys.stdout.write(
         json.dumps({"broker kills": len(took), "median": sorted(took)[len(took) // 2], "worst": max(took)}) + "\n"

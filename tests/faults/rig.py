@@ -8,19 +8,24 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 import psutil
+from pydantic import SecretStr
 
-from coverslip.archive.archive import Archive
+from coverslip.archive.archive import ORPHAN_AGE, Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
+from coverslip.errors import NotFound
 from coverslip.settings import Settings
+from tests.faults.front import Front
 from tests.faults.proxy import Proxy
+from tests.faults.sender import Senders
+from tests.s3_servers import Server, left_behind, settings_of
 from workers.programs import Program
 from workers.sweeper import tidy
 from workers.valkey import Valkey
@@ -44,7 +49,7 @@ class Tally:
     damaged: int
     """Rows whose folder is missing or holds other bytes than were uploaded."""
     orphans: int
-    """Folders and drafts no row accounts for once tidying is done."""
+    """Folders, objects, pieces, things begun and drafts no row accounts for once tidying is done."""
 
     @property
     def is_clean(self) -> bool:
@@ -64,11 +69,17 @@ class Rig:
         workers: int = 2,
         work: str = "copy",
         first: str = "",
+        bucket: Server | None = None,
         **changes: object,
     ) -> None:
-        """`work` is a canary's name; `first` is code every worker runs before anything else."""
+        """`work` is a canary's name; `first` is code every worker runs before anything else.
+
+        `bucket`: where slides lie, behind a network of its own.
+        """
         self.valkey = Valkey(sockets / "valkey.sock")
         self.proxy = Proxy(self.valkey.socket)
+        self.server = bucket
+        self.s3 = None if bucket is None else Proxy(bucket.port)
         self._folder = folder
         self._count, self._work, self._first = workers, work, first
         short = {
@@ -87,11 +98,13 @@ class Rig:
             data_dir=folder / "data",
             database_url=database_url,
             broker_url=f"redis://127.0.0.1:{self.proxy.port}/0",
-            **{**short, **changes},
+            **{**short, **self._in_bucket(), **changes},
         )
         self.archive = Archive.open(self.settings, with_vault=True)
         self.workers: list[Program] = []
-        self.sids: list[str] = []
+        self._brought: list[str] = []
+        self.front: Front | None = None
+        self.senders: Senders | None = None
         self.restarts = 0
         self._stack = ExitStack()
         self._stopping = threading.Event()
@@ -100,8 +113,12 @@ class Rig:
         self._stack.callback(self.archive.close)
         self._stack.enter_context(self.valkey)
         self._stack.enter_context(self.proxy)
+        if self.s3 is not None:
+            self._stack.enter_context(self.s3)
         for _ in range(self._count):
             self.add_worker()
+        if self.server is not None:
+            self._open_front()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,10 +139,23 @@ class Rig:
                 self.restarts += 1
                 program.start()
 
+    @property
+    def sids(self) -> list[str]:
+        """Slides that came in, as those were told who brought them."""
+        return self._brought if self.senders is None else self.senders.sids
+
+    @property
+    def asked(self) -> int:
+        """Slides that came in or are on their way."""
+        return len(self._brought) if self.senders is None else self.senders.asked
+
     def add(self, count: int) -> None:
-        """Upload small slides; the database may be away for a moment."""
+        """Upload small slides; the database may be away for a moment. With a bucket they come over a front end."""
+        if self.senders is not None:
+            self.senders.asked += max(0, count)
+            return
         for _ in range(count):
-            self.sids.append(upload(self.archive))
+            self._brought.append(upload(self.archive))
 
     def family(self) -> list[psutil.Process]:
         """Every process of every worker, each supervisor before those below it."""
@@ -135,9 +165,22 @@ class Rig:
         """What a worker said."""
         return self._log(number).read_text()
 
+    def _open_front(self) -> None:
+        changes = {name.removeprefix("COVERSLIP_").lower(): value for name, value in environment(self.settings).items()}
+        changes = {name: value for name, value in changes.items() if name not in ("data_dir", "pythonpath")}
+        self.front = Front(self.settings.data_dir, changes)
+        self._stack.callback(self.front.close)
+        self.front.start()
+        self.senders = Senders(self.front, ORIGINAL)
+        self._stack.callback(self.senders.stop)
+
     def open_jobs(self) -> int:
-        """Slides that came to no end yet."""
-        return sum(count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL)
+        """Slides that came to no end yet, or did not even come in."""
+        return (
+            self.asked
+            - len(self.sids)
+            + sum(count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL)
+        )
 
     def until(self, holds: Callable[[], bool], seconds: float) -> float:
         """Wait for something while tending; returns how long it took."""
@@ -158,12 +201,15 @@ class Rig:
         """Compare rows, trail and disk."""
         catalog = self.archive.catalog
         tidy(self.archive)
+        later = datetime.now(UTC) + ORPHAN_AGE + timedelta(hours=1)
+        catalog._now = lambda: later
+        self.archive.collect(later)
         slides = self._slides()
         assert set(self.sids) <= {slide.sid for slide in slides}, "an acknowledged slide is lost"
         jobs = [job for slide in slides for job in catalog.jobs(slide.sid)]
         published = [[event.after for event in catalog.events(slide.sid)].count("in_review") for slide in slides]
         known = {(slide.sid, slide.artefact) for slide in slides}
-        found = set(self.archive.storage.artefacts_in(Zone.REVIEW))
+        found = set(self.archive.clean.artefacts_in(Zone.REVIEW))
         return Tally(
             jobs=len(jobs),
             attempts=sum(job.token for job in jobs),
@@ -171,8 +217,21 @@ class Rig:
             not_published=sum(count == 0 for count in published),
             published_twice=sum(count > 1 for count in published),
             damaged=sum(not self._is_whole(slide.sid, slide.artefact) for slide in slides),
-            orphans=len(found - known) + len(self.archive.storage.drafts()),
+            orphans=len(found - known) + len(self.archive.storage.drafts()) + self._strays(),
         )
+
+    def _strays(self) -> int:
+        """What else lies in the bucket: originals without a row, pieces, and everything begun."""
+        if self.server is None:
+            return 0
+        names = {kept.name for kept in self.archive.originals.store.names()}
+        return len(names - self.archive.catalog.original_names()) + len(left_behind(self.server.bucket))
+
+    def _in_bucket(self) -> dict[str, object]:
+        if self.server is None or self.s3 is None:
+            return {}
+        there = replace(self.server.bucket, endpoint=f"http://127.0.0.1:{self.s3.port}")
+        return {**settings_of(there), "s3_patience": timedelta(seconds=2)}
 
     def _slides(self) -> list[SlideRecord]:
         """All there are: also one whose commit was made and whose answer was lost."""
@@ -186,8 +245,11 @@ class Rig:
     def _is_whole(self, sid: str, artefact: str | None) -> bool:
         if artefact is None:
             return False
-        clean = self.archive.storage.artefact(Zone.REVIEW, sid, artefact) / "slide.svs"
-        return clean.is_file() and clean.read_bytes() == ORIGINAL
+        try:
+            clean = self.archive.clean.file(Zone.REVIEW, sid, artefact, "slide.svs")
+        except NotFound:
+            return False
+        return clean.read(len(ORIGINAL) + 1, 0) == ORIGINAL
 
     def _program(self, number: int) -> Program:
         log = str(self._log(number))
@@ -211,15 +273,24 @@ def family_of(program: Program) -> list[psutil.Process]:
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as a child process reads them."""
     values = settings.model_dump(exclude_defaults=True, exclude={"secret_key"})
-    plain = {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
+    plain = {name: _plain(value) for name, value in values.items()}
     return {f"COVERSLIP_{name.upper()}": str(value) for name, value in plain.items()} | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def upload(archive: Archive, data: bytes = ORIGINAL) -> str:
     """Bring a file in as the front end does; its slide's id."""
     catalog = archive.catalog
     upload = catalog.create_upload("owner", len(data), datetime.now(UTC) + timedelta(days=1), "x.svs", {})
-    generation = archive.begin_patch(upload.uid)
-    archive.storage.incoming(upload.uid).write_bytes(data)
-    catalog.advance(upload.uid, generation, len(data))
+    writer = archive.writer(upload, archive.begin_patch(upload.uid))
+    try:
+        writer.write(data)
+        writer.keep(writer.mark())
+    finally:
+        writer.close()
     return archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)

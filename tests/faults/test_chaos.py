@@ -27,6 +27,20 @@ def test_a_storm(database, record_property):
 
 
 @pytest.mark.slow
+def test_a_storm_over_a_bucket(record_property):
+    """The same where slides lie in a bucket, which is struck too, as is the front end they come in by.
+
+    Whoever uploads meanwhile gets typed answers; nothing begun or half there stays in the bucket.
+    """
+    figures = chaos.run("sqlite", jobs=40, seconds=8, every=0.5, seed=int(time.time()), bucket=True)
+    print(figures)
+    record_property("figures", str(figures))
+    assert figures.tally.jobs >= 40
+    assert figures.tally.is_clean, figures
+    assert figures.untyped == []
+
+
+@pytest.mark.slow
 def test_a_broker_that_dies_again_and_again():
     """Work goes on with no operator, each time."""
     took = chaos.run_broker_kills(KILLS)

@@ -240,15 +240,19 @@ class Archive:
         with self.storage.opened(claim.sid, claim.artefact, _checking(opened.pieces(), check)) as path:
             yield path
 
-    def purge(self, sid: str, actor: str, reason: str = "") -> None:
+    def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> None:
         """Destroy the key of a slide's original, then the original: key first, so that no crash leaves it readable.
 
         What a crash leaves in between is deleted by `discard_originals`. The clean slide stays. Raises `NotFound`,
-        `StateConflict` while somebody works on the slide, `OriginalPurged` when it was done before.
+        `StateConflict` while somebody works on the slide, `Outdated` when its version is not the `expected` one,
+        `OriginalPurged` when it was done before.
         """
-        uid = self.catalog.purge(sid, actor, reason)
-        with suppress(StorageAway):  # its key is gone: whoever collects deletes the rest
-            self._forget(uid)
+        try:
+            uid = self.catalog.purge(sid, actor, reason, expected)
+        except OriginalPurged:
+            self._forget(self.catalog.slide(sid).uid)
+            raise
+        self._forget(uid)
 
     def purge_overdue(self, now: datetime) -> int:
         """Purge originals whose retention ran out, if it ever does; returns how many."""
@@ -371,9 +375,10 @@ class Archive:
         return self._on_disk if self.storage.incoming(uid).exists() else self._arrivals
 
     def _forget(self, uid: str) -> None:
-        for kept in self.originals.store.names(f"{uid}."):
-            self.originals.store.remove(kept.name)
         self.storage.forget_original(uid)
+        with suppress(StorageAway):  # its key is gone: whoever collects deletes the rest
+            for kept in list(self.originals.store.names(f"{uid}.")):
+                self.originals.store.remove(kept.name)
 
     def _discard_orphan(self, sid: str, artefact: str) -> bool:
         # In this order: an attempt that ends in between has its pointer by the time we look.

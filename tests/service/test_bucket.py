@@ -9,6 +9,7 @@ import pytest
 
 from coverslip.archive import queueing, slides
 from coverslip.archive.kinds import JobKind
+from coverslip.archive.records import Refused
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
 from coverslip.archive.turns import Priority
@@ -200,3 +201,28 @@ def test_a_complete_pyramid_is_served_from_the_bucket(house_with_bucket, tmp_pat
     stored = curator.get(f"/slides/{sid}_files/11/0_1.jpg")
     assert "cache-status" not in stored.headers
     assert stored.content == made.content
+
+
+def test_retention_leaves_nothing_of_an_original_anywhere(house_with_bucket, monkeypatch):
+    """Once its time is over there is no object, part or piece of it, no key, no name and no copy; a line in the trail."""
+    archive, data = house_with_bucket.archive, b"PATIENT NAME " * 20_000
+    upload = archive.catalog.create_upload("o", len(data), datetime.now(UTC) + timedelta(days=1), "DOE^JANE.svs", {})
+    for stop in (100_000, len(data)):
+        begin = archive.catalog.upload(upload.uid).offset
+        writer = archive.writer(archive.catalog.upload(upload.uid), archive.begin_patch(upload.uid))
+        writer.write(data[begin:stop])
+        writer.keep(writer.mark())
+        writer.close()
+    sid = archive.finish_upload(archive.catalog.upload(upload.uid), "strict", "default", str)
+    claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
+    archive.catalog.finish(claim, Refused("unsupported-slide"))
+    settled, wrapped = archive.catalog.slide(sid).updated, archive.catalog.sealed(upload.uid).wrapped
+    monkeypatch.setattr(archive, "_keep_originals", timedelta(days=1))
+    assert archive.purge_overdue(settled + timedelta(hours=23)) == 0
+    assert archive.purge_overdue(settled + timedelta(hours=24, seconds=1)) == 1
+    stores = (archive.originals.store, archive.arrivals.pieces, archive.clean._store)
+    assert [kept.name for store in stores for kept in store.names() if upload.uid in kept.name] == []
+    for path in archive.storage.root.rglob("*"):
+        assert upload.uid not in path.name
+        assert not path.is_file() or not any(word in path.read_bytes() for word in (b"PATIENT NAME", wrapped))
+    assert archive.catalog.events(sid)[-1].action == "original-purged"

@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from coverslip.archive import indexes
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
 from coverslip.archive.catalog import SYSTEM, Catalog
-from coverslip.archive.clean import BucketSlides, CleanFile, CleanSlides, whole
+from coverslip.archive.clean import BucketSlides, CleanSlides, whole
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
@@ -43,7 +44,6 @@ CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 ORPHAN_AGE = timedelta(hours=24)
 """What no record points to is deleted after this long: until then somebody may be about to make the record."""
 COLLECT_EVERY = timedelta(hours=1)
-INDEX_SUFFIX = ".pyramid"
 PURGED_AT_ONCE = 100
 """Originals one round deletes; the next round goes on."""
 
@@ -123,7 +123,7 @@ class Archive:
         """
         made = draft / PYRAMID
         if isinstance(self.clean, BucketSlides):
-            self._complete_beside(claim, made, self.clean)
+            indexes.put_beside(self.catalog, self.clean, claim, made)
             return
         with our_errors():
             sync(made)
@@ -137,15 +137,6 @@ class Archive:
                 sync(folder)
 
         self.catalog.finish_pyramid(claim, follow=replace)
-
-    def _complete_beside(self, claim: Claim, made: Path, clean: BucketSlides) -> None:
-        target, name = claim.target or "", f"{claim.artefact}{INDEX_SUFFIX}"
-        clean.add(made, claim.sid, target, name)
-        try:
-            self.catalog.finish_pyramid(claim, index_name=name)
-        except (LeaseLost, StateConflict):
-            clean.remove_file(claim.sid, target, name)
-            raise
 
     @contextmanager
     def clean_here(self, claim: Claim, slide: SlideRecord, check: Callable[[], None]) -> Iterator[Path]:
@@ -345,25 +336,8 @@ class Archive:
         return sum(self._discard_orphan(sid, name) for sid, name in self.clean.artefacts_in(Zone.REVIEW))
 
     def discard_indexes(self, before: datetime) -> int:
-        """Delete indexes in a bucket that a slide has no use for since that moment; returns how many.
-
-        Nobody reads an old one by then, and one whose record never came is nobody's.
-        """
-        if not isinstance(self.clean, BucketSlides):
-            return 0
-        dead = [each for each in self.clean.files(INDEX_SUFFIX) if each.since < before and self._is_old(each, before)]
-        for each in dead:
-            self.clean.remove_file(each.sid, each.artefact, each.name)
-        return len(dead)
-
-    def _is_old(self, file: CleanFile, before: datetime) -> bool:
-        try:
-            slide = self.catalog.slide(file.sid)
-        except NotFound:
-            return False  # an orphan goes as a whole
-        if slide.artefact != file.artefact or self.catalog.is_running(file.sid, file.name.removesuffix(INDEX_SUFFIX)):
-            return False
-        return slide.index != file.name and slide.updated < before
+        """Delete indexes in a bucket that no slide has had a use for since that moment; returns how many."""
+        return indexes.discard(self.catalog, self.clean, before) if isinstance(self.clean, BucketSlides) else 0
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")

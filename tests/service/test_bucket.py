@@ -204,7 +204,7 @@ def test_a_complete_pyramid_is_served_from_the_bucket(house_with_bucket, tmp_pat
 
 
 def test_retention_leaves_nothing_of_an_original_anywhere(house_with_bucket, monkeypatch):
-    """Once its time is over there is no object, part or piece of it, no key, no name and no copy; a line in the trail."""
+    """Once its time is over there is no object or piece of it, no key, no name and no copy; a line in the trail."""
     archive, data = house_with_bucket.archive, b"PATIENT NAME " * 20_000
     upload = archive.catalog.create_upload("o", len(data), datetime.now(UTC) + timedelta(days=1), "DOE^JANE.svs", {})
     for stop in (100_000, len(data)):

@@ -60,6 +60,10 @@ class Workshop:
             self._kept.move_to_end(key)
         return found
 
+    def peek(self, key: str) -> bytes | None:
+        """The same from any thread; the picture grows no younger by it."""
+        return self._kept.get(key)
+
     def close(self) -> None:
         """Take no more work."""
         self._crew.close()
@@ -85,6 +89,21 @@ def cache_status(made: Made) -> list[tuple[bytes, bytes]]:
     """The headers that say whether a picture was in memory and how long it took (RFC 9211, Server-Timing)."""
     status = b"coverslip; hit" if made.hit else b"coverslip; fwd=miss; stored"
     return [(b"cache-status", status), (b"server-timing", b"derive;dur=%.1f" % (1000 * made.seconds))]
+
+
+AT_HAND: list[tuple[bytes, bytes]] = [
+    (b"cache-status", b"coverslip; hit; detail=stored"),
+    (b"server-timing", b"stored"),
+]
+"""The same for bytes that were stored and in memory: nothing was made, and no time worth a number went by."""
+
+
+def read_status(seconds: float) -> list[tuple[bytes, bytes]]:
+    """The same for bytes that were stored and had to be fetched."""
+    return [
+        (b"cache-status", b"coverslip; fwd=miss; detail=stored"),
+        (b"server-timing", b"read;dur=%.1f" % (1000 * seconds)),
+    ]
 
 
 def _seen(task: asyncio.Task[bytes]) -> None:

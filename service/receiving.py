@@ -7,12 +7,14 @@ Bytes beyond it are written again by whoever comes next.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
 from coverslip.archive.arrivals import Writer
+from coverslip.archive.records import Load
 from coverslip.archive.storage import Storage
 from coverslip.errors import StorageFailed, StorageFull
 from service.crews import UPLOADING
@@ -22,6 +24,8 @@ WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
 SYNC_BYTES = 7 << 20
 """A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
+STEP_BYTES = 64 << 10
+"""What has to come within a line's patience: with 30 seconds 2 kB/s, which the slowest modem brings."""
 ROOM_FACTOR = 2.5
 """The opened original, the clean slide and its derived tiles need room; the original itself where it arrives here."""
 
@@ -102,9 +106,10 @@ class Line:
     """One request body while it comes in; somebody else may ask it to stop."""
 
     def __init__(self, request: Request, patience: float) -> None:
-        """`patience`: seconds without a byte until `UploadStalled`."""
+        """`patience`: seconds we wait for each `STEP_BYTES` until `UploadStalled`; our own work does not count."""
         self._stream = aiter(request.stream())
-        self._patience = patience
+        self._patience = self._left = patience
+        self._came = 0
         self._waiting: asyncio.Timeout | None = None
         self._stopped = False
         self.done = asyncio.Event()
@@ -118,8 +123,9 @@ class Line:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises `UploadStalled`, `Superseded` or starlette's `ClientDisconnect`."""
         while not self._stopped:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(self._patience) as self._waiting:
+                async with asyncio.timeout(self._left) as self._waiting:
                     piece = await anext(self._stream)
             except StopAsyncIteration:
                 return
@@ -127,8 +133,16 @@ class Line:
                 raise (Superseded() if self._stopped else UploadStalled()) from None
             finally:
                 self._waiting = None
+            self._count(len(piece), time.monotonic() - began)
             yield piece
         raise Superseded
+
+    def _count(self, came: int, waited: float) -> None:
+        """A byte now and then is no progress: only a whole step gives new patience."""
+        self._left -= waited
+        self._came += came
+        if self._came >= STEP_BYTES:
+            self._came, self._left = 0, self._patience
 
 
 class Floor:
@@ -167,11 +181,11 @@ def unless_ended() -> Iterator[None]:
         raise
 
 
-def require_room(storage: Storage, length: int, promised: int, reserve: float, *, on_disk: bool) -> None:
-    """Raise `StorageFull` unless `length` more, what comes of it and what is `promised` to others would fit.
+def require_room(storage: Storage, length: int, load: Load, reserve: float, *, on_disk: bool) -> None:
+    """Raise `StorageFull` unless `length` more, all that was announced and what comes of it would fit.
 
     `reserve` is the share of the file system that stays free; `on_disk` says whether uploads take room themselves.
     """
-    needed = length * ROOM_FACTOR + (length + promised if on_disk else 0)
+    needed = (length + load.announced) * (ROOM_FACTOR + on_disk) - (load.arrived if on_disk else 0)
     if storage.free_bytes() < needed + storage.total_bytes() * reserve:
         raise StorageFull

@@ -36,7 +36,7 @@ def sent_on(request: Request, stored: Stored, headers: Mapping[str, str], media_
     if asked is None or not unchanged or "," in asked:
         return _pieces(request, stored, 0, stored.size, told, 200)
     try:
-        start, stop = _span(asked, stored.size)
+        start, stop = span(asked, stored.size)
     except (Malformed, RangeOutside) as error:
         refusal = answer(error)
         refusal.headers["Content-Range"] = f"bytes */{stored.size}"
@@ -58,7 +58,7 @@ def streamed(pieces: Iterator[bytes], headers: Mapping[str, str], status: int = 
     return StreamingResponse(read(), status, headers)
 
 
-def _span(untrusted: str, size: int) -> tuple[int, int]:
+def span(untrusted: str, size: int) -> tuple[int, int]:
     """First byte and the one after the last; raises `Malformed` or `RangeOutside`."""
     found = _RANGE.fullmatch(untrusted.strip())
     if found is None or not (found[1] or found[2]):

@@ -17,6 +17,8 @@ from coverslip.archive.states import State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
+from coverslip.pyramid.on_request import Make, made
+from service.access import AT_WORK
 from service.caching import http_date
 from service.crews import LOOKING
 
@@ -41,6 +43,8 @@ class Opened:
     """When its tiles were made, in seconds of the epoch; 0 while there are none."""
     dated: bytes = b""
     """Last-Modified as it goes on the wire."""
+    job: str | None = None
+    """What works on it while there are no tiles."""
 
     @property
     def public(self) -> bool:
@@ -58,9 +62,9 @@ def file_of(archive: Archive, slide: SlideRecord, name: str | None) -> Stored:
 class Shelf:
     """A bounded collection of opened slides, the least used given up first."""
 
-    def __init__(self, archive: Archive) -> None:
-        """Nothing is opened before it is asked for."""
-        self._archive = archive
+    def __init__(self, archive: Archive, make: Make = made) -> None:
+        """Nothing is opened before it is asked for; `make` makes tiles of pieces no browser shows."""
+        self._archive, self._make = archive, make
         self._opened: OrderedDict[str, Opened] = OrderedDict()
         self._opening: dict[str, asyncio.Task[Opened]] = {}
 
@@ -93,7 +97,8 @@ class Shelf:
             raise
         pyramid, modified = self._pyramid(slide, known)
         dated = f"last-modified: {http_date(modified)}\r\n".encode() if modified else b""
-        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated)
+        job = self._archive.catalog.open_job(sid) if slide.state in AT_WORK else None
+        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated, job)
 
     def _pyramid(self, slide: SlideRecord, known: Opened | None) -> tuple[Pyramid | None, int]:
         if slide.state not in READABLE or slide.clean_name is None:
@@ -102,7 +107,8 @@ class Shelf:
             return known.pyramid, known.modified
         try:
             index = file_of(self._archive, slide, slide.index)
-            return _open(file_of(self._archive, slide, slide.clean_name), index), int(index.since.timestamp())
+            clean = file_of(self._archive, slide, slide.clean_name)
+            return _open(clean, index, self._make), int(index.since.timestamp())
         except (StorageFailed, NotFound) as error:
             # Released a moment ago, the record moves first, the folder follows; or a bucket gives no answer.
             if known is not None and known.pyramid is not None and known.slide.artefact == slide.artefact:
@@ -112,7 +118,7 @@ class Shelf:
             return None, 0
 
 
-def _open(clean: Stored, index: Stored) -> Pyramid:
+def _open(clean: Stored, index: Stored, make: Make) -> Pyramid:
     if clean.path is not None and index.path is not None:
-        return Pyramid.open(clean.path, index.path)
-    return Pyramid.over((clean.read, clean.size), (index.read, index.size))
+        return Pyramid.open(clean.path, index.path, make=make)
+    return Pyramid.over((clean.read, clean.size), (index.read, index.size), make=make)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coverslip.archive import indexes
+from coverslip.archive import begun, indexes
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
 from coverslip.archive.catalog import SYSTEM, Catalog
@@ -22,7 +22,8 @@ from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
 from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside, SlideRecord, Upload
-from coverslip.archive.states import State
+from coverslip.archive.revocations import Revocations
+from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
 from coverslip.archive.turns import Priority
@@ -41,6 +42,8 @@ from coverslip.settings import Settings
 
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
+OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
+"""States of a job that will go on where its last attempt stopped."""
 ORPHAN_AGE = timedelta(hours=24)
 """What no record points to is deleted after this long: until then somebody may be about to make the record."""
 COLLECT_EVERY = timedelta(hours=1)
@@ -60,6 +63,7 @@ class Archive:
         clean: CleanSlides | None = None,
         arrivals: Arrivals | None = None,
         keep_originals: timedelta | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         """Use `open`; `clean` is where clean slides lie, `arrivals` where uploads arrive, by default `storage` too."""
         self.catalog = catalog
@@ -69,10 +73,15 @@ class Archive:
         self._on_disk = FolderArrivals(catalog, storage, originals)
         self._arrivals = self._on_disk if arrivals is None else arrivals
         self._keep_originals = keep_originals
+        self.revocations = revocations or Revocations(storage.revocations)
+        """Seen to change by every process when a key is revoked."""
 
     @classmethod
     def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
-        """Make what is missing and connect; only the front end needs the vault. Raises `StorageFailed`."""
+        """Make what is missing and connect; only the front end, and workers for slides, need the vault.
+
+        Raises `StorageFailed`.
+        """
         storage = Storage(settings.data_dir)
         vault = None
         if with_vault:
@@ -85,7 +94,8 @@ class Archive:
         )
         key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
         place = places(settings, storage)
-        catalog = Catalog.open(settings.database, vault=vault, terms=terms)
+        revocations = Revocations(storage.revocations)
+        catalog = Catalog.open(settings.database, vault=vault, terms=terms, revoked=revocations.change)
         originals = Originals(place.originals, key)
         return cls(
             catalog,
@@ -94,6 +104,7 @@ class Archive:
             clean=place.clean,
             arrivals=place.arrivals(catalog, originals, storage),
             keep_originals=settings.keep_originals,
+            revocations=revocations,
         )
 
     def close(self) -> None:
@@ -341,8 +352,12 @@ class Archive:
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
-        of_use = f".{suffix}" == kept_drafts.SUFFIX and self.catalog.kept_draft(sid) == artefact
-        return of_use or self.catalog.is_running(sid, artefact)
+        match f".{suffix}":
+            case kept_drafts.SUFFIX if self.catalog.kept_draft(sid) == artefact:
+                return True
+            case begun.SUFFIX if any(job.state in OPEN for job in self.catalog.jobs(sid)):
+                return True
+        return self.catalog.is_running(sid, artefact)
 
     def _arriving(self, uid: str) -> Arrivals:
         """Where an upload arrives: one that began on this disk, before there was a bucket, ends here."""

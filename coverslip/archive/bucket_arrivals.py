@@ -3,7 +3,7 @@
 A part holds 32 MiB of plain text. What comes of the next one waits in a nameless file on this disk; each time an offset
 is promised, what is new of it is kept as a small file of its own in the bucket. So whatever was promised can be gone on
 with by any front end, and nothing but frames ever leaves this process's memory. When the part is full it is sent, and
-its pieces are deleted (docs/decisions/0014-uploads-in-a-bucket.md).
+its pieces are deleted (docs/decisions/0016-uploads-in-a-bucket.md).
 """
 
 from __future__ import annotations

@@ -249,6 +249,12 @@ def of_slide(session: Session, sid: str) -> tuple[Job, ...]:
     return tuple(record(row) for row in rows)
 
 
+def open_of(session: Session, sid: str) -> str | None:
+    """What waits or runs for a slide, if anything does; the newest of several."""
+    unended = select(JobRow.id).where(JobRow.sid == sid, JobRow.state.in_((JobState.QUEUED, JobState.RUNNING)))
+    return session.scalar(unended.order_by(JobRow.created.desc(), JobRow.id.desc()).limit(1))
+
+
 def cancel_slide(session: Session, now: datetime, sid: str, *, actor: str) -> None:
     """Stop whatever waits or runs for a slide; raises `StateConflict` when nothing does."""
     open_ones = select(JobRow.id).where(JobRow.sid == sid, JobRow.state.in_((JobState.QUEUED, JobState.RUNNING)))

@@ -1,6 +1,6 @@
 """Originals at rest: encrypted with a key of their own, which the catalogue keeps wrapped and a purge destroys.
 
-The key that wraps is not the vault's: a worker needs originals, never what clients called them.
+The key that wraps is not the vault's: who opens originals need not be able to open what clients called them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What arrives may be sent again, and a frame that was half there is sealed again when it is whole. So a frame's nonce is
 made of what it hides (HMAC-SHA256 of frame, place and file, with a key for nothing else): the same bytes give the same
-frame wherever and whenever they are sealed, and other bytes another nonce (docs/decisions/0014-uploads-in-a-bucket.md).
+frame wherever and whenever they are sealed, and other bytes another nonce (docs/decisions/0016-uploads-in-a-bucket.md).
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, keeping, pieces, queueing
-from coverslip.archive.models import SlideRow, UploadRow, VaultRow
+from coverslip.archive.models import OriginalRow, SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
-from coverslip.archive.records import Upload
+from coverslip.archive.records import Load, Upload
 from coverslip.archive.states import State
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Untrusted, Vault
@@ -134,6 +134,18 @@ def terminate(session: Session, now: datetime, uid: str, *, actor: str) -> None:
     if sealed is not None:
         session.delete(sealed)
     events.append(session, now, actor=actor, action="upload-terminated")
+
+
+def load(session: Session, now: datetime, owner: str) -> Load:
+    """What uploads hold now, one owner's and everybody's; what has expired holds nothing."""
+    unended = and_(UploadRow.state == OPEN, UploadRow.expires > now)
+    purged = exists().where(OriginalRow.uid == UploadRow.uid, OriginalRow.purged.is_not(None))
+    kept = and_(UploadRow.state == FINISHED, ~purged)
+    mine = select(func.count().filter(unended), func.sum(UploadRow.length).filter(or_(unended, kept)))
+    count, owned = session.execute(mine.where(UploadRow.owner == owner)).one()
+    every = select(func.sum(UploadRow.length), func.sum(UploadRow.offset)).where(unended)
+    announced, arrived = session.execute(every).one()
+    return Load(count, int(owned or 0), int(announced or 0), int(arrived or 0))
 
 
 def expired(session: Session, now: datetime) -> tuple[Upload, ...]:

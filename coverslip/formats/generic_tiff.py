@@ -12,10 +12,11 @@ from coverslip.elements import ImageRole
 from coverslip.errors import InputError, UnknownStructure
 from coverslip.formats.contract import Page, Probe
 from coverslip.formats.tiff_slide import TiffSlide
-from coverslip.geometry import Mpp, Size
+from coverslip.geometry import Mpp
 from coverslip.slide import Route
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import COPYABLE
+from coverslip.tiff.shapes import REDUCED, is_level, says_otherwise
 from coverslip.tiff.structure import Directory, TiffFile, looks_like_tiff, open_tiff
 
 name = "generic-tiff"
@@ -60,6 +61,8 @@ def open(path: Path) -> TiffSlide:
 
 def _pages(tiff: TiffFile) -> tuple[Page, ...]:
     base = tiff.pages[0]
+    if base.number(t.NEW_SUBFILE_TYPE) != 0:
+        raise UnknownStructure("the first page says that it is not the scan itself", where=base.path)
     if not base.tiled or base.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS:
         raise UnknownStructure("the first page is not a tiled picture in a known colour space", where=base.path)
     below = [child for child in base.children if child.has_pixels and _is_level(child, base)]
@@ -72,17 +75,9 @@ def _pages(tiff: TiffFile) -> tuple[Page, ...]:
 
 
 def _is_level(directory: Directory, base: Directory) -> bool:
-    """Tiled like the base, smaller, the same shape to within a pixel of rounding, the same kind of samples."""
-    size, full = directory.size, base.size
-    if not directory.tiled or size.width >= full.width or directory.compression not in COPYABLE:
-        return False
-    same = all(directory.number(code) == base.number(code) for code in (t.PHOTOMETRIC, t.SAMPLES_PER_PIXEL))
-    return same and _same_shape(size, full)
-
-
-def _same_shape(size: Size, full: Size) -> bool:
-    factor = full.width / size.width
-    return abs(full.height / factor - size.height) <= 2 + size.height / size.width
+    """A level of the base that neither its subfile type nor its own words deny: of a full or a reduced image."""
+    said = directory.number(t.NEW_SUBFILE_TYPE)
+    return said in (0, REDUCED) and not says_otherwise(directory) and is_level(directory, base)
 
 
 def _mpp(directory: Directory) -> Mpp | None:

@@ -18,13 +18,16 @@ from coverslip.progress import Progress, Stage, silent
 from coverslip.pyramid.chain import Apex, Chain, Made
 from coverslip.pyramid.codecs import tile_decoder
 from coverslip.pyramid.edges import blank_tiles, edge_cells
-from coverslip.pyramid.feed import Feed, FullFeed, HalfFeed
+from coverslip.pyramid.feed import CodedFeed, Feed, FullFeed, HalfFeed
 from coverslip.pyramid.index import Head
+from coverslip.pyramid.journal import Checkpoint
+from coverslip.pyramid.partial import storage_errors, written_whole
 from coverslip.pyramid.pixels import Encoding, Pixels
 from coverslip.pyramid.repeats import Repeats
-from coverslip.pyramid.rim import made_on_request, rim_cells
+from coverslip.pyramid.resume import Recorder, Subject, take_up
+from coverslip.pyramid.rim import left_out, rim_cells
 from coverslip.pyramid.source import Source, pread, scene_of
-from coverslip.pyramid.store import TileStore, storage_errors, written_whole
+from coverslip.pyramid.store import TileStore
 from coverslip.tiff.structure import open_tiff
 
 DEFAULT_QUALITY: Final = 80
@@ -47,7 +50,7 @@ class BuildSummary:
     """Tiles served from the slide's own bytes."""
     derived_tiles: int
     on_request_tiles: int
-    """Tiles nobody keeps: made of four of the slide's own when they are asked for."""
+    """Tiles nobody keeps: made of one or four of the slide's own when they are asked for."""
     distinct_tiles: int
     """Derived tiles that were stored; the others equal one of these."""
     quality: int
@@ -58,14 +61,14 @@ class BuildSummary:
     """Content version, 32 hex digits."""
 
 
-Work = Callable[[], tuple[list[Made], Pixels | None]]
+Job = Callable[[], tuple[list[Made], Pixels | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """What one thread does at a time."""
 
-    work: Work
+    work: Job
     cost: int
     """In tiles, for progress."""
     apex: Apex | None = None
@@ -85,10 +88,11 @@ def build(
 ) -> BuildSummary:
     """Write the index of `clean` to `target`, which appears when it is whole.
 
-    A level between two that the slide holds is left to be made on request, unless `complete`; its tiles are the same
-    bytes either way. `quality` is that of derived tiles (IJG, 1–100), by default near the source's. `slide_digest` is
-    the slide's SHA-256 for callers who have it already; it is computed otherwise. The same slide gives the same index,
-    whatever `workers`.
+    A level between two that the slide holds, and one it holds in a codec no browser shows, are left to be made on
+    request, unless `complete`; their tiles are the same bytes either way. `quality` is that of derived tiles (IJG,
+    1–100), by default near the source's. `slide_digest` is the slide's SHA-256 for callers who have it already; it is
+    computed otherwise. The same slide gives the same index, whatever `workers`. A build of this index that was killed
+    is gone on with.
 
     Raises UnsupportedSlide, DamagedSlide or LimitExceeded when the slide is at fault, OutputExists, StorageFailed, and
     whatever `progress` raises to stop the work.
@@ -101,7 +105,7 @@ def build(
         tiff.close()
     fd = os.open(clean, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with written_whole(target) as file, ThreadPoolExecutor(threads, "pyramid") as pool:
+        with written_whole(target) as (file, own), ThreadPoolExecutor(threads, "pyramid") as pool:
             encoding = _encoding(source, quality)
             store = TileStore.start(file, source, encoding)
             digest = pool.submit(lambda: slide_digest or _digest_of(clean))
@@ -110,14 +114,20 @@ def build(
             edges = [Unit(cells, len(cells.cells)) for cells in edge_cells(fd, source, encoding)]
             chains = [Chain(feed, last, source.zoom, encoding) for feed, last in _feeds(fd, clean, source)]
             if not complete:
-                chains = [chain for chain in chains if not _defer(chain, source, store, edges)]
+                chains = [rest for chain in chains if (rest := _defer(chain, source, store, edges))]
+            subject = partial(_subject, digest, os.fstat(fd).st_size, complete, encoding)
+            recorder = Recorder(own, store, lambda: subject() if digest.done() else None)
+            work = Work(_units(edges, chains), _cost(edges, chains), progress)
             try:
-                _work_off(pool, threads, edges, chains, store, progress)
+                take_up(recorder, target, subject, work.skip)
+                _work_off(pool, threads, work, recorder)
                 with storage_errors():
                     head = store.finish(os.fstat(fd).st_size, digest.result())
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+            finally:
+                recorder.close()
     finally:
         os.close(fd)
     return _summary(store, head)
@@ -126,6 +136,11 @@ def build(
 def _digest_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _subject(digest: Future[bytes], slide_bytes: int, complete: bool, encoding: Encoding) -> Subject:
+    with storage_errors():
+        return Subject(digest.result(), slide_bytes, complete, encoding.quality, encoding.subsampling)
 
 
 def _encoding(source: Source, quality: int | None) -> Encoding:
@@ -139,14 +154,16 @@ def _encoding(source: Source, quality: int | None) -> Encoding:
 def _feeds(fd: int, clean: Path, source: Source) -> Iterator[tuple[Feed, int]]:
     """Where each chain begins, and its last reduction: the one before the next level the slide holds."""
     zoom = source.zoom
-    starts = sorted(source.ready)
+    starts = sorted(source.held)
     repeats = Repeats(lambda offset, length: pread(fd, length, offset, "pyramid"))
-    if 0 not in source.ready:
+    if 0 not in starts:
         yield _full_feed(fd, clean, source), (starts[0] if starts else zoom.levels) - 1
     for start, following in pairwise([*starts, zoom.levels]):
-        level = source.ready[start]
-        assert level.jpeg is not None
-        if following - start > 1:
+        level = source.held[start]
+        if level.jpeg is None:
+            assert level.recipe is not None
+            yield CodedFeed(fd, level, level.recipe, zoom, start), following - 1
+        elif following - start > 1:
             yield HalfFeed(fd, level, level.jpeg, zoom, start, repeats), following - 1
 
 
@@ -154,14 +171,14 @@ def _full_feed(fd: int, clean: Path, source: Source) -> FullFeed:
     return FullFeed(fd, source.base, source.zoom, tile_decoder(clean, source.base), source.channels)
 
 
-def _defer(chain: Chain, source: Source, store: TileStore, edges: list[Unit]) -> bool:
-    """Leave a chain to be made on request, but for its rim; whether that is possible."""
-    inside = made_on_request(chain, source)
-    if inside is None:
-        return False
-    store.defer(chain.feed.reduction, inside)
-    edges += [Unit(cells, len(cells.cells)) for cells in rim_cells(chain, inside)]
-    return True
+def _defer(chain: Chain, source: Source, store: TileStore, edges: list[Unit]) -> Chain | None:
+    """Leave what can be made on request out of a chain, but for rims; what is left of it."""
+    found = left_out(chain, source)
+    for reduction, inside in found.inside.items():
+        store.defer(reduction, inside, source.coded.get(reduction))
+        if found.rest is None:
+            edges += [Unit(cells, len(cells.cells)) for cells in rim_cells(chain, reduction, inside)]
+    return found.rest
 
 
 def _chain_units(chain: Chain) -> Iterator[Unit]:
@@ -183,27 +200,45 @@ def _cost(edges: list[Unit], chains: list[Chain]) -> int:
     return max(1, sum(unit.cost for unit in edges) + sum(blocks))
 
 
-def _work_off(
-    pool: ThreadPoolExecutor,
-    threads: int,
-    edges: list[Unit],
-    chains: list[Chain],
-    store: TileStore,
-    progress: Progress,
-) -> None:
+@dataclass
+class Work:
+    """All units in order, and how far they are."""
+
+    units: Iterator[Unit]
+    total: int
+    progress: Progress
+    count: int = 0
+    done: int = 0
+
+    def skip(self, checkpoint: Checkpoint) -> None:
+        """Leave out what another build had finished; pixels that tiles above it wait for are put in their place."""
+        skipped = list(islice(self.units, checkpoint.units - self.count))
+        blocks = [unit for unit in skipped if unit.apex is not None and unit.apex.chain.goes_on]
+        for unit, top in zip(blocks, checkpoint.tops, strict=True):
+            assert unit.apex is not None
+            deque(unit.apex.join(unit.column, unit.row, top), maxlen=0)
+        self.count = checkpoint.units
+        self.report(sum(unit.cost for unit in skipped))
+
+    def report(self, cost: int) -> None:
+        """Say that so much more is done."""
+        self.done += cost
+        self.progress(Stage.PYRAMID, min(1.0, self.done / self.total))
+
+
+def _work_off(pool: ThreadPoolExecutor, threads: int, work: Work, recorder: Recorder) -> None:
     """Run all units, a bounded number ahead, and take their results in order: so the bytes never depend on timing."""
-    units, total, done = _units(edges, chains), _cost(edges, chains), 0
     waiting: deque[tuple[Unit, Future[tuple[list[Made], Pixels | None]]]] = deque()
     while True:
-        for unit in islice(units, threads * _WINDOW_PER_WORKER - len(waiting)):
+        for unit in islice(work.units, threads * _WINDOW_PER_WORKER - len(waiting)):
             waiting.append((unit, pool.submit(unit.work)))
         if not waiting:
             break
         unit, future = waiting.popleft()
         made, top = future.result()
-        _take(store, unit, made, top)
-        done += unit.cost
-        progress(Stage.PYRAMID, min(1.0, done / total))
+        _take(recorder.store, unit, made, top)
+        recorder.finished(top)
+        work.report(unit.cost)
 
 
 def _take(store: TileStore, unit: Unit, made: list[Made], top: Pixels | None) -> None:

@@ -19,9 +19,10 @@ import numpy.typing as npt
 from coverslip.errors import PyramidInvalid
 from coverslip.geometry import Size
 from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.recipes import parse as parse_recipe
 
 MAGIC: Final = b"CVSLPYR\n"
-FORMAT: Final = 2
+FORMAT: Final = 3
 HEADER_BYTES: Final = 256
 MAX_INDEX_BYTES: Final = 1 << 30
 MAX_BLOBS: Final = 4096
@@ -32,6 +33,8 @@ PART_DERIVED: Final = 1
 """Bytes of the index file itself."""
 PART_ON_REQUEST: Final = 2
 """No bytes: the tile is made of the four tiles above it when it is asked for."""
+PART_CODED: Final = 3
+"""Bytes of the clean slide that no browser shows: the tile is made of them, by the recipe that is its blob."""
 
 ENTRY: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("blob", "<u2"), ("part", "u1"), ("spare", "u1")])
 LEVEL: Final = np.dtype(
@@ -154,6 +157,7 @@ def parse_index(head: Head, untrusted: Buffer) -> Index:
     _check_levels(head, levels, len(entries))
     _check_entries(head, np.frombuffer(entries, ENTRY))
     _check_on_request(head, levels, np.frombuffer(entries, ENTRY))
+    _check_coded(head, blobs, np.frombuffer(entries, ENTRY))
     return Index(head, levels, blobs, entries)
 
 
@@ -179,7 +183,7 @@ def _check_levels(head: Head, levels: Entries, entry_bytes: int) -> None:
 
 
 def _check_entries(head: Head, entries: Entries) -> None:
-    limits = np.array([head.slide_bytes, head.index_at, 0], np.uint64)
+    limits = np.array([head.slide_bytes, head.index_at, 0, head.slide_bytes], np.uint64)
     if int(entries["part"].max()) >= len(limits) or int(entries["blob"].max()) >= head.blobs:
         raise PyramidInvalid("an entry names a part or blob that is not there", where="index/entries")
     ends = entries["offset"] + entries["length"]
@@ -201,6 +205,14 @@ def _check_on_request(head: Head, levels: Entries, entries: Entries) -> None:
         quarters = [parts[2 * row + down, 2 * column + across] for down, across in np.ndindex(2, 2)]
         if bool(np.any(np.stack(quarters) == PART_ON_REQUEST)):
             raise PyramidInvalid("a tile on request lacks what it is made of", where="index/entries")
+
+
+def _check_coded(head: Head, blobs: tuple[bytes, ...], entries: Entries) -> None:
+    """What is made of one tile of the slide must have bytes, and a recipe for as many samples as the header says."""
+    coded = entries[entries["part"] == PART_CODED]
+    recipes = [parse_recipe(blobs[number]) for number in np.unique(coded["blob"]).tolist()]
+    if any(recipe is None or recipe.channels != head.channels for recipe in recipes) or not coded["length"].all():
+        raise PyramidInvalid("a tile on request lacks what it is made of", where="index/entries")
 
 
 def _grid(entries: Entries, level: np.void) -> Entries:

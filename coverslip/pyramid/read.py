@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from coverslip.errors import DamagedSlide, PyramidInvalid, StorageFailed, TileNotFound
+from coverslip.errors import DamagedSlide, LimitExceeded, PyramidInvalid, StorageFailed, TileNotFound
 from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Index, parse_head, parse_index
-from coverslip.pyramid.on_request import made_of
+from coverslip.pyramid.on_request import QUARTERS, Make, Order, Piece, made
 from coverslip.pyramid.thumbnail import thumbnail
 
 ReadRange = Callable[[int, int], bytes]
@@ -25,6 +25,7 @@ ReadAtHand = Callable[[int, int], bytes | bytearray | None]
 """The same without ever waiting for a disk; None when it would have to."""
 
 _ENTRY_BYTES: Final = form.ENTRY.itemsize
+_ON_REQUEST: Final = (form.PART_ON_REQUEST, form.PART_CODED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,14 @@ class Pyramid:
         close: Callable[[], None],
         *,
         at_hand: tuple[ReadAtHand, ReadAtHand] | None = None,
+        make: Make = made,
     ) -> None:
         """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
         self._zoom = DeepZoom(index.head.size, index.head.tile)
         self._quality, self._channels = index.head.quality, index.head.channels
-        self._parts = (slide, derived)
+        self._parts = {form.PART_SLIDE: slide, form.PART_DERIVED: derived, form.PART_CODED: slide}
         self._at_hand = at_hand
+        self._make = make
         self._blobs = index.blobs
         self._entries = index.entries
         self._rows = [_Row(int(r["columns"]), int(r["rows"]), int(r["first"])) for r in index.levels]
@@ -66,8 +69,8 @@ class Pyramid:
         """SHA-256 of the clean slide the index was built for."""
 
     @classmethod
-    def open(cls, clean: Path, index: Path) -> Pyramid:
-        """Open a clean slide with its index.
+    def open(cls, clean: Path, index: Path, *, make: Make = made) -> Pyramid:
+        """Open a clean slide with its index; `make` makes tiles of pieces no browser shows.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, StorageFailed when one cannot be
         opened. The slide's own bytes are not read: `check` does that.
@@ -87,10 +90,10 @@ class Pyramid:
             _close_all(opened)
             raise
         at_hand = (_reader_at_hand(slide), _reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
-        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand)
+        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand, make=make)
 
     @classmethod
-    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int]) -> Pyramid:
+    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int], *, make: Make = made) -> Pyramid:
         """Serve from two files that are read in ranges, each with its length in bytes; two ranges are read now.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, and what reading raises.
@@ -103,7 +106,7 @@ class Pyramid:
         if slide_bytes != head.slide_bytes:
             raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
         parsed = parse_index(head, derived(head.index_bytes, head.index_at))
-        return cls(parsed, slide, derived, lambda: None)
+        return cls(parsed, slide, derived, lambda: None, make=make)
 
     @property
     def size(self) -> Size:
@@ -132,7 +135,7 @@ class Pyramid:
         of tiles that cannot be decoded.
         """
         offset, length, blob, part = self._entry(dz_level, column, row)
-        if part == form.PART_ON_REQUEST:
+        if part in _ON_REQUEST:
             return self._made(dz_level, column, row)
         found = self._parts[part](length, offset)
         if len(found) != length:
@@ -142,7 +145,7 @@ class Pyramid:
     def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
         """The same if its bytes are in memory; None where `tile` would read a disk or decode. Raises TileNotFound."""
         offset, length, blob, part = self._entry(dz_level, column, row)
-        if self._at_hand is None or part == form.PART_ON_REQUEST:
+        if self._at_hand is None or part in _ON_REQUEST:
             return None
         found = self._at_hand[part](length, offset)
         return self._blobs[blob] + found if blob and found is not None else found
@@ -150,11 +153,11 @@ class Pyramid:
     def tile_length(self, dz_level: int, column: int, row: int) -> int | None:
         """Bytes `tile` would return, None when it is made on request. Raises TileNotFound outside the grid."""
         _, length, blob, part = self._entry(dz_level, column, row)
-        return None if part == form.PART_ON_REQUEST else length + len(self._blobs[blob])
+        return None if part in _ON_REQUEST else length + len(self._blobs[blob])
 
     def on_request(self, dz_level: int, column: int, row: int) -> bool:
-        """Whether `tile` decodes and encodes, about a millisecond of work. Raises TileNotFound outside the grid."""
-        return self._entry(dz_level, column, row)[3] == form.PART_ON_REQUEST
+        """Whether `tile` decodes and encodes, some milliseconds of work. Raises TileNotFound outside the grid."""
+        return self._entry(dz_level, column, row)[3] in _ON_REQUEST
 
     def etag(self, dz_level: int, column: int, row: int) -> str:
         """A strong validator, quoted. Raises TileNotFound outside the grid."""
@@ -192,14 +195,27 @@ class Pyramid:
         self.close()
 
     def _made(self, dz_level: int, column: int, row: int) -> bytes:
-        def above(down: int, across: int) -> bytes:
-            return self.tile(dz_level + 1, 2 * column + across, 2 * row + down)
-
         where = f"tile {dz_level}/{column}/{row}"
         try:
-            return made_of(above, self._zoom.tile, self._channels, self._quality, where)
-        except DamagedSlide as error:
+            order = self._order(dz_level, column, row)
+            return self._make(order) if order.is_coded else made(order)
+        except (DamagedSlide, LimitExceeded) as error:
             raise PyramidInvalid("a tile it is made of cannot be decoded", where=where) from error
+
+    def _order(self, dz_level: int, column: int, row: int) -> Order:
+        """What a tile on request is made of."""
+        if self._entry(dz_level, column, row)[3] == form.PART_CODED:
+            pieces: tuple[Piece, ...] = (self._piece(dz_level, column, row),)
+        else:
+            above = ((dz_level + 1, 2 * column + across, 2 * row + down) for down, across in QUARTERS)
+            pieces = tuple(self._piece(*place) for place in above)
+        return Order(pieces, self._zoom.tile, self._channels, self._quality)
+
+    def _piece(self, dz_level: int, column: int, row: int) -> Piece:
+        offset, length, blob, part = self._entry(dz_level, column, row)
+        if part == form.PART_CODED:
+            return Piece(self._blobs[blob], self._parts[part](length, offset))
+        return Piece(b"", self.tile(dz_level, column, row))
 
     def _number(self, dz_level: int, column: int, row: int) -> int:
         if 0 <= dz_level < len(self._rows):

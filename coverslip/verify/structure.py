@@ -8,9 +8,10 @@ from itertools import pairwise
 from coverslip.errors import InputError
 from coverslip.slide import Route
 from coverslip.verify import grammar, icc, jpeg_walk
-from coverslip.verify.codecs import judge_for
+from coverslip.verify.codecs import Judged, judge_for, shared_keys
+from coverslip.verify.jpeg_tables import DHT, DQT, tables_of
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
-from coverslip.verify.pages import Page, is_level_below
+from coverslip.verify.pages import Page, is_below, level_pages
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding
 from coverslip.verify.tiff_walk import INTEGER_TYPES, TYPE_SIZES, Field, Ifd, IfdKind, Tiff, raw
@@ -33,11 +34,13 @@ MAX_DESCRIPTION = 4096
 def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route) -> list[Finding]:
     """Hold every directory, tag and picture against the verifier's lists."""
     by_ifd = {page.path: page for page in pages}
+    levels = level_pages(pages)
+    below = {page.path for page in levels if is_below(page, pages[0])}
     found: list[Finding] = []
     for ifd in tiff.ifds:
         page = by_ifd.get(ifd.path)
-        found += _directory(file, ifd, page, is_level=page is not None and is_level_below(page, pages[0]))
-    found += _pictures(pages, route)
+        found += _directory(file, ifd, page, is_level=ifd.path in below)
+    found += _pictures(pages, levels, route)
     for page in pages:
         found += _tables(page)
         if not page.tiled:
@@ -105,18 +108,23 @@ def _description(value: bytes, where: str) -> Iterator[Finding]:
         yield _finding("description", where, objection)
 
 
-def _pictures(pages: Sequence[Page], route: Route) -> Iterator[Finding]:
-    """Levels are tiled; beside them one thumbnail and one label we drew may stand, and nothing in a converted slide."""
-    levels = [page for page in pages if page.tiled]
-    others = [page for page in pages if not page.tiled]
+def _pictures(pages: Sequence[Page], levels: Sequence[Page], route: Route) -> Iterator[Finding]:
+    """Levels are tiled, and nothing else is; beside them one thumbnail may stand, and nothing in a converted slide."""
+    others = [page for page in pages if page not in levels]
     if not levels or not pages[0].tiled:
         yield _finding("no-base-level", "ifd[0]", "the first page is not a tiled level")
-    allowed = 0 if route is Route.CONVERTED else 2
+    for page in others:
+        if page.tiled:
+            yield _finding("unexpected-picture", page.path, "a tiled picture that is no level of the first page")
+    allowed = 0 if route is Route.CONVERTED else 1
     for page in others[allowed:]:
         yield _finding("unexpected-picture", page.path, "there are more pictures beside the levels than expected")
     for page in others:
         if page.size.area > MAX_PICTURE_PIXELS:
             yield _finding("unexpected-picture", page.path, "a picture beside the levels is too large")
+    for page in pages:
+        if len(page.offsets) != page.pieces:
+            yield _finding("tile-count", page.path, f"there are not as many {page.piece}s as the size asks for")
     for before, after in pairwise(levels):
         if after.size.area >= before.size.area:
             yield _finding("level-order", after.path, "a level is not smaller than the one before it")
@@ -133,16 +141,25 @@ def _tables(page: Page) -> Iterator[Finding]:
         return
     if walked.end != len(page.jpeg_tables):
         yield _finding("jpeg-tables", where, "bytes after the end of the shared tables")
-    allowed = {jpeg_walk.DQT, jpeg_walk.DHT, jpeg_walk.DRI}
-    if any(segment.marker not in allowed for segment in walked.segments):
+    if any(segment.marker not in (DQT, DHT) or segment.filled for segment in walked.segments):
         yield _finding("jpeg-tables", where, "the shared tables hold more than tables")
+    try:
+        found = [t for segment in walked.segments for t in tables_of(segment.marker, segment.payload, where)]
+    except InputError:
+        yield _finding("jpeg-tables", where, "the shared tables do not fill their segments")
+        return
+    if len({table.key for table in found}) != len(found):
+        yield _finding("jpeg-tables", where, "a shared table is defined twice")
 
 
 def _strips(file: Bytes, page: Page) -> Iterator[Finding]:
     """Pictures beside the levels are small, so each of their strips is walked."""
-    judge = judge_for(page)
+    judge, judged = judge_for(page), dict[int, Judged]()
     for number, (at, size) in enumerate(zip(page.offsets.tolist(), page.counts.tolist(), strict=True)):
-        if not size:
-            continue
-        for code in judge(page, file.read(at, size, page.path)).codes:
+        if size:
+            judged[number] = judge(page, file.read(at, size, page.path))
+    for number, found in judged.items():
+        for code in found.codes:
             yield _finding(code, f"{page.path}/strip[{number}]", "a strip holds more than its picture")
+    if shared_keys(page) - {key for found in judged.values() for key in found.taken}:
+        yield _finding("jpeg-tables", f"{page.path}/{JPEG_TABLES}", "holds a table that no strip uses")

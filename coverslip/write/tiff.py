@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.codestreams import icc, jpeg
+from coverslip.codestreams import icc
 from coverslip.elements import ElementPath
 from coverslip.errors import LimitExceeded, UnknownStructure
 from coverslip.formats.contract import Page
@@ -27,6 +27,7 @@ from coverslip.policy import Keep, Plan, Replace
 from coverslip.progress import Progress, Stage, silent
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import Blocks
+from coverslip.tiff.structure import Directory
 from coverslip.write import fields as f
 from coverslip.write.emit import Emitter
 from coverslip.write.thumbnail import thumbnail
@@ -59,9 +60,9 @@ def write_tiff(slide: TiffSlide, plan: Plan, target: Path, *, progress: Progress
 
     Raises InputError for a source that cannot be written, StorageFailed or StorageFull for the disk, Cancelled.
     """
-    pages = [_out_page(slide, page, plan) for page in slide.pages if _appears(page, plan)]
-    if not any(page.blocks for page in pages):
+    if not _kept_levels(slide, plan):
         raise UnknownStructure("the policy keeps no level of the pyramid")
+    pages = [_out_page(slide, page, plan) for page in slide.pages if _appears(page, plan)]
     order, big = slide.tiff.order, slide.tiff.big
     front, placed = _layout(pages, order, big)
     with Emitter(target) as out:
@@ -75,6 +76,10 @@ def write_tiff(slide: TiffSlide, plan: Plan, target: Path, *, progress: Progress
 
 def _appears(page: Page, plan: Plan) -> bool:
     return isinstance(plan.action(page.path), Keep | Replace)
+
+
+def _kept_levels(slide: TiffSlide, plan: Plan) -> list[Directory]:
+    return [level.directory for level in slide.levels if isinstance(plan.action(level.path), Keep)]
 
 
 def _out_page(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
@@ -99,8 +104,9 @@ def _rebuilt_fields(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutF
     """Description, JPEG tables and colour profile, each from its parsed parts."""
     directory = page.directory
     yield from _description(slide, page, plan)
-    if plan.keeps(f"{directory.path}/JPEGTables"):
-        yield f.OutField(t.JPEG_TABLES, t.UNDEFINED, jpeg.tables(directory.raw(t.JPEG_TABLES)).clean)
+    tables = slide.blocks(directory).tables
+    if tables and plan.keeps(f"{directory.path}/JPEGTables"):
+        yield f.OutField(t.JPEG_TABLES, t.UNDEFINED, tables)
     if plan.keeps(f"{directory.path}/ICCProfile/transform"):
         yield f.OutField(t.ICC_PROFILE, t.UNDEFINED, icc.clean(icc.parse(directory.raw(t.ICC_PROFILE))))
 
@@ -116,7 +122,8 @@ def _description(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutFiel
 
 def _regenerated(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     """A thumbnail of the source's size, as one strip (TIFF Technical Note 2)."""
-    size, data = thumbnail(slide.path, page.directory.size)
+    smallest = min(_kept_levels(slide, plan), key=lambda level: level.size.area)
+    size, data = thumbnail(slide.tiff, smallest, page.directory.size)
     order = slide.tiff.order
     fields = [f.integer(order, code, *values) for code, values in _thumbnail_fields(size).items()]
     fields.extend(_description(slide, page, plan))

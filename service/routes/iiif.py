@@ -17,13 +17,13 @@ import re
 from functools import partial
 from typing import Any, Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from coverslip.pyramid import iiif
 from coverslip.pyramid.colour import Encoding, Format, encode
 from coverslip.pyramid.display import Display
 from coverslip.pyramid.regions import read_region
-from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, stored_tile
+from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, ground_of, stored_tile
 from service.planes import PARAMETERS, PLANES, display_of
 
 LD_JSON: Final = "application/ld+json"
@@ -69,18 +69,20 @@ async def image(ask: Ask) -> Answer:
     links = f'<{iiif.PROFILES[version]}>; rel="profile", <{_address(ask, version)}/{canonical}>; rel="canonical"'
     headers = (("link", links),)
     tile = request.tile(ask.pyramid.grid)
-    display = display_of(ask)
-    if tile is not None and not set(ask.untrusted_query) - PLANES:
+    display, ground = display_of(ask), ground_of(ask)
+    if tile is not None and not set(ask.untrusted_query) - PLANES - {"bg"}:
         return stored_tile(ask, tile, headers)
     encoding = encoding_of(ask, str(request.format))
-    made = partial(_drawn, ask, request, encoding, display)
-    return Answer(f"{canonical} {encoding.key}{display.key}", request.format.media_type, made, How.DERIVE, headers)
+    shown = ground if request.rotation % 90 else None  # where nothing is left bare a ground shows nowhere
+    made = partial(_drawn, ask, request, encoding, display, shown)
+    key = f"{canonical} {encoding.key}{display.key}{shown or ''}"
+    return Answer(key, request.format.media_type, made, How.DERIVE, headers)
 
 
-def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, display: Display) -> bytes:
+def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, display: Display, ground: str | None) -> bytes:
     picture = read_region(ask.pyramid, request.region, request.size, max_pixels=ask.settings.region_pixels)
     picture = display.applied(picture)
-    picture = _turned(ImageOps.mirror(picture) if request.mirrored else picture, request)
+    picture = _turned(ImageOps.mirror(picture) if request.mirrored else picture, request, ground)
     match request.quality:
         case iiif.Quality.GRAY:
             picture = picture.convert("LA" if picture.mode == "RGBA" else "L")
@@ -91,18 +93,20 @@ def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, display: Di
     return encode(picture, encoding, ask.profile(encoding))
 
 
-def _turned(picture: Image.Image, request: iiif.ImageRequest) -> Image.Image:
-    """Turned clockwise: by right angles without touching a pixel, else on nothing where that exists, or on black.
+def _turned(picture: Image.Image, request: iiif.ImageRequest, ground: str | None) -> Image.Image:
+    """Turned clockwise: by right angles without touching a pixel, else on the ground asked for.
 
-    Black, because the corners are then no glass, and because the validator of the protocol expects it.
+    Where none was: on nothing where that exists, or on black, because the corners are then no glass, and because the
+    validator of the protocol expects it.
     """
     if request.rotation in _TURNS:
         return picture.transpose(_TURNS[int(request.rotation)])
     if not request.rotation:
         return picture
-    clear = request.format is not Format.JPG and request.quality is not iiif.Quality.BITONAL
-    ready, ground = (picture.convert("RGBA"), (0, 0, 0, 0)) if clear else (picture, (0, 0, 0))
-    return ready.rotate(-request.rotation, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
+    clear = ground is None and request.format is not Format.JPG and request.quality is not iiif.Quality.BITONAL
+    ready = picture.convert("RGBA") if clear else picture
+    bare = (0, 0, 0, 0) if clear else ImageColor.getrgb(ground or "#000000")
+    return ready.rotate(-request.rotation, Image.Resampling.BICUBIC, expand=True, fillcolor=bare)
 
 
 async def manifest(ask: Ask) -> Answer:
@@ -156,7 +160,7 @@ ROUTES: Final = (
             r"/(?P<rotation>[^/]{1,40})/(?P<last>[^/]{1,80})"
         ),
         image,
-        frozenset({"color"}) | PARAMETERS,
+        frozenset({"color", "quality", "bg"}) | PARAMETERS,
     ),
     Route(re.compile(rf"/iiif/presentation/3/slides/{_SID}/manifest"), manifest),
 )

@@ -34,14 +34,14 @@ from coverslip.pyramid.colour import Colour, Encoding, Format, encode
 from coverslip.pyramid.display import Display
 from coverslip.pyramid.readouts import histogram, tissue
 from coverslip.pyramid.regions import decoded_tile, pixels_of_level, read_region
-from service.asking import Answer, Ask, How, Route, document, encoding_of, number, stored_tile, whole_number
+from service.asking import Answer, Ask, How, Route, document, encoding_of, ground_of, number, stored_tile, whole_number
 from service.crews import FETCHING
 from service.errors import Malformed, TooLarge
 from service.planes import PARAMETERS, SHOWN, display_of
 from service.routes import iiif
 
 RECODED: Final = frozenset({"quality", "color"})
-DERIVED: Final = RECODED | PARAMETERS
+DERIVED: Final = RECODED | PARAMETERS | {"bg"}
 OVERVIEW_SIDE: Final = 1024
 """Pixels of the longer side that histogram and tissue look at."""
 MICROMETRES: Final = {"um": 1.0, "mm": 1000.0}
@@ -58,15 +58,13 @@ async def deepzoom_tile(ask: Ask) -> Answer:
 async def zxy_tile(ask: Ask) -> Answer:
     """A slippy-map tile of full size."""
     tile = zxy.tile_at(ask.pyramid.grid, int(ask.part["z"]), int(ask.part["x"]), int(ask.part["y"]))
-    ground = ask.untrusted_query.get("bg", "ffffff")
-    if not re.fullmatch("[0-9A-Fa-f]{6}", ground, re.ASCII):
-        raise Malformed("bg is six hexadecimal digits.")
+    ground = ground_of(ask) or "#ffffff"
     encoding = encoding_of(ask, ask.part["fmt"])
     if zxy.whole(ask.pyramid.grid, tile):
         return _tile(ask, tile, encoding)
     display = display_of(ask)
-    key = f"zxy {tile} {ground.lower()} {encoding.key}{display.key}"
-    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, f"#{ground}", encoding, display))
+    key = f"zxy {tile} {ground} {encoding.key}{display.key}"
+    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, ground, encoding, display))
 
 
 async def zoomify_tile(ask: Ask) -> Answer:
@@ -76,7 +74,8 @@ async def zoomify_tile(ask: Ask) -> Answer:
 
 
 def _tile(ask: Ask, tile: TileIndex, encoding: Encoding) -> Answer:
-    """A served tile: stored bytes where nothing else was asked for. Raises TileNotFound."""
+    """A served tile: stored bytes where nothing else was asked for; a ground shows nowhere. Raises TileNotFound."""
+    ground_of(ask)
     stored = stored_tile(ask, tile)
     display = display_of(ask)
     if encoding.format is Format.JPG and not (RECODED | SHOWN) & set(ask.untrusted_query):
@@ -149,6 +148,7 @@ async def region(ask: Ask) -> Answer:
     if target.area > ask.settings.region_pixels or max(target.width, target.height) > iiif.limits(ask).side:
         raise TooLarge("The region has more pixels at that scale than are given at once.")
     encoding, display = encoding_of(ask, ask.untrusted_query.get("fmt", "jpg")), display_of(ask)
+    ground_of(ask)  # a region lies wholly within the slide: it shows nowhere
 
     def make() -> bytes:
         picture = read_region(ask.pyramid, area, target, max_pixels=ask.settings.region_pixels)
@@ -275,7 +275,7 @@ _N6, _FMT = "[0-9]{1,6}", "(?P<fmt>jpg|jpeg|png|webp)"
 _XY = f"(?P<column>{_N6})/(?P<row>{_N6})"
 ROUTES: Final = (
     Route(_route(rf"_files/(?P<level>[0-9]{{1,2}})/(?P<column>{_N6})_(?P<row>{_N6})\.{_FMT}"), deepzoom_tile, DERIVED),
-    Route(_route(rf"/zxy/(?P<z>[0-9]{{1,2}})/(?P<x>{_N6})/(?P<y>{_N6})\.{_FMT}"), zxy_tile, DERIVED | {"bg"}),
+    Route(_route(rf"/zxy/(?P<z>[0-9]{{1,2}})/(?P<x>{_N6})/(?P<y>{_N6})\.{_FMT}"), zxy_tile, DERIVED),
     Route(_route(rf"/levels/(?P<level>[0-9]{{1,3}})/tiles/{_XY}"), native_tile),
     Route(
         _route(rf"/zoomify/TileGroup(?P<group>[0-9]{{1,9}})/(?P<z>[0-9]{{1,2}})-(?P<x>{_N6})-(?P<y>{_N6})\.jpg"),

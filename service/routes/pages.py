@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+import orjson
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from markupsafe import Markup
@@ -13,10 +14,11 @@ from coverslip import certificate_page
 from coverslip.archive.keeping import AT_WORK
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
-from coverslip.errors import NotFound, NotPermitted
+from coverslip.errors import NotPermitted
 from coverslip.preflight.zip import MAX_ENTRIES
 from service import tus
-from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide, may_look
+from service.access import may_look
+from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
 from service.context import Here, Service, ask
 from service.crews import LOOKING
 from service.errors import Overloaded
@@ -37,6 +39,7 @@ from service.routes.slides import (
     move,
 )
 from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
+from service.strict import PROGRAM
 from service.timeline import timeline
 
 router = APIRouter(tags=["pages"])
@@ -87,7 +90,7 @@ async def slides(
     )
 
 
-@router.get("/slides.json")
+@router.get("/slides.json", dependencies=PROGRAM)
 async def slides_json(
     service: Here, caller: Caller, state: States = None, cursor: Cursor = None, q: Words = ""
 ) -> SlidePage:
@@ -104,7 +107,7 @@ async def live(service: Here) -> Response:
     return StreamingResponse(service.pulse.stream(), media_type="text/event-stream", headers=headers)
 
 
-@router.get("/slides/{sid}.json")
+@router.get("/slides/{sid}.json", dependencies=PROGRAM)
 async def slide_json(slide: VisibleSlide) -> dict[str, Any]:
     """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
     facts = SlideOut.of(slide)
@@ -149,14 +152,12 @@ async def decide(
 @router.get("/slides/{sid}/certificate")
 async def certificate(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """What was removed, what was kept and why, and how to check it without us."""
-    found = await LOOKING.run(certificate_of, service, slide)
-    if found is None:
-        raise NotFound
+    found = orjson.loads(await LOOKING.run(certificate_bytes, service, slide))
     body = Markup(certificate_page.body(found))
     return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), body=body)
 
 
-@router.get("/slides/{sid}/certificate.json")
+@router.get("/slides/{sid}/certificate.json", dependencies=PROGRAM)
 async def certificate_json(slide: VisibleSlide, service: Here) -> Response:
     """The certificate as the pipeline wrote it."""
     body = await LOOKING.run(certificate_bytes, service, slide)
@@ -173,7 +174,7 @@ async def upload(request: Request, service: Here, caller: Caller) -> Response:
     return render(request, service, "upload.html", caller, desk=await ask(desk_of, service, caller))
 
 
-@router.get("/upload.json")
+@router.get("/upload.json", dependencies=PROGRAM)
 async def upload_json(service: Here, caller: Submitter) -> UploadDesk:
     """What an uploader needs to know first."""
     return await ask(desk_of, service, caller)
@@ -202,7 +203,7 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
     )
 
 
-@router.get("/ops.json")
+@router.get("/ops.json", dependencies=PROGRAM)
 async def ops_json(service: Here, caller: Ops) -> Queues:
     """The same figures as JSON."""
     return Queues.of(await ask(service.catalog.queue_stats))

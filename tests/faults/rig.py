@@ -22,9 +22,10 @@ from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
 from coverslip.errors import NotFound
 from coverslip.settings import Settings
+from tests.faults.clients import Clients
 from tests.faults.front import Front
+from tests.faults.kernel import Memory
 from tests.faults.proxy import Proxy
-from tests.faults.sender import Senders
 from tests.s3_servers import Server, left_behind, settings_of
 from workers.programs import Program
 from workers.sweeper import tidy
@@ -32,7 +33,13 @@ from workers.valkey import Valkey
 
 ORIGINAL = b"an original, " * 1000
 CANARIES = "tests.workers.canaries"
-RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
+RUN = """
+from coverslip.settings import Settings
+from workers import logs
+from workers.run import run
+logs.configure("INFO")
+run(Settings(), "tests.workers.slow_app")
+"""
 TERMINAL = frozenset({State.IN_REVIEW, State.QUARANTINED, State.REJECTED, State.FAILED})
 
 
@@ -58,7 +65,7 @@ class Tally:
 
 
 class Rig:
-    """A broker behind a network, workers, and the init system that starts them again."""
+    """A broker behind a network, workers, a front end where one is asked for, and init, which starts them again."""
 
     def __init__(
         self,
@@ -69,19 +76,24 @@ class Rig:
         workers: int = 2,
         work: str = "copy",
         first: str = "",
+        served: bool = False,
+        memory: Memory | None = None,
         bucket: Server | None = None,
         **changes: object,
     ) -> None:
         """`work` is a canary's name; `first` is code every worker runs before anything else.
 
-        `bucket`: where slides lie, behind a network of its own.
+        `served`: slides come in over HTTP, through a front end that may be shot. `memory`: the group of processes that
+        everything started here belongs to. `bucket`: where slides lie, behind a network of its own.
         """
         self.valkey = Valkey(sockets / "valkey.sock")
         self.proxy = Proxy(self.valkey.socket)
         self.server = bucket
         self.s3 = None if bucket is None else Proxy(bucket.port)
         self._folder = folder
-        self._count, self._work, self._first = workers, work, first
+        self.memory = memory
+        self._count, self._work = workers, work
+        self._first = "; ".join(filter(None, (first, memory.join if memory else "")))
         short = {
             "lease": timedelta(seconds=4),
             "heartbeat": timedelta(seconds=0.5),
@@ -94,17 +106,18 @@ class Rig:
             "max_attempts": 1000,
             "concurrency": 2,
         }
+        lies = {} if self.s3 is None or bucket is None else _lying_in(bucket, self.s3)
         self.settings = Settings(
             data_dir=folder / "data",
             database_url=database_url,
             broker_url=f"redis://127.0.0.1:{self.proxy.port}/0",
-            **{**short, **self._in_bucket(), **changes},
+            **{**short, **lies, **changes},
         )
         self.archive = Archive.open(self.settings, with_vault=True)
         self.workers: list[Program] = []
-        self._brought: list[str] = []
-        self.front: Front | None = None
-        self.senders: Senders | None = None
+        self.front = Front(self.settings.data_dir, {"database_url": database_url, **lies}) if served else None
+        self._clients = Clients(self.front, ORIGINAL) if self.front else None
+        self._sids: list[str] = []
         self.restarts = 0
         self._stack = ExitStack()
         self._stopping = threading.Event()
@@ -115,10 +128,12 @@ class Rig:
         self._stack.enter_context(self.proxy)
         if self.s3 is not None:
             self._stack.enter_context(self.s3)
+        if self.front is not None and self._clients is not None:
+            self._stack.callback(self.front.close)
+            self._launch(self.front)
+            self._stack.enter_context(self._clients)
         for _ in range(self._count):
             self.add_worker()
-        if self.server is not None:
-            self._open_front()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,24 +153,37 @@ class Rig:
             if program.pid is None:
                 self.restarts += 1
                 program.start()
+        if self.front is not None and not self.front.runs:
+            self.restarts += 1
+            self._launch(self.front)
 
     @property
     def sids(self) -> list[str]:
-        """Slides that came in, as those were told who brought them."""
-        return self._brought if self.senders is None else self.senders.sids
+        """Slides whose arrival was acknowledged."""
+        return self._sids if self._clients is None else self._clients.sids
 
     @property
-    def asked(self) -> int:
-        """Slides that came in or are on their way."""
-        return len(self._brought) if self.senders is None else self.senders.asked
+    def missing(self) -> int:
+        """Slides that were asked for and are still on their way in."""
+        return 0 if self._clients is None else self._clients.missing
+
+    @property
+    def answers(self) -> dict[int, int]:
+        """What clients were told instead of yes, by status."""
+        return {} if self._clients is None else self._clients.answers
+
+    @property
+    def untyped(self) -> list[str]:
+        """Of those, what nobody should ever be told."""
+        return [] if self._clients is None else self._clients.untyped
 
     def add(self, count: int) -> None:
-        """Upload small slides; the database may be away for a moment. With a bucket they come over a front end."""
-        if self.senders is not None:
-            self.senders.asked += max(0, count)
+        """Upload small slides: here and now, or by the clients of the front end in their own time."""
+        if self._clients is not None:
+            self._clients.want(len(self.sids) + self.missing + count)
             return
         for _ in range(count):
-            self._brought.append(upload(self.archive))
+            self._sids.append(upload(self.archive))
 
     def family(self) -> list[psutil.Process]:
         """Every process of every worker, each supervisor before those below it."""
@@ -165,21 +193,15 @@ class Rig:
         """What a worker said."""
         return self._log(number).read_text()
 
-    def _open_front(self) -> None:
-        changes = {name.removeprefix("COVERSLIP_").lower(): value for name, value in environment(self.settings).items()}
-        changes = {name: value for name, value in changes.items() if name not in ("data_dir", "pythonpath")}
-        self.front = Front(self.settings.data_dir, changes)
-        self._stack.callback(self.front.close)
-        self.front.start()
-        self.senders = Senders(self.front, ORIGINAL)
-        self._stack.callback(self.senders.stop)
+    def replaced(self) -> int:
+        """How often somebody had to start something again: init a supervisor, a supervisor its worker."""
+        said = [self.log(number) for number in range(len(self.workers))]
+        return self.restarts + sum(log.count('"worker died"') + log.count('"worker hangs"') for log in said)
 
     def open_jobs(self) -> int:
-        """Slides that came to no end yet, or did not even come in."""
-        return (
-            self.asked
-            - len(self.sids)
-            + sum(count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL)
+        """Slides that came to no end yet, those on their way in among them."""
+        return self.missing + sum(
+            count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL
         )
 
     def until(self, holds: Callable[[], bool], seconds: float) -> float:
@@ -193,9 +215,16 @@ class Rig:
         return time.monotonic() - begin
 
     def stop(self) -> None:
-        """End the workers, so that nothing moves while we count."""
+        """End front end and workers, so that nothing moves while we count."""
+        if self.front is not None:
+            self.front.kill()
         for program in self.workers:
             program.kill()
+
+    def _launch(self, front: Front) -> None:
+        front.launch()
+        if self.memory is not None:
+            self.memory.add(front.pid)
 
     def tally(self) -> Tally:
         """Compare rows, trail and disk."""
@@ -221,17 +250,10 @@ class Rig:
         )
 
     def _strays(self) -> int:
-        """What else lies in the bucket: originals without a row, pieces, and everything begun."""
-        if self.server is None:
-            return 0
+        """What else is left: originals without a row; in a bucket pieces, and everything begun."""
         names = {kept.name for kept in self.archive.originals.store.names()}
-        return len(names - self.archive.catalog.original_names()) + len(left_behind(self.server.bucket))
-
-    def _in_bucket(self) -> dict[str, object]:
-        if self.server is None or self.s3 is None:
-            return {}
-        there = replace(self.server.bucket, endpoint=f"http://127.0.0.1:{self.s3.port}")
-        return {**settings_of(there), "s3_patience": timedelta(seconds=2)}
+        begun = [] if self.server is None else left_behind(self.server.bucket)
+        return len(names - self.archive.catalog.original_names()) + len(begun)
 
     def _slides(self) -> list[SlideRecord]:
         """All there are: also one whose commit was made and whose answer was lost."""
@@ -275,6 +297,12 @@ def environment(settings: Settings) -> dict[str, str]:
     values = settings.model_dump(exclude_defaults=True, exclude={"secret_key"})
     plain = {name: _plain(value) for name, value in values.items()}
     return {f"COVERSLIP_{name.upper()}": str(value) for name, value in plain.items()} | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
+
+
+def _lying_in(server: Server, network: Proxy) -> dict[str, str]:
+    """Settings of an installation whose slides lie there, and which does not wait long for an answer."""
+    there = replace(server.bucket, endpoint=f"http://127.0.0.1:{network.port}")
+    return {**settings_of(there), "s3_patience": "2"}
 
 
 def _plain(value: object) -> object:

@@ -143,10 +143,10 @@ def original(front, sid):
 @pytest.mark.parametrize("misfortune", MISFORTUNES)
 def test_an_upload_comes_through(site, front, misfortune):
     """In parts of 32 MiB: whole, typed refusals at most, and nothing is left of what had to be sent again."""
-    sender = Sender(front.url, front.key, front.archive)
-    blow = struck(site, misfortune)
-    sid = sender.send(DATA)
-    blow.join()
+    with Sender(front) as sender:
+        blow = struck(site, misfortune)
+        sid = sender.send(DATA)
+        blow.join()
     assert sender.seen.untyped == []
     assert sender.seen.slowest < BOUND
     assert original(front, sid) == DATA

@@ -3,7 +3,7 @@
 import pytest
 from openslide import OpenSlide
 
-from coverslip.pipeline import Cleaned
+from coverslip.outcomes import Cleaned
 from tests.leaks.conftest import APERIO, GENERIC, hits
 
 VARIANTS = [("aperio", variant) for variant in APERIO] + [("generic", variant) for variant in GENERIC]

@@ -13,6 +13,7 @@ from samples.identifiers import load
     [
         (["aperio", "x.svs", "--size", "600x400", "--no-trap", "slide-3", "--downsamples", "1,2"], "aperio"),
         (["generic", "x.tiff", "--size", "600x400", "--codec", "lzw", "--predictor", "2"], "generic-tiff"),
+        (["lookalike", "x.svs", "--name", "grundium"], "aperio"),
         (["mirax", "x.mrxs", "--columns", "4", "--rows", "4"], "mirax"),
     ],
 )

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +16,8 @@ import pytest
 from tusclient import client as tuspy
 
 from coverslip.errors import NotFound
+from service import receiving
+from service.routes import uploads
 from service.routes.uploads import PATIENCE
 
 
@@ -56,11 +59,19 @@ def offset(client, where):
     return int(client.head(where).headers["Upload-Offset"])
 
 
+def patch(house, where, length, *more):
+    """The head of a PATCH, for a bare connection."""
+    lines = [f"PATCH {where} HTTP/1.1", "Host: x", f"Authorization: Bearer {house.keys['submitter']}"]
+    lines += ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0", *more]
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
+
+
 def test_options_say_what_is_spoken(house):
     """OPTIONS needs no key and names version, extensions and the largest file."""
     answer = house.client().options("/uploads")
     assert answer.status_code == 204
-    assert answer.headers["Tus-Extension"] == "creation,expiration,termination"
+    assert answer.headers["Tus-Extension"] == "creation,expiration,checksum,termination"
+    assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
     assert answer.headers["Tus-Max-Size"] == str(64 << 20)
 
 
@@ -258,6 +269,49 @@ def half_sent(house, where, data, count):
     head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(data)}\r\n\r\n"
     connection.sendall(head.encode() + data[:count])
     return connection
+
+
+@pytest.mark.parametrize("every", [0.1, 60.0])
+def test_a_trickle_is_ended_and_kept(house, tus, monkeypatch, every):
+    """A byte now and then, or none at all, holds a request no longer than its patience (408); what came is promised."""
+    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
+    client, data = tus(), os.urandom(100_000)
+    where = begin(client, data)
+    target = urlsplit(house.url)
+    began = time.monotonic()
+    with socket.create_connection((target.hostname, target.port), timeout=30) as sock:
+        lines = [
+            f"PATCH {where} HTTP/1.1",
+            f"Host: {target.netloc}",
+            f"Authorization: Bearer {house.keys['submitter']}",
+        ]
+        lines += ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0"]
+        sock.sendall("\r\n".join([*lines, "Content-Length: 100000", "", ""]).encode())
+        sock.settimeout(every)
+        answer, at = b"", 0
+        while not answer and at < 400:
+            sock.sendall(data[at : at + 1])
+            at += 1
+            with suppress(TimeoutError):
+                answer = sock.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - began < 20
+    assert 1 <= offset(client, where) <= at
+
+
+def test_a_slow_line_that_goes_on_is_waited_for(tus, monkeypatch):
+    """A whole step within the patience gives new patience: together it may take many times as long."""
+    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
+    client, data = tus(), os.urandom(6 * receiving.STEP_BYTES)
+    where = begin(client, data)
+
+    def slowly():
+        for at in range(0, len(data), receiving.STEP_BYTES // 2):
+            time.sleep(0.3)
+            yield data[at : at + receiving.STEP_BYTES // 2]
+
+    assert send(client, where, slowly()).status_code == 204
+    assert offset(client, where) == len(data)
 
 
 def test_tuspy_uploads_in_pieces(house, tmp_path):

@@ -37,13 +37,13 @@ def test_a_storm(database, record_property):
 def test_a_storm_over_a_bucket(record_property):
     """The same where slides lie in a bucket, which is struck as well: nothing begun or half there stays in it either.
 
-    Short: every kind of blow once.
+    Short, in an order that strikes bucket, memory and front end first; `make chaos` takes a minute and both databases.
     """
-    figures = chaos.run("sqlite", jobs=30, seconds=8, every=0.28, seed=3, bucket=True)
+    figures = chaos.run("sqlite", jobs=25, seconds=7, every=0.3, seed=3082, bucket=True)
     print(figures)
     record_property("figures", str(figures))
-    assert {"kill api", "kill some", "kill bucket", "cut bucket", "stall bucket"} <= set(figures.struck), figures
-    assert figures.arrived, figures
-    assert figures.tally.jobs >= 30
+    assert {"kill bucket", "refuse bucket", "reset bucket", "say error", "cut bucket"} <= set(figures.struck), figures
+    assert figures.answers, "somebody was on the way in, and noticed"
+    assert figures.tally.jobs >= 25
     assert figures.is_clean, figures
     assert figures.is_calm, figures

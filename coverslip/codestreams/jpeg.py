@@ -29,7 +29,7 @@ from coverslip.codestreams.jpeg_header import (
     Segment,
     mcus,
 )
-from coverslip.codestreams.jpeg_tables import Key, Table, huffman, quantisation
+from coverslip.codestreams.jpeg_tables import Key, Table, huffman, quantisation, words
 from coverslip.codestreams.mcu import check_ends
 from coverslip.errors import DamagedSlide
 
@@ -173,7 +173,9 @@ def tables(data: bytes) -> Shared:
             foreign.append(segment)  # a decoder forgets DRI at the next SOI
             continue
         for table in quantisation(segment.payload) if segment.marker == DQT else huffman(segment.payload):
-            found.pop(table.key, None)
+            overwritten = found.pop(table.key, table)
+            if overwritten.payload != table.payload:
+                foreign.append(Segment(segment.marker, words(overwritten)))
             found[table.key] = table
     if data[end : end + 2] != b"\xff\xd9":
         raise DamagedSlide("JPEG tables do not end where they should")
@@ -202,9 +204,11 @@ def codestream(data: bytes, start: int, stop: int, shared: Mapping[Key, bytes] =
         if not coded:
             raise DamagedSlide("a JPEG tile has a scan with nothing in it")
         _check_restarts(coded, first.frame, scan, builder.interval)
-        check_ends(coded, first.frame, scan, builder.interval, {**shared, **builder.tables})
+        only = following >= stop or data[following + 1] == EOI
+        before = first.raw if only and at == begin else b""
+        check_ends(coded, first.frame, scan, builder.interval, {**shared, **builder.tables}, before)
         pieces.extend(_without_fill(data, at, end))
-        if following >= stop or data[following + 1] == EOI:
+        if only:
             break
         at = _between_scans(data, following, stop, builder)
         if data[at : at + 2] == b"\xff\xd9":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from coverslip.errors import DamagedSlide
 
 DQT, DHT = 0xDB, 0xC4
 CODE_LENGTHS = 16
+_WORDS = re.compile(rb"[\x20-\x7e]{6,}")
+"""From as many letters on as the search for values looks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,22 @@ class Table:
     def key(self) -> tuple[int, int]:
         """Marker and name: what a frame or scan refers to."""
         return self.marker, self.name
+
+    @property
+    def said(self) -> bytes:
+        """Divisors or symbols as they stand in the file."""
+        said = self.values if self.marker == DQT else self.values[CODE_LENGTHS:]
+        return b"".join(value.to_bytes(1 + self.wide, "big") for value in said)
+
+
+def words(table: Table) -> bytes:
+    """What a table may say to a reader: where letters follow each other and, of a Huffman table, where it is none.
+
+    The symbols of a sound one stand there once each, and a run of letters in them is the alphabet.
+    """
+    said = table.said
+    sound = table.marker == DHT and is_sound(table, 8, progressive=False, baseline=True)
+    return b"" if sound or not _WORDS.search(said) else said
 
 
 def tables_of(marker: int, payload: bytes, where: str) -> Iterator[Table]:
@@ -54,6 +74,7 @@ def _codes(payload: bytes, position: int, where: str) -> tuple[Table, int]:
     return Table(DHT, payload[position], tuple(payload[position + 1 : end])), end
 
 
+@lru_cache(maxsize=256)
 def is_sound(table: Table, bits: int, *, progressive: bool, baseline: bool) -> bool:
     """Whether a decoder of `bits` bits a sample could use all of a table, and nothing else stands in it."""
     if table.name & 15 > 3 or table.name >> 4 > 1:

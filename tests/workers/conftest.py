@@ -40,9 +40,10 @@ class Installation:
         """Upload a file; returns the slide's and its job's id."""
         catalog, until = self.archive.catalog, datetime.now(UTC) + timedelta(days=1)
         upload = catalog.create_upload("owner", len(original), until, filename, metadata or {})
-        generation = self.archive.begin_patch(upload.uid)
-        self.archive.storage.incoming(upload.uid).write_bytes(original)
-        catalog.advance(upload.uid, generation, len(original))
+        writer = self.archive.writer(upload, self.archive.begin_patch(upload.uid))
+        writer.write(original)
+        writer.keep(writer.mark())
+        writer.close()
         sid = self.archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)
         return sid, catalog.jobs(sid)[-1].id
 

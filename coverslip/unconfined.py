@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from pathlib import Path
 
 from coverslip import policy as policies
@@ -15,8 +16,8 @@ from coverslip.progress import Progress
 
 
 def does(name: str, task: Task, progress: Progress) -> Outcome:
-    """What a child would do for a command that looks at a slide. Raises what the library does."""
-    work: looks.Work = getattr(looks, name)
+    """What a child would do for a command that looks at a slide, within no limits. Raises what the library does."""
+    work: looks.Work = unwrap(getattr(looks, name))
     return work(task, progress)
 
 

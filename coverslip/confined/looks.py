@@ -26,24 +26,23 @@ from coverslip.verify import as_dict, verify_alone
 Work = Callable[[Task, Progress], Outcome]
 
 
-def _told(work: Work) -> Work:
-    """What is wrong with a slide is told in full to the person who has it."""
+def _behind_walls(work: Work) -> Work:
+    """Held to less until the slide is known, and what is wrong with it told in full to the person who has it."""
 
     @wraps(work)
     def told(task: Task, progress: Progress) -> Outcome:
         try:
-            return work(task, progress)
+            return work(task, probing(progress))
         except CoverslipError as error:
             return Declined(code=error.code, where=place(error.where), detail=sentence(error.detail))
 
     return told
 
 
-@_told
+@_behind_walls
 def inspect(task: Task, progress: Progress) -> Outcome:
     """What a slide is, and every place in it where identity can live."""
-    watched = probing(progress)
-    with arrived(task.source, task.out_dir, watched) as arrival:
+    with arrived(task.source, task.out_dir, progress) as arrival:
         reader, declined = choose(arrival.path)
         with closing(open_slide(arrival.path)) as slide:
             inventory = (*slide.inventory(), *arrival.words)
@@ -51,54 +50,53 @@ def inspect(task: Task, progress: Progress) -> Outcome:
     return Answered()
 
 
-@_told
+@_behind_walls
 def plan(task: Task, progress: Progress) -> Outcome:
     """What would happen to every element."""
-    rules, watched = policy.load(task.policy), probing(progress)
-    with arrived(task.source, task.out_dir, watched) as arrival, closing(open_slide(arrival.path)) as slide:
+    rules = policy.load(task.policy)
+    with arrived(task.source, task.out_dir, progress) as arrival, closing(open_slide(arrival.path)) as slide:
         planned = plan_slide(slide, rules, arrival.words)
         answers.write(task.out_dir, Planned(rules.name, tuple(map(_ruled, planned)), planned.counts()))
     return Answered()
 
 
-@_told
+@_behind_walls
 def verify(task: Task, progress: Progress) -> Outcome:
     """The verifier's report on a clean slide, with `task.other` as what it was made from."""
-    watched = probing(progress)
-    with arrived(task.other, task.out_dir, watched) if task.other else nullcontext() as arrival:
-        report = verify_alone(task.source, arrival.path if arrival else None, watched)
+    with arrived(task.other, task.out_dir, progress) if task.other else nullcontext() as arrival:
+        report = verify_alone(task.source, arrival.path if arrival else None, progress)
     answers.write(task.out_dir, as_dict(report))
     return Answered()
 
 
-@_told
+@_behind_walls
 def pyramid(task: Task, progress: Progress) -> Outcome:
     """The deep-zoom index of a clean slide."""
-    watched = probing(progress)
-    watched(Stage.PYRAMID, 0.0)
-    build_pyramid(task.source, _index(task.out_dir, task.source), complete=task.complete, progress=watched)
+    progress(Stage.PYRAMID, 0.0)
+    build_pyramid(task.source, _index(task.out_dir, task.source), complete=task.complete, progress=progress)
     return Answered()
 
 
-@_told
+@_behind_walls
 def dzi(task: Task, progress: Progress) -> Outcome:
     """A DeepZoom folder."""
-    return _exported(task, Form.DZI)
+    return _exported(task, Form.DZI, progress)
 
 
-@_told
+@_behind_walls
 def szi(task: Task, progress: Progress) -> Outcome:
     """One file that holds all tiles."""
-    return _exported(task, Form.SZI)
+    return _exported(task, Form.SZI, progress)
 
 
-@_told
+@_behind_walls
 def static(task: Task, progress: Progress) -> Outcome:
     """A folder for any web server, with `task.other` as the viewer library."""
-    return _exported(task, Form.STATIC)
+    return _exported(task, Form.STATIC, progress)
 
 
-def _exported(task: Task, form: Form) -> Outcome:
+def _exported(task: Task, form: Form, progress: Progress) -> Outcome:
+    progress(Stage.PYRAMID, 0.0)
     export(task.source, form, task.out_dir, openseadragon=task.other)
     return Answered()
 

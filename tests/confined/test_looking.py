@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -73,7 +74,8 @@ def test_the_command_itself_parses_nothing(slide, clean, tmp_path):
 
 
 def test_a_child_says_what_the_library_says(slide, clean, desk, tmp_path):
-    """With and without walls the same answers, the same bytes."""
+    """With and without walls the same answers, the same bytes; without, this process is held to nothing."""
+    before = [resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU)]
     assert inspection(desk.does, slide) == inspection(here, slide)
     assert planned(desk.does, slide, "research") == planned(here, slide, "research")
     assert verdict(desk.does, clean, slide) == verdict(here, clean, slide)
@@ -83,6 +85,7 @@ def test_a_child_says_what_the_library_says(slide, clean, desk, tmp_path):
     assert tiled(here, clean).read_bytes() == behind
     made = [exported(does, clean, Form.SZI, tmp_path / name) for name, does in (("a", desk.does), ("b", here))]
     assert made[0].read_bytes() == made[1].read_bytes()
+    assert [resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU)] == before
 
 
 def test_nothing_is_overwritten(clean, desk, tmp_path):

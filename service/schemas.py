@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from coverslip.archive.events import MAX_REASON
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import ApiKey, Event, Job, QueueStats, SlideRecord, Upload
 from coverslip.archive.states import JobState, State
@@ -190,7 +191,21 @@ class TransitionIn(BaseModel):
     """A move somebody asks for."""
 
     to: State
-    reason: str = Field("", max_length=500)
+    reason: str = Field("", max_length=MAX_REASON)
+
+
+class PurgeIn(BaseModel):
+    """Why an original is destroyed."""
+
+    reason: str = Field(min_length=1, max_length=MAX_REASON)
+
+
+class OriginalOut(Out):
+    """Whether a slide's original can still be read by anybody."""
+
+    sid: str
+    kept: bool
+    purged: datetime | None = Field(description="When its key was destroyed.")
 
 
 class WorkerOut(Out):

@@ -204,10 +204,14 @@ class Catalog:
         with self._db.read() as session:
             return keeping.sealed(session, uid)
 
+    def purged(self, uid: str) -> datetime | None:
+        """When an original's key was destroyed; None while it is kept."""
+        with self._db.read() as session:
+            return keeping.purged(session, uid)
+
     def is_purged(self, uid: str) -> bool:
         """Whether an original's key was destroyed."""
-        with self._db.read() as session:
-            return keeping.is_purged(session, uid)
+        return self.purged(uid) is not None
 
     def original_names(self) -> frozenset[str]:
         """The names of all encrypted originals that somebody can open."""
@@ -219,13 +223,14 @@ class Catalog:
         with self._db.read() as session:
             return keeping.overdue(session, before, limit)
 
-    def purge(self, sid: str, actor: str, reason: str = "") -> str:
+    def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> str:
         """Destroy the key of a slide's original and what a client said about it; returns the upload's id.
 
-        The key only: `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict` or `OriginalPurged`.
+        The key only: `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict`, `Outdated` or
+        `OriginalPurged`.
         """
         with self._db.write() as session:
-            uid = keeping.purge(session, self._now(), sid, actor=actor, reason=reason)
+            uid = keeping.purge(session, self._now(), sid, actor=actor, reason=reason, expected=expected)
         self._db.forget()
         return uid
 
@@ -324,13 +329,17 @@ class Catalog:
         with self._db.write() as session:
             jobs.verified(session, claim, made)
 
-    def finish_pyramid(self, claim: Claim, *, follow: Callable[[SlideRecord], None]) -> None:
+    def finish_pyramid(
+        self, claim: Claim, *, follow: Callable[[SlideRecord], None] | None = None, index_name: str | None = None
+    ) -> None:
         """Record a complete pyramid; `follow` puts it in its place before the record is committed.
 
         Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
         with self._db.write() as session:
-            follow(slides.record(jobs.finish_pyramid(session, self._now(), claim)))
+            slide = slides.record(jobs.finish_pyramid(session, self._now(), claim, index_name))
+            if follow is not None:
+                follow(slide)
 
     def fail(self, claim: Claim, code: str, where: str = "") -> None:
         """Record that an attempt ended badly; the job is tried again or settled. Raises `LeaseLost`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, uploads
+from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, turns, uploads
 from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import Terms
@@ -153,6 +153,7 @@ class Catalog:
         collection: str = "default",
         priority: Priority = Priority.USUAL,
         original: Sealed | None = None,
+        submission: str = "",
     ) -> str:
         """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id.
 
@@ -170,6 +171,7 @@ class Catalog:
                 collection=collection,
                 priority=priority,
                 original=original,
+                submission=submission,
             )
 
     def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
@@ -202,10 +204,14 @@ class Catalog:
         with self._db.read() as session:
             return keeping.sealed(session, uid)
 
+    def purged(self, uid: str) -> datetime | None:
+        """When an original's key was destroyed; None while it is kept."""
+        with self._db.read() as session:
+            return keeping.purged(session, uid)
+
     def is_purged(self, uid: str) -> bool:
         """Whether an original's key was destroyed."""
-        with self._db.read() as session:
-            return keeping.is_purged(session, uid)
+        return self.purged(uid) is not None
 
     def original_names(self) -> frozenset[str]:
         """The names of all encrypted originals that somebody can open."""
@@ -217,13 +223,14 @@ class Catalog:
         with self._db.read() as session:
             return keeping.overdue(session, before, limit)
 
-    def purge(self, sid: str, actor: str, reason: str = "") -> str:
+    def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> str:
         """Destroy the key of a slide's original and what a client said about it; returns the upload's id.
 
-        The key only: `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict` or `OriginalPurged`.
+        The key only: `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict`, `Outdated` or
+        `OriginalPurged`.
         """
         with self._db.write() as session:
-            uid = keeping.purge(session, self._now(), sid, actor=actor, reason=reason)
+            uid = keeping.purge(session, self._now(), sid, actor=actor, reason=reason, expected=expected)
         self._db.forget()
         return uid
 
@@ -322,13 +329,17 @@ class Catalog:
         with self._db.write() as session:
             jobs.verified(session, claim, made)
 
-    def finish_pyramid(self, claim: Claim, *, follow: Callable[[SlideRecord], None]) -> None:
+    def finish_pyramid(
+        self, claim: Claim, *, follow: Callable[[SlideRecord], None] | None = None, index_name: str | None = None
+    ) -> None:
         """Record a complete pyramid; `follow` puts it in its place before the record is committed.
 
         Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
         with self._db.write() as session:
-            follow(slides.record(jobs.finish_pyramid(session, self._now(), claim)))
+            slide = slides.record(jobs.finish_pyramid(session, self._now(), claim, index_name))
+            if follow is not None:
+                follow(slide)
 
     def fail(self, claim: Claim, code: str, where: str = "") -> None:
         """Record that an attempt ended badly; the job is tried again or settled. Raises `LeaseLost`."""
@@ -397,6 +408,11 @@ class Catalog:
         with self._db.read() as session:
             return jobs.get(session, job_id)
 
+    def ahead(self, job_id: str) -> int | None:
+        """About how many jobs begin before this one; None when it does not wait. Raises `NotFound`."""
+        with self._db.read() as session:
+            return jobs.ahead(session, self._now(), job_id)
+
     def jobs(self, sid: str) -> tuple[Job, ...]:
         """All jobs of a slide, oldest first."""
         with self._db.read() as session:
@@ -415,6 +431,7 @@ class Catalog:
     def bury(self) -> int:
         """Settle jobs whose worker died at every attempt; returns how many."""
         with self._db.write() as session:
+            turns.forget(session, self._now())
             return jobs.bury(session, self._now(), self._terms)
 
     def hints_due(self, kind: JobKind = JobKind.DEIDENTIFY, held: int = 0, limit: int = 100) -> tuple[str, ...]:

@@ -103,6 +103,8 @@ class SlideRow(Base):
     sid: Mapped[str] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(ForeignKey("uploads.uid"))
     owner: Mapped[str]
+    submission: Mapped[str] = mapped_column(default="", server_default="")
+    """What it came together with: a digest, empty for what came by itself."""
     collection: Mapped[str] = mapped_column(index=True)
     policy: Mapped[str] = mapped_column(String(200))
     state: Mapped[str]
@@ -115,6 +117,8 @@ class SlideRow(Base):
     updated: Mapped[datetime]
     artefact: Mapped[str | None]
     clean_name: Mapped[str | None]
+    index_name: Mapped[str | None]
+    """The pyramid's file, where it is not called as usual."""
     sha256: Mapped[str | None]
     size_bytes: Mapped[int | None]
     vendor: Mapped[str | None]
@@ -147,6 +151,7 @@ class JobRow(Base):
     state: Mapped[str]
     priority: Mapped[int] = mapped_column(Integer, default=1)
     owner: Mapped[str]
+    submission: Mapped[str] = mapped_column(default="", server_default="")
     collection: Mapped[str]
     token: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -169,7 +174,7 @@ class JobRow(Base):
 
 
 class TurnRow(Base):
-    """When an owner's work was last begun, so that owners take turns."""
+    """When an owner's work, or a submission's, was last begun, so that they take turns."""
 
     __tablename__ = "turns"
 

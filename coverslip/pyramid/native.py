@@ -27,6 +27,8 @@ class NativeLevel:
     grid: Size
     downsample: float
     media_type: str
+    bytes: int
+    """Of all its tiles as stored."""
 
 
 class Native:
@@ -67,4 +69,5 @@ class Native:
 def _described(level: StoredLevel, base: Size) -> NativeLevel:
     showable = MEDIA_TYPES.get(level.directory.compression, UNNAMED)
     media_type = UNNAMED if showable == "image/jpeg" and level.jpeg is None else showable
-    return NativeLevel(level.size, level.tile, level.grid, base.width / level.size.width, media_type)
+    count = int(level.counts.sum())
+    return NativeLevel(level.size, level.tile, level.grid, base.width / level.size.width, media_type, count)

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from markupsafe import Markup
 
 from coverslip import certificate_page
+from coverslip.archive.keeping import AT_WORK
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import NotPermitted
@@ -20,11 +21,13 @@ from service.access import may_look
 from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
 from service.context import Here, Service, ask
 from service.crews import LOOKING
+from service.details import detail_of
 from service.errors import Overloaded
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
 from service.routes import uploads
+from service.routes.purges import original_of
 from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import (
     LARGEST_PAGE,
@@ -106,9 +109,9 @@ async def live(service: Here) -> Response:
 
 
 @router.get("/slides/{sid}.json", dependencies=PROGRAM)
-async def slide_json(slide: VisibleSlide) -> dict[str, Any]:
-    """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
-    facts = SlideOut.of(slide)
+async def slide_json(slide: VisibleSlide, service: Here) -> dict[str, Any]:
+    """A slide in full; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
+    facts = await detail_of(service, slide)
     return {**facts.model_dump(mode="json"), **({"Image": deep_zoom(facts)} if facts.links.dzi else {})}
 
 
@@ -119,6 +122,7 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
     certificate = await LOOKING.run(certificate_of, service, slide)
     facts = SlideOut.of(slide)
     viewable = facts.links.dzi is not None and may_look(caller, slide)
+    original = await ask(original_of, service, slide) if has(caller, Role.CURATOR) else None
     return render(
         request,
         service,
@@ -128,6 +132,8 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
         steps=timeline(events),
         certificate=certificate,
         viewable=viewable,
+        original=original,
+        at_work=slide.state in AT_WORK,
     )
 
 

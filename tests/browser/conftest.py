@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 from coverslip.geometry import Size
 from samples import aperio
 from service import vendor
-from tests.browser import elsewhere
+from tests.browser import elsewhere, looking
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
@@ -93,7 +93,7 @@ def sent_in(chromium: Browser, coverslip: str, path: Path) -> str:
         page = context.pages[0]
         page.goto("/upload")
         page.set_input_files("#files", path)
-        page.wait_for_selector("#tray .state-in_review")
+        looking.reviewed(page)
         address = page.get_attribute("#tray .say a", "href")
         assert address
         return address.rsplit("/", 1)[1]
@@ -118,6 +118,21 @@ def released(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPat
     sid = sent_in(chromium, coverslip, path)
     move(chromium, coverslip, sid, "released")
     return sid
+
+
+@pytest.fixture(scope="session")
+def refused(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of something that is no slide."""
+    path = tmp_path_factory.mktemp("refused") / "letter.svs"
+    path.write_text("Dear colleague")
+    with signed_in(chromium, coverslip) as context:
+        page = context.pages[0]
+        page.goto("/upload")
+        page.set_input_files("#files", path)
+        page.wait_for_selector("#tray .state-rejected", timeout=looking.PATIENCE)
+        address = page.get_attribute("#tray .say a", "href")
+        assert address
+        return address.rsplit("/", 1)[1]
 
 
 def move(chromium: Browser, coverslip: str, sid: str, to: str) -> None:

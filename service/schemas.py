@@ -11,6 +11,7 @@ from coverslip.archive.events import MAX_REASON
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import ApiKey, Event, Job, QueueStats, SlideRecord, Upload
 from coverslip.archive.states import JobState, State
+from service.reasons import advice, meaning
 
 
 class Out(BaseModel):
@@ -39,6 +40,13 @@ class Problem(Out):
 
     code: str
     where: str | None = None
+    meaning: str = Field(description="The code in a sentence.")
+    advice: str = Field(description="What to do about it; commands stand in backticks.")
+
+    @classmethod
+    def of(cls, code: str, where: str | None) -> Problem:
+        """The code with what is said of it everywhere."""
+        return cls(code=code, where=where, meaning=meaning(code), advice=advice(code))
 
 
 class SlideOut(Out):
@@ -74,7 +82,7 @@ class SlideOut(Out):
         """What the catalogue knows, without where things lie and who sent them."""
         return cls(
             **{name: getattr(slide, name) for name in _SAME},
-            problem=Problem(code=slide.code, where=slide.where) if slide.code else None,
+            problem=Problem.of(slide.code, slide.where) if slide.code else None,
             format=slide.vendor,
             objective=slide.magnification,
             level_count=slide.levels,

@@ -15,7 +15,7 @@ from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
+from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost, StateConflict
@@ -150,7 +150,7 @@ def _set_aside(claim: Claim, station: Station, draft: Path, outcome: Outcome) ->
             verdict: SetAside | Refused = SetAside(code, where)
         case Declined(code=code, where=where):
             verdict = Refused(code, where)
-        case Made() | Tiled():
+        case Made() | Tiled() | Answered():
             raise ChildCrashed("The child said something else than it was asked.")
         case other:
             assert_never(other)

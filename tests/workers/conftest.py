@@ -141,7 +141,7 @@ def start(valkey, tmp_path) -> Iterator[Callable[..., Program]]:
     started = []
 
     def begin(installation: Installation, name: str, code: str, work: str = "slow_copy") -> Program:
-        variables = {**environment(installation.settings), "CANARY_WORK": f"{CANARIES}:{work}"}
+        variables = {**environment(installation.settings), "CANARY_WORK": work if ":" in work else f"{CANARIES}:{work}"}
         log = str(tmp_path / f"{name}.log")
         wrapped = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {code}"
         program = Program([sys.executable, "-c", wrapped], environment=variables, grace=20)
@@ -159,7 +159,7 @@ RUN = "from workers.run import run; from coverslip.settings import Settings; run
 
 @pytest.fixture
 def start_worker(start) -> Callable[..., Program]:
-    """Starts a real Celery worker with its sweeper and watchdog; the work is a canary."""
+    """Starts a real Celery worker with its sweeper and watchdog; the work is a canary, or named whole."""
     return lambda installation, name="worker", work="slow_copy": start(installation, name, RUN, work)
 
 

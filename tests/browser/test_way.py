@@ -147,7 +147,7 @@ def test_a_refusal_explains_itself(visit, refused):
 
 
 SMALL = """[...document.querySelectorAll(
-  'button, .button, nav a, summary, td > a, .crumbs a, .links a, .addresses a, .alone a, select, .choice label')]
+  'button, .button, nav a, summary, td > a, .crumbs a, .links a, .addresses a, .alone a, select, .choice label, .sure')]
   .filter(node => node.getClientRects().length && node.getBoundingClientRect().height < 32)
   .map(node => node.textContent.trim())"""
 """Controls less than 32 px high; links within a sentence are none."""

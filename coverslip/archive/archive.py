@@ -15,8 +15,9 @@ from pathlib import Path
 from coverslip.archive import begun, indexes
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
-from coverslip.archive.catalog import SYSTEM, Catalog
+from coverslip.archive.catalog import Catalog
 from coverslip.archive.clean import BucketSlides, CleanSlides, whole
+from coverslip.archive.door import SYSTEM
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals

@@ -20,7 +20,7 @@ from tests.faults.forks import context
 from tests.s3_servers import below, client, left_behind, settings_of
 from workers.sweeper import tidy
 
-STRIDE = int(os.environ.get("COVERSLIP_CRASH_STRIDE", "3"))
+STRIDE = int(os.environ.get("COVERSLIP_CRASH_STRIDE", "5"))
 """Every so many steps one is looked at; `make chaos` looks at all."""
 MANY = 60
 """No protocol has this many steps; the loop ends when a run comes through."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from coverslip.errors import InputError
-from coverslip.verify.jpeg_tables import DHT, DQT, tables_of, words
+from coverslip.verify.jpeg_meaning import read, shared_tables
+from coverslip.verify.jpeg_tables import DHT, DQT, Table, tables_of, words
 from coverslip.verify.jpeg_walk import Segment, walk_header, walk_jpeg
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
@@ -27,20 +29,31 @@ def words_in_tables(segments: Iterable[Segment], where: str) -> Iterator[tuple[i
 
 
 def standing_words(file: Bytes, pages: Sequence[Page]) -> frozenset[bytes]:
-    """What `words_in_tables` gives for the tables of a clean slide.
+    """What `words_in_tables` gives for the tables that scans of a clean slide are decoded with.
 
     A value that is one of these tables whole has not been removed: another page, or the picture we encode, needs the
-    same table. Whether each is needed is the business of `scans` and `structure`.
+    same table. Of streams that hold more than a decoder needs, nothing counts: somebody put it there.
     """
     return frozenset(said for page in pages if page.is_jpeg for said in _of_page(file, page))
 
 
 def _of_page(file: Bytes, page: Page) -> Iterator[bytes]:
     stored = [(at, size) for at, size in zip(page.offsets.tolist(), page.counts.tolist(), strict=True) if size]
-    heads = (file.read(at, min(size, MAX_HEADER), page.path) for at, size in stored[:MAX_TILES])
-    for head in filter(None, (page.jpeg_tables, *heads)):
-        try:
-            segments = (walk_jpeg if head is page.jpeg_tables else walk_header)(head, page.path).segments
-        except InputError:
-            continue  # `scans` says what is wrong with it
-        yield from (said for _, said in words_in_tables(segments, page.path))
+    for at, size in stored[:MAX_TILES]:
+        head = file.read(at, min(size, MAX_HEADER), page.path)
+        with suppress(InputError):  # `scans` says what is wrong with it
+            yield from filter(None, map(words, _needed(page, walk_header(head, page.path).segments)))
+
+
+def _needed(page: Page, segments: Sequence[Segment]) -> Iterator[Table]:
+    """The tables that the scans of one stream are decoded with."""
+    shared = shared_tables(walk_jpeg(page.jpeg_tables, page.path).segments, page.path) if page.jpeg_tables else {}
+    reading = read(shared, segments, page.path)
+    if reading.wrong:
+        return
+    for scan in reading.meaning.scans:
+        yield from filter(None, (*scan.dc, *scan.ac))
+    own = shared_tables(segments, page.path)
+    for number in reading.frame.divisors:
+        if (table := own.get((DQT, number)) or shared.get((DQT, number))) is not None:
+            yield table

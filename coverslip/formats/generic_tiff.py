@@ -1,6 +1,6 @@
-"""Generic tiled, pyramidal TIFF and OME-TIFF: levels by geometry, everything else is words.
+"""Generic tiled, pyramidal TIFF: levels by geometry, everything else is words.
 
-Source: TIFF 6.0 §15; OME-TIFF 6.0 (levels as SubIFDs of the first page). Resolution comes from tags 282, 283 and 296.
+Source: TIFF 6.0 §15; TIFF Technical Note 1 (levels as SubIFDs). Resolution comes from tags 282, 283 and 296.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from coverslip.elements import ImageRole
 from coverslip.errors import InputError, UnknownStructure
 from coverslip.formats.contract import Page, Probe
 from coverslip.formats.tiff_slide import TiffSlide
-from coverslip.geometry import Mpp, Size
+from coverslip.geometry import Mpp
 from coverslip.slide import Route
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import COPYABLE
+from coverslip.tiff.shapes import is_level
 from coverslip.tiff.structure import Directory, TiffFile, looks_like_tiff, open_tiff
 
 name = "generic-tiff"
-title = "Generic tiled TIFF and OME-TIFF"
-suffixes = (".tif", ".tiff", ".btf", ".ome.tif", ".ome.tiff")
+title = "Generic tiled TIFF"
+suffixes = (".tif", ".tiff", ".btf")
 route = Route.SAME_CONTAINER
 
 CENTIMETRE, INCH = 3, 2
@@ -52,7 +53,7 @@ def open(path: Path) -> TiffSlide:
     tiff = open_tiff(path)
     try:
         pages = _pages(tiff)
-        return TiffSlide(tiff, name, pages, mpp=_mpp(pages[0].directory), magnification=None)
+        return TiffSlide(tiff, name, pages, mpp=resolution(pages[0].directory), magnification=None)
     except InputError:
         tiff.close()
         raise
@@ -62,30 +63,17 @@ def _pages(tiff: TiffFile) -> tuple[Page, ...]:
     base = tiff.pages[0]
     if not base.tiled or base.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS:
         raise UnknownStructure("the first page is not a tiled picture in a known colour space", where=base.path)
-    below = [child for child in base.children if child.has_pixels and _is_level(child, base)]
+    below = [child for child in base.children if child.has_pixels and is_level(child, base)]
     found = [Page(base, ImageRole.BASE), *(Page(child, ImageRole.LEVEL) for child in below)]
     for directory in tiff.pages[1:]:
-        if not _is_level(directory, base):
+        if not is_level(directory, base):
             raise UnknownStructure("nobody can tell what this page shows", where=directory.path)
         found.append(Page(directory, ImageRole.LEVEL))
     return tuple(sorted(found, key=lambda page: -page.directory.size.width))
 
 
-def _is_level(directory: Directory, base: Directory) -> bool:
-    """Tiled like the base, smaller, the same shape to within a pixel of rounding, the same kind of samples."""
-    size, full = directory.size, base.size
-    if not directory.tiled or size.width >= full.width or directory.compression not in COPYABLE:
-        return False
-    same = all(directory.number(code) == base.number(code) for code in (t.PHOTOMETRIC, t.SAMPLES_PER_PIXEL))
-    return same and _same_shape(size, full)
-
-
-def _same_shape(size: Size, full: Size) -> bool:
-    factor = full.width / size.width
-    return abs(full.height / factor - size.height) <= 2 + size.height / size.width
-
-
-def _mpp(directory: Directory) -> Mpp | None:
+def resolution(directory: Directory) -> Mpp | None:
+    """Micrometres per pixel as a page's resolution fields say them (TIFF 6.0 §8); None where they say nothing."""
     micrometres = {CENTIMETRE: 10_000.0, INCH: 25_400.0}.get(directory.number(t.RESOLUTION_UNIT, INCH))
     x, y = (_rational(directory, code) for code in (t.X_RESOLUTION, t.Y_RESOLUTION))
     return Mpp(micrometres / x, micrometres / y) if micrometres and x and y else None

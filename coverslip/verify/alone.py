@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from coverslip.errors import InputError
-from coverslip.verify import grammar, j2k_walk, jpeg_walk, other_reader
+from coverslip.verify import grammar, j2k_walk, jpeg_walk, ome, other_reader, planes
 from coverslip.verify.claim import Secret
 from coverslip.verify.ledger import gaps
 from coverslip.verify.pages import Page
@@ -68,9 +68,14 @@ def kept_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
         field = ifd.field(DESCRIPTION)
         if field is not None and field.size <= MAX_VALUE:
             text = raw(file, ifd, field).rstrip(b"\0").decode("latin-1")
-            if not any(grammar.objections(text)):
+            if not any(grammar.objections(text)) or not any(ome.objections(text)):
                 words.add(text)
     return frozenset(words)
+
+
+def block_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
+    """What the OME-XML of a clean slide says again on purpose: the schema's words, and numbers."""
+    return ome.said(planes.block(file, tiff).rstrip(b"\0").decode("latin-1"))
 
 
 def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
@@ -79,7 +84,10 @@ def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
             continue
         value = raw(file, ifd, field)[:MAX_VALUE]
         path = f"{ifd.path}/{field.tag}"
-        if field.tag == DESCRIPTION and value.startswith(b"Aperio"):
+        block = ome.read(raw(file, ifd, field)) if field.tag == DESCRIPTION else None
+        if block is not None:
+            yield from _block(*block, path)
+        elif field.tag == DESCRIPTION and value.startswith(b"Aperio"):
             yield from _pairs(value, path)
         elif field.tag not in ALLOWED or field.tag == DESCRIPTION:
             yield Secret(path, value)
@@ -95,6 +103,16 @@ def _pairs(value: bytes, path: str) -> Iterator[Secret]:
         key, _, content = pair.partition("=")
         if not grammar.is_allowed(key.strip(), content.strip()):
             yield Secret(f"{path}/pair[{number}]", content.strip().encode())
+
+
+def _block(root: ome.Tag, asides: Sequence[str], path: str) -> Iterator[Secret]:
+    """Every attribute and text of an OME-XML block, each once; which of them stay the clean slide's own words say."""
+    words = dict.fromkeys(asides)
+    for tag in root.walk():
+        words |= dict.fromkeys((tag.text.strip(), *(value for value in tag.attributes.values())))
+    known = (word for word in words if word and not re.fullmatch(r"[A-Z][A-Za-z]{2,23}(:\d{1,4}){1,3}", word))
+    for number, word in enumerate(known):
+        yield Secret(f"{path}/ome[{number}]", word.encode("utf-8", "replace")[:MAX_VALUE])
 
 
 def _markers(file: Bytes, page: Page) -> Iterator[Secret]:

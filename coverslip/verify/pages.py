@@ -65,21 +65,34 @@ def pictures(file: Bytes, tiff: Tiff) -> tuple[Page, ...]:
 
 
 def level_pages(pages: Sequence[Page]) -> tuple[Page, ...]:
-    """Tiled pages of the main chain and those below its first page that show the same at less size (OME-TIFF).
+    """Tiled pages of the main chain and what of the pages below them shows the same at less size (OME-TIFF).
 
     Everything else is a picture beside the pyramid.
     """
-    tiled = [page for page in pages if page.tiled]
-    return tuple(page for page in tiled if page.ifd.kind is IfdKind.PAGE or is_level_below(page, tiled[0]))
+    below = {id(page) for plane in plane_pages(pages) for page in levels_below(plane, pages)}
+    return tuple(page for page in pages if page.tiled and (page.ifd.kind is IfdKind.PAGE or id(page) in below))
 
 
-def is_level_below(page: Page, base: Page) -> bool:
-    """Whether a SubIFD of the first page is a level of it: tiled alike, smaller, the same shape to within rounding."""
-    below = page.ifd.kind is IfdKind.SUBIFD and page.path.startswith(f"{base.path}/")
-    smaller = page.size.width < base.size.width and page.samples == base.samples and page.codec == base.codec
-    expected = base.size.height * page.size.width / base.size.width
+def plane_pages(pages: Sequence[Page]) -> tuple[Page, ...]:
+    """Tiled pages of the main chain that are as large as the first of them: one per plane."""
+    chain = [page for page in pages if page.tiled and page.ifd.kind is IfdKind.PAGE]
+    return tuple(page for page in chain if page.size == chain[0].size)
+
+
+def levels_below(plane: Page, pages: Sequence[Page]) -> tuple[Page, ...]:
+    """SubIFDs of a plane that are levels of it, largest first."""
+    front = f"{plane.path}/{IfdKind.SUBIFD}"
+    below = [page for page in pages if page.path.startswith(front) and is_level_below(page, plane)]
+    return tuple(sorted(below, key=lambda page: -page.size.width))
+
+
+def is_level_below(page: Page, plane: Page) -> bool:
+    """Whether a SubIFD of a page is a level of it: tiled, smaller, the same shape to within rounding, like samples."""
+    below = page.ifd.kind is IfdKind.SUBIFD and page.path.startswith(f"{plane.path}/")
+    alike = (page.samples, page.bits) == (plane.samples, plane.bits) and page.size.width < plane.size.width
+    expected = plane.size.height * page.size.width / plane.size.width
     slack = 2 + page.size.height / page.size.width
-    return below and page.tiled and smaller and abs(page.size.height - expected) <= slack
+    return below and page.tiled and alike and abs(page.size.height - expected) <= slack
 
 
 def _page(file: Bytes, tiff: Tiff, ifd: Ifd) -> Page:

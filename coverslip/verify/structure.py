@@ -7,10 +7,11 @@ from itertools import pairwise
 
 from coverslip.errors import InputError
 from coverslip.slide import Route
-from coverslip.verify import grammar, icc, jpeg_walk
+from coverslip.verify import grammar, icc, jpeg_walk, ome
 from coverslip.verify.codecs import judge_for
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
-from coverslip.verify.pages import Page, is_level_below
+from coverslip.verify.pages import Page, level_pages, levels_below, plane_pages
+from coverslip.verify.planes import stack_of
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding
 from coverslip.verify.tiff_walk import INTEGER_TYPES, TYPE_SIZES, Field, Ifd, IfdKind, Tiff, raw
@@ -33,11 +34,12 @@ MAX_DESCRIPTION = 4096
 def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route) -> list[Finding]:
     """Hold every directory, tag and picture against the verifier's lists."""
     by_ifd = {page.path: page for page in pages}
+    levels = {page.path for page in level_pages(pages)}
     found: list[Finding] = []
     for ifd in tiff.ifds:
-        page = by_ifd.get(ifd.path)
-        found += _directory(file, ifd, page, is_level=page is not None and is_level_below(page, pages[0]))
+        found += _directory(file, ifd, by_ifd.get(ifd.path), is_level=ifd.path in levels)
     found += _pictures(pages, route)
+    found += _planes(file, tiff, pages)
     for page in pages:
         found += _tables(page)
         if not page.tiled:
@@ -74,7 +76,7 @@ def _tag(file: Bytes, ifd: Ifd, field: Field, samples: int) -> Iterator[Finding]
     if field.inline and _slack(file, field).strip(b"\0"):
         yield _finding("slack", where, "bytes behind a short value are not zero")
     if field.tag == DESCRIPTION:
-        yield from _description(raw(file, ifd, field), where)
+        yield from _description(raw(file, ifd, field), where, first=ifd.path == "ifd[0]")
     if field.tag == ICC_PROFILE:
         yield from (_finding("profile", where, text) for text in icc.objections(raw(file, ifd, field)))
 
@@ -97,11 +99,14 @@ def _is_big(file: Bytes) -> bool:
     return file.read(2, 2, "header") in (b"\x2b\0", b"\0\x2b")
 
 
-def _description(value: bytes, where: str) -> Iterator[Finding]:
-    if len(value) > MAX_DESCRIPTION or not value.endswith(b"\0") or b"\0" in value[:-1] or not value.isascii():
+def _description(value: bytes, where: str, *, first: bool) -> Iterator[Finding]:
+    block = first and value.startswith(b"<?xml")
+    most = ome.MAX_CLEAN if block else MAX_DESCRIPTION
+    if len(value) > most or not value.endswith(b"\0") or b"\0" in value[:-1] or not value.isascii():
         yield _finding("description", where, "is not one short ASCII text with one NUL at its end")
         return
-    for objection in grammar.objections(value[:-1].decode("ascii")):
+    text = value[:-1].decode("ascii")
+    for objection in ome.objections(text) if block else grammar.objections(text):
         yield _finding("description", where, objection)
 
 
@@ -117,9 +122,31 @@ def _pictures(pages: Sequence[Page], route: Route) -> Iterator[Finding]:
     for page in others:
         if page.size.area > MAX_PICTURE_PIXELS:
             yield _finding("unexpected-picture", page.path, "a picture beside the levels is too large")
-    for before, after in pairwise(levels):
-        if after.size.area >= before.size.area:
-            yield _finding("level-order", after.path, "a level is not smaller than the one before it")
+    for column in _columns(pages):
+        for before, after in pairwise(column):
+            if after.size.area >= before.size.area:
+                yield _finding("level-order", after.path, "a level is not smaller than the one before it")
+
+
+def _columns(pages: Sequence[Page]) -> Iterator[list[Page]]:
+    """Levels from the largest down: those of the chain, and those below each plane."""
+    planes = plane_pages(pages)
+    yield [
+        *planes[:1],
+        *(page for page in pages if page.tiled and page.ifd.kind is IfdKind.PAGE and page not in planes),
+    ]
+    for plane in planes:
+        own = {page.path for page in levels_below(plane, pages)}
+        yield [plane, *(page for page in pages if page.path in own)]
+
+
+def _planes(file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> Iterator[Finding]:
+    """Several pages of the full size are planes only where the first page says which is which."""
+    count = len(plane_pages(pages))
+    stack = stack_of(file, tiff, pages)
+    told = stack.reading.counts if stack else (1, 1, 1)
+    if count != told[0] * told[1] * told[2]:
+        yield _finding("planes", "ifd[0]/270", "there are not as many pages of the full size as planes are told of")
 
 
 def _tables(page: Page) -> Iterator[Finding]:

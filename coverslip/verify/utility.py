@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coverslip.errors import DamagedSlide
 from coverslip.geometry import Mpp
 from coverslip.slide import Route
-from coverslip.verify import grammar, icc, other_reader
+from coverslip.verify import grammar, icc, other_reader, planes
 from coverslip.verify.pages import Page
+from coverslip.verify.planes import Stack
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, SlideReading, UtilitySummary
 from coverslip.verify.tiff_walk import Ifd, Tiff, raw
@@ -43,6 +44,7 @@ class Walked:
     file: Bytes
     tiff: Tiff
     levels: tuple[Page, ...]
+    stack: Stack | None = None
 
 
 def check_utility(
@@ -65,20 +67,23 @@ def check_utility(
     found += _same(before, after)
     if source is not None:
         found += _decoding(source, clean)
+        found += planes.compare(source.stack, clean.stack)
     return UtilitySummary(before, after), found
 
 
 def _reading(path: Path, walked: Walked | None) -> SlideReading:
+    found = walked.stack.reading if walked and walked.stack else None
     slide = other_reader.opened(path)
-    if slide is None:
+    if slide is None or (found and found.type != "uint8"):  # OpenSlide takes such pages, and then cannot decode some
         return _own_reading(walked) if walked else SlideReading("", None, None, "", "", (), (), (), "", "")
     with slide, other_reader.typed("properties"):
         transform = icc.transform_digest(other_reader.profile(slide))
-        return other_reader.read_facts(slide, transform, _texts(walked) if walked else ("", ""))
+        reading = other_reader.read_facts(slide, transform, _texts(walked) if walked else ("", ""))
+    return replace(reading, planes=found)
 
 
 def _own_reading(walked: Walked) -> SlideReading:
-    levels = walked.levels
+    levels = walked.stack.first if walked.stack else walked.levels
     profile = _value(walked, 34675)
     return SlideReading(
         vendor="",
@@ -91,11 +96,14 @@ def _own_reading(walked: Walked) -> SlideReading:
         downsamples=tuple(round(levels[0].size.width / page.size.width, 9) for page in levels),
         icc_transform=icc.transform_digest(profile) if profile else "",
         background="",
+        planes=walked.stack.reading if walked.stack else None,
     )
 
 
 def _value(walked: Walked, tag: int) -> bytes:
-    ifd = walked.tiff.ifds[0] if walked.tiff.ifds else None
+    """A field of the slide's first page; a picture of the glass may stand in front of it where planes are told of."""
+    front = [page.ifd for page in walked.stack.first] if walked.stack else list(walked.tiff.ifds)
+    ifd = front[0] if front else None
     field = ifd.field(tag) if ifd else None
     return raw(walked.file, ifd, field) if ifd and field else b""
 
@@ -130,7 +138,7 @@ def _finding(where: str, detail: str) -> Finding:
 
 def _same(before: SlideReading, after: SlideReading) -> Iterator[Finding]:
     for name in SlideReading.__slots__:
-        if getattr(before, name) != getattr(after, name):
+        if name != "planes" and getattr(before, name) != getattr(after, name):
             yield _finding(name.replace("_", " "), "reads differently before and after")
 
 

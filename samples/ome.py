@@ -176,8 +176,11 @@ class _Writer:
         words = [
             self._planter.text(f"ifd[{ifd}]/image", Kind.PERSON, Encoding.PIXELS) if self._planter.active else kind
         ]
-        tissue = Tissue(self._options.size, self._options.seed, 0.6).crop(0, 0, 300, 200)
-        shown = label(words, 150, 180) if kind == "label" else macro(words, tissue, 420, 140)
+        size = self._options.size
+        tissue = Tissue(size, self._options.seed, 0.6).crop(0, 0, 300, 200)
+        wide, high = size.width // 3, size.height // 2
+        paper = label(words, min(150, wide), min(180, high)) if kind == "label" else None
+        shown = macro(words, tissue, min(420, 2 * wide), min(140, size.height * 3 // 4)) if paper is None else paper
         return ifd, shown, f"{kind} image" if kind in ("label", "macro") else kind
 
     def _strips(self, pictures: Sequence[tuple[int, Array, str]], description: Tag | None) -> None:

@@ -86,7 +86,7 @@ class Words:
         images = "".join((*before, self._image(told), *beside))
         tail = f"{self._annotations()}{self._regions()}" if self._planter.active else ""
         strange = self._strange() if self._planter.active else ""
-        return f"{head}{root}{self._people()}{self._instrument()}{images}{tail}</OME>{strange}".encode()
+        return f"{head}{root}{self._people()}{self._instrument()}{images}{tail}{strange}</OME>".encode()
 
     def _people(self) -> str:
         if not self._planter.active:

@@ -73,7 +73,7 @@ def is_ome(raw: bytes) -> bool:
 
     parser = expat.ParserCreate(namespace_separator=_BETWEEN)
     parser.StartElementHandler = first
-    with suppress(_Enough, expat.ExpatError):
+    with suppress(_Enough, expat.ExpatError, LookupError, ValueError):  # the latter two: encodings nobody knows
         parser.Parse(raw.rstrip(b"\0")[: xml.MAX_BYTES], True)
     space, _, name = found[0].rpartition(_BETWEEN) if found else ("", "", "")
     return name == "OME" and NAMESPACE.fullmatch(space) is not None

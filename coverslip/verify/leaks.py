@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coverslip.verify import ome
 from coverslip.verify.claim import Secret
 from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
@@ -103,6 +104,12 @@ class Hunt:
 
 
 def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
+    words, value = ome.unfolded(value)
+    inside = {form for word in words for text in wanted(word.encode(), ordinary) for form in patterns(text)}
+    return _forms_outside(value, ordinary) | inside
+
+
+def _forms_outside(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
     binary = not _is_text(value)
     if binary:
         value = without_tables(value)

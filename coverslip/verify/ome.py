@@ -18,6 +18,13 @@ MAX_DEPTH = 64
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 _FORBIDDEN = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_BEGIN = re.compile(rb"<(?:\w{1,8}:)?OME[\s>]")
+_DECLARED = re.compile(
+    rb"""<\?xml version=["']1\.\d["'](?: encoding=["'][\w-]{1,12}["'])?(?: standalone="(?:yes|no)")? ?\?>"""
+)
+_END = re.compile(rb"</(?:\w{1,8}:)?OME\s*>")
+MAX_BLOCKS = 64
+"""Blocks looked for in one value; what a further one says is searched for like any text."""
 _ADDRESS = re.compile(r"http://www\.openmicroscopy\.org/[Ss]chemas/\w{2,24}/(?:20\d\d-\d\d|2003-FC)", re.ASCII)
 
 LENGTHS = {"m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "µm": 1.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0}
@@ -176,12 +183,41 @@ def read(value: bytes) -> tuple[Tag, list[str]] | None:
     parser.ProcessingInstructionHandler = reader.aside
     try:
         parser.Parse(value.rstrip(b"\0"), True)
-    except (expat.ExpatError, _TooMuch):
+    except (expat.ExpatError, LookupError, ValueError, _TooMuch):  # the middle two: encodings nobody knows
         return None
     root = reader.root
     if root is None or root.name.rpartition(":")[2] != "OME" or not any(map(_is_address, root.attributes.items())):
         return None
     return root, reader.asides
+
+
+def unfolded(value: bytes) -> tuple[list[str], bytes]:
+    """Every word of the OME-XML blocks inside a value, and the value without them.
+
+    A block in an orphan or on another page spells the schema's words as the clean slide's does; they are no leak.
+    """
+    words: list[str] = []
+    rest, position, at = [], 0, 0
+    for _ in range(MAX_BLOCKS):
+        begin = _BEGIN.search(value, at)
+        end = _END.search(value, begin.end()) if begin else None
+        if begin is None or end is None:
+            break
+        found = read(value[begin.start() : end.end()])
+        at = end.end() if found else begin.end()
+        if found is not None:
+            words += [word for tag in found[0].walk() for word in _words(tag)] + found[1]
+            rest.append(value[position : begin.start()])
+            position = end.end()
+    return words, _DECLARED.sub(b"\0", b"\0".join([*rest, value[position:]])) if words else value
+
+
+def _words(tag: Tag) -> Iterator[str]:
+    yield tag.name.rpartition(":")[2]
+    yield tag.text.strip()
+    for name, value in tag.attributes.items():
+        yield name.rpartition(":")[2]
+        yield value
 
 
 def _is_address(pair: tuple[str, str]) -> bool:

@@ -96,7 +96,8 @@ def write(
         _Writer(maker, options, planter, told, tuple(beside), path.name).run(beside_first=beside_first)
     named = [Identifier("file/name", path.stem, Encoding.ASCII, Kind.FILE_NAME)] if path.stem.startswith("ZQ-") else []
     opens = codec != "j2k" and (order == "<" or bigtiff) and not beside_first
-    seen = ((size.width, size.height),)  # OpenSlide 4.0.1 does not look into SubIFDs
+    sizes = tuple((size.width // by, size.height // by) for by in steps)
+    seen = sizes[:1] if opens else sizes  # OpenSlide 4.0.1 does not look into SubIFDs
     facts = Facts("generic-tiff", seen, (tile, tile), codec, mpp, None, openslide_opens=opens)
     return Planted(path, (*planter.found, *named), facts).save()
 
@@ -227,7 +228,7 @@ class _Writer:
             case "jpeg":
                 return split(_jpeg(tile))[1]
             case "j2k":
-                return j2k(tile, 60, mct=self._options.rgb)
+                return j2k(tile, 60 if tile.dtype == np.uint8 else 80, mct=self._options.rgb)
             case codec:
                 wide = tile if tile.dtype == np.uint8 else tile.astype(f"{self._options.order}u2")
                 return packed(wide, codec)

@@ -117,6 +117,7 @@ def print_inspection(
         "levels": [str(level.size) for level in facts.levels],
         "mpp": [facts.mpp.x, facts.mpp.y] if facts.mpp else None,
         "magnification": facts.magnification,
+        "planes": asdict(facts.planes) if facts.planes else None,
     }
     elements = [
         (e.path, e.kind.value, "" if e.understood else "not understood", len(e.untrusted_value)) for e in inventory
@@ -126,6 +127,8 @@ def print_inspection(
         found = [dict(zip(names, element, strict=True)) for element in elements]
         _print_json({**summary, "declined": declined, "elements": found})
         return
+    if facts.planes:
+        summary["planes"] = f"{facts.planes.z} focal, {facts.planes.channels} channels, {facts.planes.t} moments"
     _print_pairs({**summary, **{f"not {name}": why for name, why in declined.items()}})
     _print_table(("element", "kind", "note", "bytes"), [tuple(map(str, element)) for element in elements])
 

@@ -2,10 +2,13 @@
 
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
+import ome_types
 import pytest
 import tifffile
+import xmlschema
 
 from coverslip.errors import UnknownStructure
 from coverslip.formats import ome_tiff
@@ -178,3 +181,20 @@ def test_the_clean_slide_comes_back_the_same(pair, tmp_path):
     assert again.sha256 == outcome.sha256
     assert outcome.clean.name.endswith(".ome.tiff")
     ome_tiff.open(outcome.clean).close()
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The OME data model's own schema, as another package brings it."""
+    return xmlschema.XMLSchema(Path(ome_types.__file__).parent / "ome-2016-06.xsd", allow="local")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_block_is_valid(pair, schema, name):
+    """Elements in their order, required attributes, value spaces: by the schema, and by a model made of it."""
+    _, outcome = pair(name)
+    with tifffile.TiffFile(outcome.clean) as tiff:
+        text = tiff.pages[0].tags[270].value
+    schema.validate(text)
+    pixels = ome_types.from_xml(text).images[0].pixels
+    assert (pixels.size_x, pixels.size_y, len(pixels.tiff_data_blocks)) == (300, 200, 1)

@@ -11,9 +11,10 @@ from coverslip.errors import DamagedSlide
 from coverslip.pyramid.codecs import Decoder
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm
-from coverslip.pyramid.pixels import Pixels, blank, cut_out, decode, halve
+from coverslip.pyramid.pixels import BLANK, Pixels, blank, cut_out, decode, halve
 from coverslip.pyramid.repeats import Repeats
 from coverslip.pyramid.source import StoredLevel, cut_of, read_tiles
+from coverslip.pyramid.stored import read_stored
 
 BLOCK_PIXELS: Final = 1024
 """Side of a block of derived tiles: big enough to read in long runs, small enough that every thread can hold one."""
@@ -159,6 +160,8 @@ class FullFeed:
     zoom: DeepZoom
     decoder: Decoder
     channels: int
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
     reduction: int = 0
 
     @property
@@ -191,15 +194,12 @@ class FullBlock:
 
     def _stored(self, column: int, row: int) -> Pixels:
         if (column, row) not in self.decoded:
-            level = self.feed.level
-            raw = read_tiles(self.feed.fd, level, row, range(column, column + 1))[0]
-            pixels = (
-                self.feed.decoder(bytes(raw), row * level.grid.width + column)
-                if raw
-                else blank(level.tile.height, level.tile.width, self.feed.channels)
-            )
-            if pixels.shape != (level.tile.height, level.tile.width, self.feed.channels):
-                raise DamagedSlide("a tile's own size is not the tile size", where=level.where)
+            level, channels = self.feed.level, self.feed.channels
+            pixels = read_stored(self.feed.fd, level, self.feed.decoder, column, row)
+            if pixels is None:
+                pixels = np.full((level.tile.height, level.tile.width, channels), self.feed.empty, np.uint8)
+            elif pixels.shape[2] != channels:
+                raise DamagedSlide("a tile has another number of samples than its level", where=level.where)
             self.decoded[column, row] = pixels
         return self.decoded[column, row]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,12 +64,8 @@ class Source:
         return 1 if self.base.directory.number(t.SAMPLES_PER_PIXEL, 1) == 1 else 3
 
 
-def scene_of(tiff: TiffFile) -> Source:
-    """Find the pyramid in a clean slide.
-
-    Raises UnsupportedSlide when the first directory is not tiled, DamagedSlide when a tile table lies.
-    """
-    found = levels_of(tiff)
+def source_of(found: Sequence[StoredLevel]) -> Source:
+    """The scene that these levels show, the base first."""
     base = found[0]
     zoom = DeepZoom(base.size, _tile_side(base.tile))
     ready: dict[int, StoredLevel] = {}
@@ -81,12 +77,20 @@ def scene_of(tiff: TiffFile) -> Source:
 
 
 def levels_of(tiff: TiffFile) -> tuple[StoredLevel, ...]:
-    """The slide's own levels, the base first, then in the file's order. Raises as `scene_of` does."""
+    """The slide's own levels, the base first, then in the file's order, found by their shape.
+
+    Raises UnsupportedSlide when the first directory is not tiled, DamagedSlide when a tile table lies.
+    """
     first = tiff.pages[0]
     if not first.tiled:
         raise UnsupportedSlide("the first image is not tiled", where=first.path)
     base = _level(tiff, first)
     return base, *(_level(tiff, other) for other in _reductions(tiff, base))
+
+
+def stored_levels(tiff: TiffFile, directories: Iterable[Directory]) -> tuple[StoredLevel, ...]:
+    """Levels whose directories somebody else has found, in their order. Raises as `levels_of` does."""
+    return tuple(_level(tiff, directory) for directory in directories)
 
 
 def _tile_side(tile: Size) -> int:
@@ -129,7 +133,7 @@ def _level(tiff: TiffFile, directory: Directory) -> StoredLevel:
 
 def _jpeg_form(data: FileBytes, directory: Directory, offsets: Numbers, counts: Numbers) -> JpegForm | None:
     present = np.flatnonzero(counts)
-    planar = directory.number(t.PLANAR_CONFIGURATION, 1) == 2 and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
+    planar = directory.number(t.PLANAR_CONFIGURATION, 1) == t.SEPARATE and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
     if directory.compression != _JPEG or planar or not len(present):
         return None
     at, length = int(offsets[present[0]]), int(counts[present[0]])

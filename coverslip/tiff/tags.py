@@ -40,6 +40,9 @@ EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 SAMPLE_FORMAT = 339
 ICC_PROFILE, YCBCR_SUBSAMPLING, IMAGE_DEPTH = 34675, 530, 32997
 
+SEPARATE: Final = 2
+"""PlanarConfiguration: each sample of a pixel has tiles of its own."""
+
 POINTERS: Final = {SUB_IFDS: "SubIFD", EXIF_IFD: "EXIF", GPS_IFD: "GPS", INTEROP_IFD: "Interop"}
 """Tags that point to further directories, and what a path calls them."""
 

@@ -25,9 +25,9 @@ from coverslip.pyramid.stack import Stack
 from coverslip.pyramid.stack import parse as parse_stack
 
 MAGIC: Final = b"CVSLPYR\n"
-FORMAT: Final = 3
-SINGLE: Final = 2
-"""The format before planes: one block, no tail. Still read."""
+FORMAT: Final = 4
+SINGLE: Final = (2,)
+"""The formats before planes: one block, no tail. Still read; 3 was never written by a release."""
 HEADER_BYTES: Final = 256
 MAX_INDEX_BYTES: Final = 1 << 30
 """Of one block."""
@@ -74,7 +74,7 @@ class Head:
     index_bytes: int
     """Of all blocks and the tail."""
     index_digest: bytes
-    """SHA-256 of the tail; in format 2 of the only block."""
+    """SHA-256 of the tail; where there is none, of the only block."""
     derived_digest: bytes
     """SHA-256 over the SHA-256 of every derived tile in file order."""
     quality: int
@@ -82,12 +82,8 @@ class Head:
     channels: int
     """Samples per pixel of derived tiles: 1 or 3."""
     tail_bytes: int
-    """0 in format 2."""
-
-    @property
-    def format(self) -> int:
-        """2 or 3."""
-        return FORMAT if self.tail_bytes else SINGLE
+    """0 where there is no tail."""
+    format: int = FORMAT
 
     @property
     def tail_at(self) -> int:
@@ -130,19 +126,19 @@ def parse_head(untrusted: Buffer) -> Head:
         raise PyramidInvalid("the header does not match its checksum", where="header")
     (_, form, length, tile, width, height, planes, levels, blobs, slide_bytes, index_at, index_bytes,
      file_bytes, slide, index, derived, version, quality, channels, tail) = _HEADER.unpack_from(raw)  # fmt: skip
-    if form not in (SINGLE, FORMAT) or length != HEADER_BYTES:
+    if form not in (*SINGLE, FORMAT) or length != HEADER_BYTES:
         raise PyramidInvalid("the format version is not one we read: build the pyramid again", where="header")
     if not (1 <= quality <= 100 and channels in (1, 3)):
         raise PyramidInvalid("the header has an impossible encoding", where="header")
     head = Head(
         tile, Size(width, height), planes, blobs, slide_bytes, slide, index_at, index_bytes, index, derived, quality,
-        channels, tail,
+        channels, tail, form,
     )  # fmt: skip
     if not (tile and width and height and planes and blobs <= MAX_BLOBS * planes):
         raise PyramidInvalid("the header has an impossible size", where="header")
     if index_at < HEADER_BYTES or index_bytes > MAX_INDEX_BYTES * planes or file_bytes != head.file_bytes:
         raise PyramidInvalid("the header's lengths contradict each other", where="header")
-    if form != head.format or tail > min(index_bytes, MAX_TAIL_BYTES) or (planes > 1 and not tail):
+    if (form == FORMAT) != bool(tail) or tail > min(index_bytes, MAX_TAIL_BYTES) or (planes > 1 and not tail):
         raise PyramidInvalid("the header's lengths contradict each other", where="header")
     if levels != DeepZoom(head.size, tile).levels or version.hex() != head.version:
         raise PyramidInvalid("the header contradicts itself", where="header")
@@ -186,9 +182,9 @@ def tail_of(records: Iterable[Record], stack: Stack) -> Tail:
 def parse_tail(head: Head, untrusted: Buffer) -> Tail:
     """Open the last `tail_bytes` of the file. Raises PyramidInvalid when they do not fit their checksum or the header.
 
-    Format 2 has none: its one plane is what the header says.
+    Formats before planes have none: their one plane is what the header says.
     """
-    if head.format == SINGLE:
+    if head.format in SINGLE:
         only = Record(head.index_at, head.index_bytes, head.blobs, head.index_digest)
         return tail_of((only,), Stack(samples=head.channels))
     raw = bytes(untrusted)

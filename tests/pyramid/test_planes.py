@@ -355,7 +355,7 @@ def test_an_index_from_before_planes_still_opens(generated, tmp_path):
     head = form.parse_head(raw)
     record = form.parse_tail(head, raw[head.tail_at :]).record(0)
     fields = {name: getattr(head, name) for name in form.Head.__dataclass_fields__}
-    fields |= {"index_bytes": record.length, "index_digest": record.digest, "tail_bytes": 0}
+    fields |= {"index_bytes": record.length, "index_digest": record.digest, "tail_bytes": 0, "format": 2}
     older.write_bytes(form.Head(**fields).pack() + raw[form.HEADER_BYTES : head.tail_at])
     assert older.read_bytes()[8] == 2
     check(slide, older)

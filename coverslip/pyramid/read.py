@@ -17,35 +17,18 @@ from coverslip.pyramid.index import Head, Tail, parse_head, parse_tail
 from coverslip.pyramid.joined import Joined, layer
 from coverslip.pyramid.pixels import Pixels
 from coverslip.pyramid.plane import Files, Mapped, Picture, Plane, ReadRange, reader, reader_at_hand
-from coverslip.pyramid.stack import Stack
+from coverslip.pyramid.stack import WHITE, Stack
 from coverslip.pyramid.thumbnail import thumbnail
 
 Window = tuple[int, int]
-_TILES: Final = ("tile", "tile_at_hand", "tile_length", "on_request", "stored", "etag", "decoded")
 
 
 class Pyramid:
     """The deep-zoom tiles of one clean slide. Safe to share between threads; open it after forking, not before.
 
-    It is a picture itself: the middle focal plane, or all channels of it joined. Its tile methods are that picture's
-    own, so that nothing stands between a tile and whoever asks. A cache should let go of a pyramid rather than close
-    it: the files close with the last user, never under one.
+    It is a picture itself: the middle focal plane, or all channels of it joined. A cache should let go of a pyramid
+    rather than close it: the files close with the last user, never under one.
     """
-
-    tile: Callable[[int, int, int], bytes]
-    """As in `Picture`."""
-    tile_at_hand: Callable[[int, int, int], bytes | bytearray | None]
-    """As in `Picture`."""
-    tile_length: Callable[[int, int, int], int | None]
-    """As in `Picture`."""
-    on_request: Callable[[int, int, int], bool]
-    """As in `Picture`."""
-    stored: Callable[[int, int, int], bool]
-    """As in `Picture`."""
-    etag: Callable[[int, int, int], str]
-    """As in `Picture`."""
-    decoded: Callable[[int, int, int], Pixels]
-    """As in `Picture`."""
 
     def __init__(self, files: Files, close: Callable[[], None]) -> None:
         """Serve from two checked files; `close` releases them. `open` is the usual way in."""
@@ -60,8 +43,6 @@ class Pyramid:
         self.plain: Final[Picture] = self.shown()
         """What is shown when nobody asks for anything."""
         self.plain.load()
-        for name in _TILES:
-            setattr(self, name, getattr(self.plain, name))
 
     @classmethod
     def open(cls, clean: Path, index: Path) -> Pyramid:
@@ -128,10 +109,10 @@ class Pyramid:
         channels: Sequence[int] = (),
         windows: Sequence[Window] = (),
     ) -> Picture:
-        """One focal plane at one moment: the plain tiles, or grey channels joined in their colours.
+        """One focal plane at one moment: its own tiles, or grey channels joined in their colours.
 
         `channels` names those that are shown, all without; `windows` is one for all of them or one for each, in the
-        sample's own units. All numbers must exist. A single grey channel without a window is the plain tiles.
+        sample's own units. All numbers must exist. Only grey channels have them; one in white is its own tiles.
         """
         stack = self.stack
         z = stack.middle if z is None else z
@@ -140,14 +121,48 @@ class Pyramid:
             return Plane(self._files, stack.number(z, 0, t), moved)
         every = tuple(range(len(stack.channels)))
         numbers = tuple(channels) or every
+        named = moved + ("" if numbers == every else "".join(f"c{number}" for number in numbers))
+        if not windows and len(numbers) == 1 and stack.channels[numbers[0]].colour == WHITE:
+            return Plane(self._files, stack.number(z, numbers[0], t), named)
         each = tuple(windows) * len(numbers) if len(windows) == 1 else tuple(windows) or (None,) * len(numbers)
         layers = [
             layer(Plane(self._files, stack.number(z, channel, t), ""), stack.channels[channel], window)
             for channel, window in zip(numbers, each, strict=True)
         ]
-        named = "" if numbers == every else "".join(f"c{number}" for number in numbers)
         stretched = "".join(f"w{low}.{high}" for low, high in windows)
-        return Joined(layers, moved + named + stretched, self.version, self._files.head.quality)
+        return Joined(layers, named + stretched, self.version, self._files.head.quality)
+
+    def plane(self, z: int, channel: int, t: int) -> Plane:
+        """One plane as it is stored, grey channels in white. All numbers must exist."""
+        return Plane(self._files, self.stack.number(z, channel, t), f"z{z}c{channel}t{t}")
+
+    def tile(self, dz_level: int, column: int, row: int) -> bytes:
+        """As in `Picture`."""
+        return self.plain.tile(dz_level, column, row)
+
+    def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
+        """As in `Picture`."""
+        return self.plain.tile_at_hand(dz_level, column, row)
+
+    def tile_length(self, dz_level: int, column: int, row: int) -> int | None:
+        """As in `Picture`."""
+        return self.plain.tile_length(dz_level, column, row)
+
+    def on_request(self, dz_level: int, column: int, row: int) -> bool:
+        """As in `Picture`."""
+        return self.plain.on_request(dz_level, column, row)
+
+    def stored(self, dz_level: int, column: int, row: int) -> bool:
+        """As in `Picture`."""
+        return self.plain.stored(dz_level, column, row)
+
+    def etag(self, dz_level: int, column: int, row: int) -> str:
+        """As in `Picture`."""
+        return self.plain.etag(dz_level, column, row)
+
+    def decoded(self, dz_level: int, column: int, row: int) -> Pixels:
+        """As in `Picture`."""
+        return self.plain.decoded(dz_level, column, row)
 
     @property
     def loaded(self) -> bool:

@@ -62,6 +62,11 @@ class Stack:
         return len(self.channels) > 1
 
     @property
+    def of_light(self) -> bool:
+        """Whether bright is something and dark is nothing: fluorescence, not stained glass."""
+        return self.samples == 1 and (self.joined or self.channels[0].window != EIGHT_BITS)
+
+    @property
     def middle(self) -> int:
         """The focal plane that is shown when nobody asks for one."""
         return self.z // 2

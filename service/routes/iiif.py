@@ -22,9 +22,8 @@ from PIL import Image, ImageOps
 from coverslip.pyramid import iiif
 from coverslip.pyramid.colour import Encoding, Format, encode
 from coverslip.pyramid.display import Display
-from coverslip.pyramid.regions import read_region
-from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, stored_tile
-from service.planes import PARAMETERS, PLANES, display_of
+from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, served_tile
+from service.planes import PARAMETERS, Shown, region_of, shown_of
 
 LD_JSON: Final = "application/ld+json"
 _SID = r"(?P<sid>[A-Za-z0-9-]{1,64})"
@@ -69,17 +68,16 @@ async def image(ask: Ask) -> Answer:
     links = f'<{iiif.PROFILES[version]}>; rel="profile", <{_address(ask, version)}/{canonical}>; rel="canonical"'
     headers = (("link", links),)
     tile = request.tile(ask.pyramid.grid)
-    display = display_of(ask)
-    if tile is not None and not set(ask.untrusted_query) - PLANES:
-        return stored_tile(ask, tile, headers)
+    shown = await shown_of(ask)
+    if tile is not None and "color" not in ask.untrusted_query and shown.display == Display():
+        return served_tile(ask, shown.picture, tile, headers)
     encoding = encoding_of(ask, str(request.format))
-    made = partial(_drawn, ask, request, encoding, display)
-    return Answer(f"{canonical} {encoding.key}{display.key}", request.format.media_type, made, How.DERIVE, headers)
+    made = partial(_drawn, ask, request, encoding, shown)
+    return Answer(f"{canonical} {encoding.key}{shown.key}", request.format.media_type, made, How.DERIVE, headers)
 
 
-def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, display: Display) -> bytes:
-    picture = read_region(ask.pyramid, request.region, request.size, max_pixels=ask.settings.region_pixels)
-    picture = display.applied(picture)
+def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, shown: Shown) -> bytes:
+    picture = region_of(ask, shown, request.region, request.size)
     picture = _turned(ImageOps.mirror(picture) if request.mirrored else picture, request)
     match request.quality:
         case iiif.Quality.GRAY:

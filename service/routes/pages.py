@@ -18,6 +18,7 @@ from service import tus
 from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide, may_look
 from service.context import Here, Service, ask
 from service.errors import Overloaded
+from service.facts import facts_of
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
@@ -101,9 +102,9 @@ async def live(service: Here) -> Response:
 
 
 @router.get("/slides/{sid}.json")
-async def slide_json(slide: VisibleSlide) -> dict[str, Any]:
+async def slide_json(slide: VisibleSlide, service: Here) -> dict[str, Any]:
     """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
-    facts = SlideOut.of(slide)
+    facts = await facts_of(service, slide)
     return {**facts.model_dump(mode="json"), **({"Image": deep_zoom(facts)} if facts.links.dzi else {})}
 
 
@@ -112,7 +113,7 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
     """Viewer, facts, timeline, verdict."""
     events = await ask(_events, service, caller, slide)
     certificate = await ask(certificate_of, service, slide)
-    facts = SlideOut.of(slide)
+    facts = await facts_of(service, slide)
     viewable = facts.links.dzi is not None and may_look(caller, slide)
     return render(
         request,

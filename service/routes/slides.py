@@ -18,6 +18,7 @@ from service.auth import Caller, Ops, SignedIn, VisibleSlide, may_look
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match
 from service.context import Here, Service, ask
 from service.downloads import download
+from service.facts import facts_of
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
 from service.shelf import READABLE, file_of
@@ -53,10 +54,10 @@ async def slides(
 
 
 @router.get("/slides/{sid}")
-async def slide(slide: VisibleSlide, response: Response) -> SlideOut:
+async def slide(slide: VisibleSlide, service: Here, response: Response) -> SlideOut:
     """One slide; its ETag is what If-Match of a transition is held against."""
     response.headers.update({"Cache-Control": "no-store", "ETag": etag_of(slide)})
-    return SlideOut.of(slide)
+    return await facts_of(service, slide)
 
 
 @router.get("/slides/{sid}/events")

@@ -15,6 +15,7 @@ from service.auth import Caller, Curator, VisibleSlide, may_look
 from service.context import Here, Service, ask
 from service.edge import CSP
 from service.errors import LinkExpired
+from service.facts import facts_of
 from service.lent import PREFIX
 from service.links import Link
 from service.rendering import render
@@ -47,7 +48,7 @@ async def _shown(service: Service, caller: Principal | None, sid: str, token: st
     slides = [await shown_slide(service, caller, sid, token)]
     if beside:
         slides.append(await shown_slide(service, caller, beside))
-    facts = [SlideOut.of(slide) for slide in slides]
+    facts = [await facts_of(service, slide) for slide in slides]
     if any(slide.links.dzi is None for slide in facts):
         raise NotFound
     return facts

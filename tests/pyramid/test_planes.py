@@ -331,19 +331,19 @@ def test_opening_reads_the_header_the_tail_and_what_is_shown(slides, tmp_path):
 
 
 def test_a_picture_outlives_its_pyramid(slides, tmp_path):
-    """Whoever holds a picture, or only its method, can read on; the files close with the last of them."""
+    """Whoever holds a picture can read on; the files close with the last of them."""
     slide, target = slides(z=3, channels=2, t=2), tmp_path / "a.pyramid"
     build(slide, target)
     gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
     pyramid = Pyramid.open(slide, target)
     alive = weakref.ref(pyramid)
-    tile, shown = pyramid.tile, pyramid.shown(0, 0, (1,))
+    plain, shown = pyramid.plain, pyramid.shown(0, 0, (1,))
     del pyramid
     assert alive() is None
-    assert tile(9, 0, 0)
+    assert plain.tile(9, 0, 0)
     assert shown.tile(9, 0, 0)
-    del tile, shown
+    del plain, shown
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

@@ -87,6 +87,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.tests.update(several=lambda slide: slide.planes is not None and slide.planes.several)
     found.filters.update(size=size, number=number, age=age, moment=moment, percent=percent)
     found.globals.update(STATES=STATES, STAGES=STAGES, State=State)
     return found

@@ -62,6 +62,11 @@ class PlanesOut(Out):
     color: bool = Field(description="Whether a plane is a colour picture: `channels` are its red, green and blue then.")
     channels: list[ChannelOut] = Field(description="One for colour pictures.")
 
+    @property
+    def several(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.z > 1 or self.t > 1 or len(self.channels) > 1
+
     @classmethod
     def of(cls, stack: Stack) -> PlanesOut:
         """As the index tells it."""

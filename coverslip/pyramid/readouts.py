@@ -30,7 +30,7 @@ def histograms(stack: Stack, grey: Mapping[int, Pixels]) -> dict[str, Any]:
     found = [
         {
             "channel": number,
-            "name": stack.channels[number].name,
+            "name": stack.channels[number].name or None,
             "window": stack.channels[number].window,
             "counts": np.bincount(pixels.ravel(), minlength=BINS).tolist(),
         }

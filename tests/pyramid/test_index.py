@@ -39,7 +39,7 @@ def damaged(pair, tmp_path):
     return opened
 
 
-def _resealed(raw, *, stack=None, records=None, **changed):
+def resealed(raw, *, stack=None, records=None, **changed):
     """Give a changed index valid checksums again, so that only its meaning is wrong."""
     head = form.parse_head(pair_head(raw))
     end = head.tail_at + head.planes * form.RECORD.itemsize
@@ -78,7 +78,7 @@ def _entry(field, value):
         head = form.parse_head(pair_head(raw))
         entries = np.frombuffer(raw, form.ENTRY, 1, head.tail_at - form.ENTRY.itemsize)
         entries[field][0] = value
-        _resealed(raw)
+        resealed(raw)
 
     return change
 
@@ -87,20 +87,20 @@ def _level(field, value):
     def change(raw):
         head = form.parse_head(pair_head(raw))
         np.frombuffer(raw, form.LEVEL, 1, head.index_at)[field][0] = value
-        _resealed(raw)
+        resealed(raw)
 
     return change
 
 
 def _other_size(raw):
-    _resealed(raw, size=Size(701, 600))
+    resealed(raw, size=Size(701, 600))
 
 
 def _many_blobs(raw):
     def change(records):
         records["blobs"] = form.MAX_BLOBS
 
-    _resealed(raw, blobs=form.MAX_BLOBS, records=change)
+    resealed(raw, blobs=form.MAX_BLOBS, records=change)
 
 
 def _record(field, value):
@@ -108,14 +108,14 @@ def _record(field, value):
         def put(records):
             records[field] = value
 
-        _resealed(raw, records=put)
+        resealed(raw, records=put)
 
     return change
 
 
 def _told(**changed):
     """What the tail says of the planes, with some of it changed."""
-    return lambda raw: _resealed(raw, stack=json.dumps(WORDS | changed).encode())
+    return lambda raw: resealed(raw, stack=json.dumps(WORDS | changed).encode())
 
 
 def _channel(**changed):
@@ -149,9 +149,9 @@ DAMAGE = {
     "a block that begins elsewhere": _record("at", 256),
     "a block that is longer": _record("length", 1 << 29),
     "a block longer than any": _record("length", (1 << 64) - 16),
-    "planes that are not told in JSON": lambda raw: _resealed(raw, stack=b"{"),
-    "planes told as a list": lambda raw: _resealed(raw, stack=b"[]"),
-    "planes told in too deep JSON": lambda raw: _resealed(raw, stack=b"[" * 100_000),
+    "planes that are not told in JSON": lambda raw: resealed(raw, stack=b"{"),
+    "planes told as a list": lambda raw: resealed(raw, stack=b"[]"),
+    "planes told in too deep JSON": lambda raw: resealed(raw, stack=b"[" * 100_000),
     "planes with a word too many": _told(more=1),
     "no planes": _told(z=0),
     "more planes than blocks": _told(z=2),
@@ -187,7 +187,7 @@ def test_an_untouched_index_opens(damaged):
 
 def test_resealing_alone_is_harmless(damaged):
     """The tool of the cases above does not break an index by itself."""
-    with damaged(lambda raw: _resealed(raw)) as pyramid:
+    with damaged(lambda raw: resealed(raw)) as pyramid:
         assert pyramid.dz_levels == 11
 
 

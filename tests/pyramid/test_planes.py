@@ -14,9 +14,11 @@ from coverslip.pyramid import Pyramid, build, check
 from coverslip.pyramid import index as form
 from coverslip.pyramid.native import Native
 from coverslip.pyramid.raw import Lit, picture, pixel
-from coverslip.pyramid.regions import read_region
+from coverslip.pyramid.readouts import tissue
+from coverslip.pyramid.regions import pixels_of_level, read_region
 from coverslip.pyramid.stack import parse
 from samples import ome
+from tests.pyramid.test_index import resealed
 
 SIZE = Size(700, 520)
 EMPTY = 0
@@ -296,6 +298,42 @@ def test_check_reads_every_plane(slides, tmp_path):
             check(slide, bad)
 
 
+def _second_begins_in_the_first(records):
+    records["at"][1] -= 16
+
+
+def _last_is_shorter(records):
+    records["length"][-1] -= 16
+
+
+@pytest.mark.parametrize("change", [_second_begins_in_the_first, _last_is_shorter])
+def test_blocks_lie_one_behind_the_other(slides, tmp_path, change):
+    """Whoever seals an index anew may not let a plane read another's entries, nor leave bytes nobody vouches for."""
+    slide, target = slides(z=3, channels=2, t=2), tmp_path / "a.pyramid"
+    build(slide, target)
+    raw = bytearray(target.read_bytes())
+    resealed(raw, records=change)
+    target.write_bytes(raw)
+    with pytest.raises(PyramidInvalid, match="block"):
+        Pyramid.open(slide, target)
+
+
+def test_a_window_looks_at_more_than_the_first_plane(tmp_path, built):
+    """The last focal plane is ten times as bright as the first: it is not all white."""
+    path = tmp_path / "brighter.ome.tiff"
+    plane = ome.pixels(SIZE, ome.Plane(0, 0, 0), bits=16)
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(
+            np.stack([plane, plane * 4, plane * 10]),
+            tile=(256, 256),
+            photometric="minisblack",
+            metadata={"axes": "ZYX"},
+        )
+    low, high = built(path)[0].stack.channels[0].window
+    assert low < np.percentile(plane, 10)
+    assert high > 8 * np.percentile(plane, 90)
+
+
 def test_a_damaged_block_is_found_before_its_first_tile(slides, tmp_path):
     """The plain picture opens; the plane whose entries were changed does not serve one of them."""
     slide, target = slides(z=3, channels=2, t=2), tmp_path / "a.pyramid"
@@ -408,6 +446,20 @@ def test_a_small_picture_of_samples_comes_from_a_small_level(slides, stacked):
     found = np.asarray(picture(Native(path), lit, region, target)).astype(int)
     tiles = np.asarray(read_region(stacked.plain, region, target)).astype(int)
     assert np.abs(found - tiles).mean() < 4
+
+
+def test_tissue_shines_where_light_was_counted(tmp_path, built):
+    """In a grey fluorescence slide the bright is tissue and the dark is nothing; on stained glass it is otherwise."""
+    path = tmp_path / "light.tiff"
+    samples = np.full((512, 512), 300, np.uint16)
+    samples[100:300, 200:400] = 30_000
+    tifffile.imwrite(path, samples, tile=(256, 256), photometric="minisblack", compression="zlib")
+    pyramid, _ = built(path)
+    assert pyramid.stack.of_light
+    found = np.asarray(tissue(pixels_of_level(pyramid, 512), light=True))
+    assert found[110:290, 210:390].all()
+    assert not found[:90].any()
+    assert np.asarray(tissue(pixels_of_level(pyramid, 512)))[:90].all()
 
 
 def test_samples_are_not_read_without_limit(slides, stacked, monkeypatch):

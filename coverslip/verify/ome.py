@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 MAX_BYTES = 16 << 20
-MAX_CLEAN = 64 << 10
-"""Bytes of a clean slide's block: 512 planes, each named by itself."""
+MAX_CLEAN = 256 << 10
+"""Bytes of a clean slide's block: 2048 planes, each named by itself."""
 MAX_TAGS = 100_000
 MAX_DEPTH = 64
 NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"

@@ -87,6 +87,11 @@ def contenders(slide: Path, target: Path) -> list[tuple[str, list[str]]]:
     return found
 
 
+def deepzoom_generator(slide: Path, folder: Path, tile: int = 256) -> list[str]:
+    """OpenSlide's own generator on all cores, into a folder that is not there yet."""
+    return [sys.executable, "-m", "benchmarks.peers.deepzoom_folder", str(slide), str(folder), str(tile)]
+
+
 def _line(name: str, cost: Cost, share: float, files: int) -> None:
     print(f"{name:34}{cost.wall:9.2f}{cost.cpu:9.2f}{cost.peak:10.0f}{share:12.0%} {files:8}")
 

@@ -19,6 +19,7 @@ from coverslip.pyramid import Pyramid
 from coverslip.settings import Settings
 from samples import aperio
 from workers import work
+from workers.process import produced
 
 SIDE = Size(8192, 8100)
 """All tissue; the last row of tiles is cropped."""
@@ -58,7 +59,7 @@ def tiled(folder: Path) -> Tiled:
     if not isinstance(outcome, Made):
         raise StageFailed("the slide did not pass")
     work.tile(Task(out / outcome.clean_name, out, "", b"", outcome.sha256), silent)
-    return Tiled(out, outcome.verdict())
+    return Tiled(out, produced(outcome))
 
 
 def put(archive: Archive, slide: Tiled, state: State) -> str:

@@ -13,15 +13,8 @@ from coverslip.quiet import silence
 
 if TYPE_CHECKING:
     from coverslip.formats import open_slide
-    from coverslip.pipeline import (
-        Cleaned,
-        Outcome,
-        Quarantined,
-        Rejected,
-        build_pyramid,
-        deidentify,
-        plan_slide,
-    )
+    from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
+    from coverslip.pipeline import build_pyramid, deidentify, plan_slide
     from coverslip.policy import load as load_policy
     from coverslip.pyramid import Pyramid
     from coverslip.verify import verify_alone
@@ -29,11 +22,11 @@ if TYPE_CHECKING:
 silence()
 
 _HOMES = {
-    "Cleaned": "coverslip.pipeline",
-    "Outcome": "coverslip.pipeline",
+    "Cleaned": "coverslip.outcomes",
+    "Outcome": "coverslip.outcomes",
     "Pyramid": "coverslip.pyramid",
-    "Quarantined": "coverslip.pipeline",
-    "Rejected": "coverslip.pipeline",
+    "Quarantined": "coverslip.outcomes",
+    "Rejected": "coverslip.outcomes",
     "build_pyramid": "coverslip.pipeline",
     "deidentify": "coverslip.pipeline",
     "load_policy": "coverslip.policy:load",

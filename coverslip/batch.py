@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from coverslip import policy as policies
-from coverslip.errors import CoverslipError
-from coverslip.pipeline import Cleaned, Outcome, Rejected, build_pyramid, deidentify
+from coverslip.outcomes import Cleaned, Outcome
 from coverslip.progress import Progress
 
 
@@ -64,25 +62,7 @@ Work = Callable[[Path, Batch, Progress], Done]
 """Does one slide of a batch; whatever is wrong with the slide is its outcome."""
 
 
-def here(slide: Path, batch: Batch, progress: Progress) -> Done:
-    """Work in this very process: a slide that ends a library's process ends the batch."""
-    try:
-        return _here(slide, batch, progress)
-    except CoverslipError as error:
-        return Done(Rejected(error.code, error.where, error.detail))
-
-
-def _here(slide: Path, batch: Batch, progress: Progress) -> Done:
-    policy = policies.load(batch.policy_name)
-    outcome = deidentify(slide, batch.out, policy=policy, key=batch.key, progress=progress)
-    if not batch.pyramid or not isinstance(outcome, Cleaned):
-        return Done(outcome)
-    target = outcome.clean.with_suffix(".pyramid")
-    build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
-    return Done(outcome, target)
-
-
-def run_batch(batch: Batch, watcher: Watcher, work: Work = here) -> tuple[Result, ...]:
+def run_batch(batch: Batch, watcher: Watcher, work: Work) -> tuple[Result, ...]:
     """Every slide of the batch in order."""
     return tuple(_run(batch, watcher, work))
 

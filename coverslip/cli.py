@@ -1,4 +1,8 @@
-"""The command line: one person, one machine, no server needed. Each command unpacks, calls one function, prints."""
+"""The command line: one person, one machine, no server needed. Each command unpacks, calls one function, prints.
+
+Commands import what they need themselves: one that leaves the work to a child has no use for what the child loads, and
+a second spent on imports is longer than many a slide takes.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +10,15 @@ import json
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coverslip import policy as policies
-from coverslip.batch import Batch, Work, here, run_batch
-from coverslip.confined.desk import Desk
-from coverslip.confined.doctor import enough, examine
 from coverslip.errors import CoverslipError
-from coverslip.exporting import Form
-from coverslip.exporting import export as export_slide
-from coverslip.formats import choose, open_slide
-from coverslip.intake import arrived
-from coverslip.keys import load_key
-from coverslip.pipeline import build_pyramid, plan_slide
-from coverslip.printing import (
-    Console,
-    outcome_dict,
-    print_inspection,
-    print_plan,
-    print_policy,
-    print_report,
-    print_walls,
-)
-from coverslip.settings import Settings
-from coverslip.verify import as_dict, verify_alone
+from coverslip.forms import Form
+
+if TYPE_CHECKING:
+    from coverslip.batch import Result, Work
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +51,10 @@ def inspect(
     why: Annotated[bool, typer.Option("--why", help="Say why each reader before the chosen one declined.")] = False,
 ) -> None:
     """Show what a slide is and every place in it where identity can live, without the values."""
+    from coverslip.formats import choose, open_slide
+    from coverslip.intake import arrived
+    from coverslip.printing import print_inspection
+
     with arrived(slide) as arrival:
         reader, declined = choose(arrival.path)
         chosen = reader.name if reader else "none"
@@ -74,6 +65,12 @@ def inspect(
 @app.command()
 def plan(slide: SlidePath, policy: PolicyName = "strict", as_json: AsJson = False) -> None:
     """Show what would happen to every element; change nothing."""
+    from coverslip import policy as policies
+    from coverslip.formats import open_slide
+    from coverslip.intake import arrived
+    from coverslip.pipeline import plan_slide
+    from coverslip.printing import print_plan
+
     with arrived(slide) as arrival, closing(open_slide(arrival.path)) as opened:
         print_plan(plan_slide(opened, policies.load(policy), arrival.words), as_json=as_json)
 
@@ -91,11 +88,11 @@ def deidentify(
     as_json: AsJson = False,
 ) -> None:
     """Write clean slides with their certificates; a slide that fails never stops the others."""
-    with desk(confine) as work, Console(quiet=as_json) as console:
-        policies.load(policy)  # what is wrong with it is said once, not for each slide
-        batch = Batch(tuple(slides), out, policy, load_key(key_file), pyramid)
-        results = run_batch(batch, console, work)
+    with desk(confine) as work:
+        results = _deidentified(slides, out, policy, key_file, pyramid, work, quiet=as_json)
     if as_json:
+        from coverslip.printing import outcome_dict
+
         typer.echo(json.dumps([outcome_dict(result) for result in results], indent=2))
     raise typer.Exit(0 if all(result.well for result in results) else 1)
 
@@ -107,6 +104,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check a clean slide with the independent verifier; with the source, check that nothing of it is left."""
+    from coverslip.intake import arrived
+    from coverslip.printing import Console, print_report
+    from coverslip.verify import as_dict, verify_alone
+
     with Console(quiet=as_json) as console:
         progress = console.progress(clean.name)
         with arrived(source) if source else nullcontext() as arrival:
@@ -122,6 +123,9 @@ def pyramid(
     as_json: AsJson = False,
 ) -> None:
     """Build the deep-zoom pyramid of a clean slide, beside it."""
+    from coverslip.pipeline import build_pyramid
+    from coverslip.printing import Console
+
     target = clean.with_suffix(".pyramid")
     with Console(quiet=as_json) as console:
         build_pyramid(clean, target, complete=complete, progress=console.progress(clean.name))
@@ -137,6 +141,9 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write the tiles in a form other programs take; stored tiles are copied, never decoded."""
+    from coverslip.exporting import export as export_slide
+    from coverslip.printing import Console
+
     with Console(quiet=as_json or clean.with_suffix(".pyramid").exists()) as console:
         made = export_slide(clean, to, out, openseadragon=openseadragon, progress=console.progress(clean.name))
     typer.echo(json.dumps({"export": str(made), "form": to.value}) if as_json else f"{made}")
@@ -148,6 +155,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say which walls hold the child that parses slides on this machine."""
+    from coverslip.confined.doctor import enough, examine
+    from coverslip.printing import print_walls
+
     walls = examine()
     print_walls(walls, as_json=as_json)
     raise typer.Exit(1 if strict and not enough(walls) else 0)
@@ -156,12 +166,35 @@ def doctor(
 @policy_app.command("check")
 def policy_check(file: Annotated[str, typer.Argument(help="A TOML file, or strict or research.")]) -> None:
     """Read a policy and explain it rule by rule."""
+    from coverslip import policy as policies
+    from coverslip.printing import print_policy
+
     print_policy(policies.load(file))
 
 
 def desk(confine: bool) -> AbstractContextManager[Work]:
     """Where slides are worked on: in confined children, or here."""
-    return Desk(Settings()) if confine else nullcontext(here)
+    if confine:
+        from coverslip.confined.desk import Desk
+
+        return Desk()
+    from coverslip.unconfined import here
+
+    return nullcontext(here)
+
+
+def _deidentified(
+    slides: list[Path], out: Path, policy: str, key_file: Path | None, pyramid: bool, work: Work, *, quiet: bool
+) -> tuple[Result, ...]:
+    """Everything here is loaded while the process that children are forked from starts."""
+    from coverslip import policy as policies
+    from coverslip.batch import Batch, run_batch
+    from coverslip.keys import load_key
+    from coverslip.printing import Console
+
+    policies.load(policy)  # what is wrong with it is said once, not for each slide
+    with Console(quiet=quiet) as console:
+        return run_batch(Batch(tuple(slides), out, policy, load_key(key_file), pyramid), console, work)
 
 
 def main() -> None:

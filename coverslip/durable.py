@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.errors import StorageFailed, StorageFull
+from coverslip.rooms import clear
 
 DOUBT: Final = timedelta(seconds=60)
 """How long a process is not ready after a failed fsync; by itself it comes back, each failure begins anew."""
@@ -44,6 +46,18 @@ def flush(handle: int) -> None:
     except StorageFailed:
         _doubt.since = time.monotonic()
         raise
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder, if it is there; raises `OSError`.
+
+    Renamed first, so that a crash in mid-delete never leaves half a folder under a name that means something.
+    """
+    if not folder.exists():
+        return
+    doomed = folder.with_name(f".{folder.name[:48]}.{secrets.token_hex(4)}")
+    folder.rename(doomed)
+    clear(doomed)
 
 
 def is_in_doubt() -> bool:

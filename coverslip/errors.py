@@ -11,6 +11,7 @@
     ├── VerificationFailed         verification-failed    the clean slide did not pass its verifier
     ├── OutputExists               output-exists          something already has the final name
     ├── StorageFailed              storage-failed         reading or writing our own files failed
+    │   ├── StorageAway            storage-away           the bucket gives no answer for now
     │   ├── StorageFull            storage-full           no room for what was announced
     │   └── OriginalDamaged        original-damaged       an encrypted original, or its key, is not what was kept
     ├── PyramidInvalid             pyramid-invalid        an index that does not fit its slide or its checksum
@@ -122,6 +123,13 @@ class StorageFailed(CoverslipError):
 
     code = "storage-failed"
     summary = "Reading or writing storage failed."
+
+
+class StorageAway(StorageFailed):
+    """Where slides lie gives no answer for now: nobody's fault here, and it will be back."""
+
+    code = "storage-away"
+    summary = "Where slides lie gives no answer at the moment."
 
 
 class StorageFull(StorageFailed):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
 from coverslip.errors import StorageFailed
 from coverslip.formats import open_slide
+from coverslip.forms import Form
 from coverslip.pipeline import build_pyramid
 from coverslip.progress import Progress, silent
 from coverslip.pyramid import PageFacts, Pyramid, export_dzi, export_static, export_szi
@@ -19,14 +19,6 @@ _LIBRARIES = (
     _CHECKOUT / "node_modules/openseadragon/build/openseadragon/openseadragon.min.js",
 )
 """Where a checkout keeps the viewer library; a wheel brings none."""
-
-
-class Form(StrEnum):
-    """What an export becomes."""
-
-    DZI = "dzi"
-    SZI = "szi"
-    STATIC = "static"
 
 
 def export(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 from coverslip import certificate as cert
@@ -15,16 +11,18 @@ from coverslip.certificate_page import to_html
 from coverslip.codestreams import icc
 from coverslip.durable import sync
 from coverslip.elements import Element, Inventory
-from coverslip.errors import InputError, OutputExists, StorageFailed, UnknownStructure
+from coverslip.errors import InputError, UnknownStructure
 from coverslip.fingerprint import Fingerprint, fingerprint
 from coverslip.formats import AnySlide, open_slide
 from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.intake import arrived
+from coverslip.intake.words import given
 from coverslip.keys import digest
+from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
 from coverslip.policy import Keep, Plan, Policy
 from coverslip.progress import Progress, Stage, silent
+from coverslip.publishing import publish, workspace
 from coverslip.pyramid.build import build
-from coverslip.slide import SlideFacts
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
 from coverslip.write.tiff import write_tiff
@@ -32,60 +30,22 @@ from coverslip.write.tiff import write_tiff
 SUFFIXES = {"aperio": ".svs", "ome-tiff": ".ome.tiff"}
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A slide that passed: its files stand under their final names."""
-
-    clean: Path
-    certificate: Path
-    certificate_html: Path
-    scans: Path
-    """SHA-256 of every stored tile, 32 bytes each, level by level."""
-    sha256: str
-    size_bytes: int
-    facts: SlideFacts
-    route: str
-    removed: int
-    kept: int
-    replaced: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A slide somebody has to look at: its structure is not understood, or its clean copy did not pass."""
-
-    code: str
-    reasons: tuple[str, ...]
-    """Places and our own words, never values."""
-    certificate: Path | None = None
-    """The failed certificate, when the slide got as far as the verifier."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A file that cannot be processed."""
-
-    code: str
-    where: str
-    detail: str
-
-
-Outcome = Cleaned | Quarantined | Rejected
-
-
 def deidentify(
-    source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent
-) -> Outcome:
+    source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent,
+    untrusted_words: tuple[str, ...] = (),
+) -> Outcome:  # fmt: skip
     """Write the clean slide, its certificate and its tile hashes into `out_dir`; nothing appears that did not pass.
 
     `source` is a slide, or a folder or ZIP archive with one in it; `name` is the stem of the output files, without one
-    it is a pseudonym made from the content with `key`.
+    it is a pseudonym made from the content with `key`; `untrusted_words` are what was said about it elsewhere, such as
+    the name its file had: they are looked for in the clean slide like any removed value.
     Raises StorageFailed, OutputExists and Cancelled; a file at fault becomes a `Rejected` or `Quarantined`.
     """
     try:
         progress(Stage.OPEN, 0.0)
         with arrived(source, out_dir, progress) as arrival, closing(open_slide(arrival.path)) as slide:
-            return _deidentify(slide, arrival.words, out_dir, policy, key, name, progress)
+            words = (*arrival.words, *given(untrusted_words))
+            return _deidentify(slide, words, out_dir, policy, key, name, progress)
     except UnknownStructure as error:
         return Quarantined(error.code, (str(error),))
     except InputError as error:
@@ -171,38 +131,3 @@ def _deliver(
         clean, certificate, html, scans, report.clean_sha256, report.clean_bytes, slide.facts, slide.route.value,
         counts["removed"], counts["kept"], counts["replaced"],
     )  # fmt: skip
-
-
-@contextmanager
-def workspace(out_dir: Path) -> Iterator[Path]:
-    """A hidden folder beside the results, gone afterwards whatever happens."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".coverslip-", dir=out_dir))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
-    """Give verified files their final names: written, flushed, renamed, the folder flushed. Nothing is overwritten.
-
-    Raises OutputExists before anything is renamed, StorageFailed when the disk refuses.
-    """
-    if any((out_dir / name).exists() for name in files):
-        raise OutputExists()
-    try:
-        for name, data in files.items():
-            if data is not None:
-                _write_flushed(work / name, data)
-        for name in reversed(files):
-            (work / name).rename(out_dir / name)
-        sync(out_dir)
-    except OSError as error:
-        raise StorageFailed("the results could not be given their final names") from error
-    return [out_dir / name for name in files]
-
-
-def _write_flushed(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    sync(path)

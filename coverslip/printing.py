@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -16,9 +16,11 @@ from coverslip import progress as steps
 from coverslip.batch import Result
 from coverslip.confined.doctor import Wall, enough
 from coverslip.elements import Element
-from coverslip.formats import AnySlide
-from coverslip.pipeline import Cleaned, Quarantined, Rejected
+from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.policy import Decision, Keep, Plan, Policy, Remove, Replace
+
+if TYPE_CHECKING:
+    from coverslip.formats import AnySlide
 
 _SHARES = {
     steps.Stage.OPEN: (0.0, 0.0), steps.Stage.PLAN: (0.0, 0.1), steps.Stage.WRITE: (0.1, 0.4),

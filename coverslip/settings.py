@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         default="", description="Who asks the bucket; empty means the usual chain: environment, files, machine's role."
     )
     s3_secret_key: SecretStr = Field(default=SecretStr(""), description="The secret that belongs to `s3_key_id`.")
+    s3_patience: Duration = Field(
+        default=timedelta(seconds=20),
+        gt=timedelta(0),
+        description="How long the bucket's server may take for one answer; for a tile's range never more than 10 s.",
+    )
     copies_bytes: int = Field(
         default=20 * GIB,
         ge=0,
@@ -68,6 +73,9 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address the service listens on; others than loopback need API keys."
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    max_connections: int = Field(
+        default=1000, ge=1, description="Connections one process of the service holds; more are refused (503)."
+    )
     public_base_url: str = Field(
         default="", description="The address people see, behind a proxy; empty means host and port."
     )
@@ -118,6 +126,11 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=20 * GIB, gt=0, description="The largest file taken.")
     max_open_uploads: int = Field(default=64, gt=0, description="Uploads one owner may have under way.")
+    owner_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Bytes of one owner's unfinished uploads and kept originals together; 0 means no bound.",
+    )
     upload_expiry: Duration = Field(
         default=timedelta(days=2), description="An upload without news this long is dropped."
     )
@@ -159,7 +172,9 @@ class Settings(BaseSettings):
     task_events: bool = Field(default=True, description="Send task events (ids only), as flower needs.")
 
     strict_confinement: bool = Field(
-        default=False, description="Refuse to work unless rlimits, no_new_privs and seccomp hold the parsing child."
+        default=False,
+        description="Refuse to work unless limits, seccomp and a wall around files (Landlock or a root folder of its "
+        "own) hold the child that parses.",
     )
     child_memory: int = Field(default=4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
     child_cpu: Duration = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")

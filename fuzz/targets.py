@@ -33,7 +33,7 @@ from coverslip.progress import silent
 from coverslip.tiff.blocks import survey
 from coverslip.tiff.structure import Directory, FileBytes, open_tiff
 from coverslip.verify import icc as verify_icc
-from coverslip.verify import j2k_walk, jpeg_walk, lzw_walk, tiff_walk, unpack
+from coverslip.verify import j2k_walk, jpeg_meaning, jpeg_walk, lzw_walk, tiff_walk, unpack
 from coverslip.verify import ome as verify_ome
 from coverslip.verify.reading import Bytes
 from samples import broken
@@ -124,12 +124,12 @@ def jpeg_stream(data: bytes) -> None:
 
 def _jpeg_walk(data: bytes) -> None:
     found = jpeg_walk.walk_jpeg(data, WHERE)
-    jpeg_walk.meaning((), found.segments, WHERE)
+    jpeg_meaning.read({}, found.segments, WHERE)
 
 
 def j2k_stream(data: bytes) -> None:
     """Ours and the verifier's."""
-    expected = Expected(Size(64, 64), 3, bits=8, tiled=True, tables=b"")
+    expected = Expected(Size(64, 64), 3, bits=8, tiled=True)
     _each(data, lambda raw: j2k.codestream(raw, 0, len(raw), expected), lambda raw: j2k_walk.walk_j2k(raw, WHERE))
 
 

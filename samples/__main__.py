@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from coverslip.geometry import Size
-from samples import aperio, generic, mirax, ome
+from samples import aperio, generic, lookalikes, mirax, ome
 from samples.description import TRAPS
 from samples.identifiers import Planted
 
@@ -122,6 +122,19 @@ def make_ome(
 def make_mirax(out: Out, columns: int = 8, rows: int = 6, plant: Plant = True, seed: Seed = 0) -> None:
     """Write a MIRAX slide: a .mrxs file and its folder."""
     _report(mirax.write(out, columns=columns, rows=rows, identifiers=plant, seed=seed))
+
+
+@app.command("lookalike")
+def make_lookalike(
+    out: Out,
+    name: Annotated[str, typer.Option(help=f"One of {', '.join(lookalikes.LOOKS)}.")],
+    beside: Annotated[bool, typer.Option("--beside/--levels-only", help="Label, macro and thumbnail too.")] = True,
+    seed: Seed = 0,
+) -> None:
+    """Write a slide of a scanner that writes nearly what Aperio writes."""
+    if name not in lookalikes.LOOKS:
+        raise typer.BadParameter(f"one of {', '.join(lookalikes.LOOKS)}")
+    _report(lookalikes.write(out, name, beside=beside, seed=seed))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,11 @@ def write(
 
 
 def _names(path: Path) -> list[Identifier]:
-    return [Identifier("file/name", path.stem, Encoding.ASCII, Kind.FILE_NAME)] if path.stem.startswith("ZQ-") else []
+    return (
+        [Identifier("file/name", path.name.split(".")[0], Encoding.ASCII, Kind.FILE_NAME)]
+        if path.name.startswith("ZQ-")
+        else []
+    )
 
 
 class _Slide:

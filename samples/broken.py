@@ -43,7 +43,7 @@ class Case:
 
     def build(self, folder: Path) -> Path:
         """Write the broken slide into `folder`."""
-        path = folder / f"{self.name}.{'svs' if self.base == 'svs' else 'tiff'}"
+        path = folder / f"{self.name}.{'svs' if self.base.endswith('svs') else 'tiff'}"
         if isinstance(self.change, bytes):
             path.write_bytes(self.change)
         else:
@@ -54,11 +54,17 @@ class Case:
 @cache
 def sound(base: str) -> bytes:
     """A tiny sound slide: `svs` (classic Aperio), `big` (BigTIFF Aperio), `tiff` (generic), `deflate`, `j2k`, `raw`,
-    `ome` (two focal planes of two channels), `ome-each` (told of one by one), `ome-rgb` (with label and macro)."""
+    `ome` (two focal planes of two channels), `ome-each` (told of one by one), `ome-rgb` (with label and macro).
+
+    `one-svs` and `one-tiff` are a little larger and have one level.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
         size = Size(150, 100)
-        if base in ("svs", "big", "j2k"):
+        if base in ("one-svs", "one-tiff"):
+            maker = aperio if base == "one-svs" else generic
+            maker.write(path, Size(600, 400), tile=64, downsamples=(1,), identifiers=False, tissue_share=0.6)
+        elif base in ("svs", "big", "j2k"):
             codec = "j2k-rgb" if base == "j2k" else "jpeg"
             aperio.write(
                 path, size, codec=codec, tile=64, downsamples=(1, 2), bigtiff=base == "big", identifiers=False,
@@ -77,7 +83,7 @@ def sound(base: str) -> bytes:
 def cases() -> Iterator[Case]:
     """Every broken slide."""
     # The tables import this module's words, so they are looked up when they are asked for.
-    from samples import broken_layout, broken_ome, broken_pixels, broken_structure
+    from samples import broken_layout, broken_ome, broken_pixels, broken_structure, dressed
 
-    for table in (broken_structure, broken_layout, broken_pixels, broken_ome):
+    for table in (broken_structure, broken_layout, broken_pixels, broken_ome, dressed):
         yield from table.cases()

@@ -102,7 +102,7 @@ def _jpeg_markers() -> Iterator[Case]:
         "restart-interval": (lambda s: with_segments(s, b"\xff\xdd\0\4\0\2"), (OK, DAMAGED, STOPPED)),
         "reserved-marker-in-scan": (lambda s: s[:-40] + b"\xff\x02" + s[-40:], (OK, DAMAGED, STOPPED)),
         "app-in-scan": (lambda s: s[:-40] + segment(0xE1, b"words") + s[-40:], (DAMAGED, OK, STOPPED)),
-        "dnl": (lambda s: s[:-2] + b"\xff\xdc\0\4\0\x40" + s[-2:], (OK, DAMAGED, STOPPED)),
+        "dnl": (lambda s: s[:-2] + b"\xff\xdc\0\4\0\x40" + s[-2:], (UNKNOWN,)),
     }
     for name, (edit, codes) in edits.items():
         yield Case(f"jpeg-{name}", codes, "svs", tile(edit))
@@ -170,9 +170,13 @@ def _bombs() -> Iterator[Case]:
     yield Case("deflate-words-behind-end", (DAMAGED, OK), "deflate", tile(lambda s: s + b"words behind the end"))
     yield Case("raw-short", (DAMAGED, OK), "raw", tile(lambda s: s[:100]))
     yield Case("raw-long", (DAMAGED, OK), "raw", tile(lambda s: s + b"words behind the end"))
-    yield Case("deflate-said-to-be-jpeg", (DAMAGED,), "deflate", partial(Patient.set, page=0, code=259, value=7))
-    yield Case("jpeg-said-to-be-deflate", (DAMAGED, OK), "tiff", partial(Patient.set, page=0, code=259, value=8))
-    yield Case("jpeg-said-to-be-raw", (DAMAGED, OK), "tiff", partial(Patient.set, page=0, code=259, value=1))
+    yield Case(
+        "deflate-said-to-be-jpeg", (DAMAGED, UNKNOWN), "deflate", partial(Patient.set, page=0, code=259, value=7)
+    )
+    yield Case(
+        "jpeg-said-to-be-deflate", (DAMAGED, UNKNOWN, OK), "tiff", partial(Patient.set, page=0, code=259, value=8)
+    )
+    yield Case("jpeg-said-to-be-raw", (DAMAGED, UNKNOWN, OK), "tiff", partial(Patient.set, page=0, code=259, value=1))
     yield Case("jpeg-said-to-be-j2k", (DAMAGED, UNKNOWN), "svs", partial(Patient.set, page=0, code=259, value=33005))
 
 

@@ -135,6 +135,21 @@ def segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
+def dqt(number: int, words: bytes) -> bytes:
+    """A quantisation table whose divisors spell words."""
+    return segment(DQT, bytes([number]) + words.ljust(64, b"A")[:64])
+
+
+def dht(number: int, words: bytes) -> bytes:
+    """A Huffman table of AC coefficients whose symbols spell words, all with codes of eight bits."""
+    return segment(DHT, bytes([0x10 | number, *bytes(7), len(words), *bytes(8)]) + words)
+
+
+def behind_scan(stream: bytes, *added: bytes) -> bytes:
+    """A JPEG stream with segments between its scan and EOI."""
+    return stream[:-2] + b"".join(added) + stream[-2:]
+
+
 def with_segments(stream: bytes, *added: bytes, before_sos: bool = False) -> bytes:
     """A JPEG stream with segments put in behind SOI or right before SOS."""
     at = next(at for marker, at, _ in segments(stream) if marker == SOS) if before_sos else 2
@@ -150,6 +165,30 @@ def with_j2k_comment(stream: bytes, payload: bytes, *, tile_part: bool = False) 
     length = int.from_bytes(stream[sot + 6 : sot + 10], "big")
     grown = (length + len(comment) if length else 0).to_bytes(4, "big")
     return stream[: sot + 6] + grown + stream[sot + 10 : sot + 12] + comment + stream[sot + 12 :]
+
+
+def with_j2k_segment(stream: bytes, marker: int, payload: bytes) -> bytes:
+    """A codestream with one more segment at the end of its main header."""
+    sot = _find_sot(stream)
+    return stream[:sot] + struct.pack(">HH", marker, len(payload) + 2) + payload + stream[sot:]
+
+
+def longer_j2k_segment(stream: bytes, marker: int, more: bytes) -> bytes:
+    """A codestream with words behind the content of one of its main header's segments."""
+    at = 2
+    while int.from_bytes(stream[at : at + 2], "big") != marker:
+        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    length = int.from_bytes(stream[at + 2 : at + 4], "big")
+    grown = struct.pack(">HH", marker, length + len(more))
+    return stream[:at] + grown + stream[at + 4 : at + 2 + length] + more + stream[at + 2 + length :]
+
+
+def behind_packets(stream: bytes, words: bytes) -> bytes:
+    """A codestream of one tile-part with words between its last packet and EOC."""
+    sot = _find_sot(stream)
+    length = int.from_bytes(stream[sot + 6 : sot + 10], "big")
+    grown = (length + len(words) if length else 0).to_bytes(4, "big")
+    return stream[: sot + 6] + grown + stream[sot + 10 : -2] + words + stream[-2:]
 
 
 def _find_sot(stream: bytes) -> int:

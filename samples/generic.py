@@ -71,7 +71,11 @@ def write(
     # OpenSlide 4.0.1 does not look into SubIFDs, knows no 34712, and takes no big-endian TIFF unless it is a BigTIFF.
     opens = codec != "j2k" and (order == "<" or bigtiff)
     seen = sizes if pyramid == "chain" else sizes[:1]
-    named = [Identifier("file/name", path.stem, Encoding.ASCII, Kind.FILE_NAME)] if path.stem.startswith("ZQ-") else []
+    named = (
+        [Identifier("file/name", path.name.split(".")[0], Encoding.ASCII, Kind.FILE_NAME)]
+        if path.name.startswith("ZQ-")
+        else []
+    )
     facts = Facts("generic-tiff", seen, (tile, tile), codec, mpp, None, openslide_opens=opens)
     return Planted(path, (*planter.found, *named), facts).save()
 

@@ -15,13 +15,34 @@ from typing import Final
 
 from coverslip.geometry import Size
 from coverslip.tiff.structure import open_tiff
-from samples import aperio, archives, dicom, generic, mirax, ndpi, sakura, vms, zeiss
+from samples import (
+    aperio,
+    archives,
+    dicom,
+    generic,
+    leica,
+    mirax,
+    ndpi,
+    philips,
+    sakura,
+    trestle,
+    ventana,
+    vms,
+    vmu,
+    zeiss,
+)  # fmt: skip
+from samples.hostile_words import reworded
 
 CANARY: Final = "ZQCANARY-JANE-DOE"
 SIZE: Final = Size(150, 100)
 EDGES: Final = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 64) - 1)
 """Integers where arithmetic goes wrong."""
 MAX_CHANGES: Final = 6
+TIFFS: Final = frozenset((".svs", ".tiff", ".tif", ".ndpi", ".scn", ".bif"))
+WORDY: Final = TIFFS | {".vmu"}
+"""Endings of files with words in them."""
+REWORDED: Final = 0.4
+"""Share of the damage that is done to numbers in words, where there are some."""
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -35,6 +56,8 @@ class Kind:
     """Make a sound one in an empty folder; gives back what is opened, a file or a folder."""
     targets: tuple[str, ...]
     """Which files of it are changed, as patterns."""
+    words: bool = False
+    """Whether numbers in its words are exchanged, too: where words say how pixels lie."""
 
 
 def _aperio(**options: object) -> Callable[[Path], Path]:
@@ -83,6 +106,27 @@ def _sakura(folder: Path) -> Path:
     return sakura.write(folder / "slide.svslide", name=CANARY)
 
 
+def _leica(folder: Path) -> Path:
+    return leica.write(folder / "slide.scn", barcode=CANARY)
+
+
+def _philips(folder: Path) -> Path:
+    return philips.write(folder / "slide.tiff", barcode=CANARY)
+
+
+def _ventana(folder: Path) -> Path:
+    return ventana.write(folder / "slide.bif", user=CANARY)
+
+
+def _trestle(folder: Path) -> Path:
+    return trestle.write(folder / "slide.tif", words=CANARY)
+
+
+def _vmu(folder: Path) -> Path:
+    vmu.write(folder / "slide.vmu", reference=CANARY)
+    return folder
+
+
 def _archive(folder: Path) -> Path:
     """A series in a ZIP archive."""
     _dicom(folder / "series")
@@ -106,6 +150,11 @@ KINDS: Final = (
     Kind("zeiss", _zeiss, ("*.czi",)),
     Kind("sakura", _sakura, ("*.svslide",)),
     Kind("zip", _archive, ("*.zip",)),
+    Kind("leica", _leica, ("*.scn",), words=True),
+    Kind("philips", _philips, ("*.tiff",), words=True),
+    Kind("ventana", _ventana, ("*.bif",), words=True),
+    Kind("trestle", _trestle, ("*.tif", "*.Full"), words=True),
+    Kind("vmu", _vmu, ("*.vmu", "*.ngr", "*.jpg"), words=True),
 )
 
 
@@ -125,7 +174,11 @@ class Sound:
         shutil.copytree(self.folder, folder)
         target = dice.choice(sorted(self.structure))
         changed = folder / target.relative_to(self.folder)
-        changed.write_bytes(change(target.read_bytes(), self.structure[target], dice))
+        data = target.read_bytes()
+        if self.kind.words and target.suffix in WORDY and dice.random() < REWORDED:
+            changed.write_bytes(reworded(data, dice))
+        else:
+            changed.write_bytes(change(data, self.structure[target], dice))
         return folder / self.entry.relative_to(self.folder)
 
 
@@ -139,7 +192,7 @@ def sound(kind: Kind, folder: Path) -> Sound:
 
 def structure(file: Path) -> Spans:
     """Where in a file a changed byte means most: TIFF directories and values, otherwise its beginning and end."""
-    if file.suffix not in (".svs", ".tiff", ".ndpi"):
+    if file.suffix not in TIFFS:
         size = file.stat().st_size
         return ((0, min(size, 2048)), (max(0, size - 4096), size))
     tiff = open_tiff(file)

@@ -8,6 +8,7 @@ from samples.identifiers import Encoding, Kind, Planter
 
 PRIMARIES = {"rXYZ": (0.4361, 0.2225, 0.0139), "gXYZ": (0.3851, 0.7169, 0.0971), "bXYZ": (0.1431, 0.0606, 0.7141)}
 WHITE = (0.9642, 1.0, 0.8249)
+LANGUAGES = ("enUS", "deDE", "jaJP")
 
 
 def profile(planter: Planter, place: str) -> bytes:
@@ -17,6 +18,8 @@ def profile(planter: Planter, place: str) -> bytes:
     tags |= dict.fromkeys(("rTRC", "gTRC", "bTRC"), curve)
     for name in ("desc", "dmnd", "dmdd"):
         tags[name] = _description(planter, f"{place}/{name}")
+    if planter.active:
+        tags["vued"] = _languages(planter, f"{place}/vued")
     words = planter.blob(f"{place}/cprt", Kind.STAFF) if planter.active else b"public domain"
     tags["cprt"] = b"text" + bytes(4) + words + b"\0"
     return _assemble(tags, planter, place)
@@ -26,8 +29,20 @@ def _description(planter: Planter, place: str) -> bytes:
     latin = (planter.blob(f"{place}", Kind.DEVICE) if planter.active else b"sRGB gamma 2.2") + b"\0"
     wide = planter.blob(f"{place}/unicode", Kind.DEVICE, Encoding.UTF16BE) if planter.active else b""
     unicode = wide + b"\0\0" if wide else b""
+    script = (planter.blob(f"{place}/script", Kind.DEVICE) if planter.active else b"")[:67]
     head = b"desc" + bytes(4) + struct.pack(">I", len(latin)) + latin
-    return head + struct.pack(">II", 0, len(unicode) // 2) + unicode + struct.pack(">HB", 0, 0) + bytes(67)
+    tail = struct.pack(">HB", 0, len(script)) + script.ljust(67, b"\0")
+    return head + struct.pack(">II", 0, len(unicode) // 2) + unicode + tail
+
+
+def _languages(planter: Planter, place: str) -> bytes:
+    """The same in several languages, as version 4 has it: a table of records, then their texts in UTF-16."""
+    texts = [planter.blob(f"{place}/{language}", Kind.STAFF, Encoding.UTF16BE) for language in LANGUAGES]
+    table, at = b"", 16 + 12 * len(texts)
+    for language, words in zip(LANGUAGES, texts, strict=True):
+        table += language.encode() + struct.pack(">II", len(words), at)
+        at += len(words)
+    return b"mluc" + struct.pack(">III", 0, len(texts), 12) + table + b"".join(texts)
 
 
 def _xyz(value: tuple[float, float, float]) -> bytes:

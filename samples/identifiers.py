@@ -177,12 +177,17 @@ class Planter:
         return needle if needle is not None else b""
 
     def raw(self, place: str, length: int, kind: Kind) -> bytes:
-        """Random bytes without a zero, recorded in hexadecimal."""
+        """Random bytes without a zero, recorded in hexadecimal; fewer than six turn up by accident in any file."""
         data = bytes(self._random.randrange(1, 255) for _ in range(length))
-        return bytes.fromhex(self.record(place, data.hex(), Encoding.HEX, kind))
+        return bytes.fromhex(self.record(place, data.hex(), Encoding.HEX, kind, searchable=length >= 6))
 
     def date(self, place: str, form: str) -> str:
-        """A date or time of the last century in `form`, with the usual strftime letters Y y m d H M S."""
+        """A date or time of the last century in `form`, with the usual strftime letters Y y m d H M S; no two alike."""
+        taken = {one.value for one in self.found}
+        value = next(value for _ in range(10_000) if (value := self._moment(form)) not in taken)
+        return self.record(place, value, Encoding.ASCII, Kind.DATE)
+
+    def _moment(self, form: str) -> str:
         pick = self._random.randrange
         letters = {
             "Y": pick(1931, 1999),
@@ -195,8 +200,7 @@ class Planter:
         value = form
         for letter, number in letters.items():
             value = value.replace(f"%{letter}", f"{number:02d}")
-        value = value.replace("%y", f"{letters['Y'] % 100:02d}")
-        return self.record(place, value, Encoding.ASCII, Kind.DATE)
+        return value.replace("%y", f"{letters['Y'] % 100:02d}")
 
     def moment(self, place: str) -> bytes:
         """A date and time of the last century as ICC writes it: six big-endian 16-bit numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coverslip.geometry import Size
-from samples.codecs import COM, COMPRESSION, Encoder, segment, with_segments
+from samples.codecs import COM, COMPRESSION, Encoder, dht, dqt, segment, with_segments
 from samples.identifiers import Kind, Planter
 from samples.pictures import strips
 from samples.tiffmaker import Tag, TiffMaker, Tiles, blob, long, short
@@ -59,7 +59,7 @@ def _with_comment(data: bytes, encode: Encoder, planter: Planter, ifd: str) -> b
 
 
 def planted_tables(encode: Encoder, planter: Planter, ifd: str) -> bytes | None:
-    """JPEGTables with a COM and an APP5 in them; None for codecs that have no tables."""
+    """JPEGTables with a COM, an APP5, tables nobody uses and one defined anew; None for codecs without tables."""
     if not encode.is_jpeg:
         return None
     tables = encode.tables()
@@ -67,6 +67,10 @@ def planted_tables(encode: Encoder, planter: Planter, ifd: str) -> bytes | None:
         if planter.wants(f"{ifd}/JPEGTables/{name}"):
             added = segment(marker, planter.blob(f"{ifd}/JPEGTables/{name}", Kind.TEXT))
             tables = tables[:2] + added + tables[2:]
+    for name, number, make in (("unused DQT", 3, dqt), ("unused DHT", 3, dht), ("overridden DQT", 0, dqt)):
+        if planter.wants(f"{ifd}/JPEGTables/{name}"):
+            hidden = make(number, planter.blob(f"{ifd}/JPEGTables/{name}", Kind.NUMBER))
+            tables = tables[:2] + hidden + tables[2:]
     return tables
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from samples.codecs import APP0, COM, segment, with_j2k_comment, with_segments
+from samples.codecs import APP0, COM, behind_scan, dht, dqt, segment, with_j2k_comment, with_segments
 from samples.identifiers import Kind, Planter
 from samples.plants import exif_segment
 
 EXIF_TILE, AFTER_END_TILE, GAP_TILE = 1, 17, 18
 """Tile 1 carries the Exif APP1; tile n the APPn; tile 16 a COM; these carry bytes behind EOI and behind the tile."""
+HIDDEN: dict[int, tuple[str, Callable[..., bytes]]] = {
+    2: ("unused DQT", with_segments), 3: ("unused DHT", with_segments), 4: ("late DHT", behind_scan),
+    5: ("late COM", behind_scan), 6: ("late DQT", behind_scan),
+}  # fmt: skip
+"""What else some tiles carry: a name, and where its segment goes."""
 
 
 @dataclass(slots=True)
@@ -45,12 +51,21 @@ class TilePlants:
 
     def _inside(self, place: str, number: int, tile: bytes) -> bytes:
         if self.codec in ("jpeg", "jpeg-ycbcr") and number <= 16:
-            return self._jpeg(place, number, tile)
+            return self._hidden(place, number, self._jpeg(place, number, tile))
         if self.codec.startswith("j2k") and number in (0, 1):
             name = f"{place}/{('COM', 'tile-part COM')[number]}"
             if self.planter.wants(name):
                 return with_j2k_comment(tile, self.planter.blob(name, Kind.PERSON), tile_part=number == 1)
         return tile
+
+    def _hidden(self, place: str, number: int, tile: bytes) -> bytes:
+        """Words where a decoder sees tables it does not need, and segments behind the scan."""
+        name, put = HIDDEN.get(number, ("", with_segments))
+        if not name or not self.planter.wants(f"{place}/{name}"):
+            return tile
+        words = self.planter.blob(f"{place}/{name}", Kind.NUMBER)
+        made = {"DQT": partial(dqt, 2), "DHT": partial(dht, 2), "COM": partial(segment, COM)}[name.split()[-1]](words)
+        return put(tile, made)
 
     def _jpeg(self, place: str, number: int, tile: bytes) -> bytes:
         name = f"{place}/COM" if number == 16 else f"{place}/APP{number}"

@@ -49,7 +49,11 @@ def write(
     path.write_bytes(slide.picture("X.mrxs", shrunk(slide.tissue.crop(0, 0, 512, 512), 2)))
     sizes = tuple((columns * CAMERA >> level, rows * CAMERA >> level) for level in range(levels))
     facts = Facts("mirax", sizes, (CAMERA, CAMERA), "jpeg", MPP, MAGNIFICATION, ("label", "macro", "thumbnail"))
-    named = [Identifier("file/name", path.stem, Encoding.ASCII, Kind.FILE_NAME)] if path.stem.startswith("ZQ-") else []
+    named = (
+        [Identifier("file/name", path.name.split(".")[0], Encoding.ASCII, Kind.FILE_NAME)]
+        if path.name.startswith("ZQ-")
+        else []
+    )
     return Planted(path, (*planter.found, *named), facts).save()
 
 

@@ -13,6 +13,8 @@ from samples.tiffmaker import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, UNDEFI
 
 TEXTS: dict[int, tuple[str, Kind]] = {
     269: ("DocumentName", Kind.NUMBER),
+    271: ("Make", Kind.DEVICE),
+    272: ("Model", Kind.DEVICE),
     285: ("PageName", Kind.TEXT),
     305: ("Software", Kind.DEVICE),
     315: ("Artist", Kind.STAFF),
@@ -55,7 +57,7 @@ def tags(planter: Planter, maker: TiffMaker, ifd: str) -> list[Tag]:
     """Every tag that can hold an identifier, for the IFD called `ifd`; the IFDs some point to are written at once."""
     found = [*_texts(planter, ifd), *_blobs(planter, ifd), *_structured(planter, maker, ifd), *_geo(planter, ifd)]
     found += [*_exif(planter, maker, ifd), *_gps(planter, maker, ifd), *_interoperability(planter, maker, ifd)]
-    return found
+    return [*found, *_pointed(planter, maker, ifd)]
 
 
 def _texts(planter: Planter, ifd: str) -> Iterator[Tag]:
@@ -164,6 +166,21 @@ def _interoperability(planter: Planter, maker: TiffMaker, ifd: str) -> Iterator[
     if planter.wants(f"{ifd}/Interoperability"):
         found = [text(1, "R98"), text(4096, planter.text(f"{ifd}/Interoperability/4096", Kind.TEXT))]
         yield long(40965, maker.ifd(found, link=False))
+
+
+def _pointed(planter: Planter, maker: TiffMaker, ifd: str) -> Iterator[Tag]:
+    """Bytes that fields point to and no picture needs: an old-style JPEG, space an editor gave up (TIFF 6.0 §22)."""
+    place = f"{ifd}/JPEGInterchangeFormat"
+    if planter.wants(place):
+        picture = numbered(jpeg_rgb(label([planter.text(f"{place}/image", Kind.PERSON, Encoding.PIXELS)], 96, 96), 60))
+        picture = with_segments(picture, segment(COM, planter.blob(f"{place}/COM", Kind.PERSON)))
+        yield maker.pointers(513, [maker.write(picture)])
+        yield long(514, len(picture))
+    place = f"{ifd}/FreeOffsets"
+    if planter.wants(place):
+        given_up = [planter.blob(f"{place}[{number}]", Kind.PERSON) for number in range(2)]
+        yield maker.pointers(288, [maker.write(words) for words in given_up])
+        yield maker.pointers(289, [len(words) for words in given_up])
 
 
 def hidden_image(planter: Planter, maker: TiffMaker, ifd: str) -> Iterator[Tag]:

@@ -11,8 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 from coverslip.geometry import Size
-from samples import dicom, mirax, sakura, vms, zeiss
+from samples import dicom, leica, mirax, sakura, vms, vmu, zeiss
 from samples.bombs import Bomb
+from samples.surgery import Patient
 
 VIEW = """ALTER TABLE DataManagerSQLiteConfigXPO RENAME TO x; CREATE VIEW DataManagerSQLiteConfigXPO AS
     WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT 'tiles' AS TableName, max(n) FROM c"""
@@ -29,6 +30,10 @@ def traps() -> Iterator[Bomb]:
     yield Bomb("mirax-elsewhere", mirax_with("FILE_0 = Data0000.dat", "FILE_0 = ../other/Data0000.dat"))
     yield Bomb("vms-grid", _vms_with("NoJpegColumns=1", "NoJpegColumns=40000"))
     yield Bomb("vms-elsewhere", _vms_with("slide_map2.jpg", "../other/map2.jpg"))
+    yield Bomb("vmu-bits", _vmu_with("BitsPerPixel=36", "BitsPerPixel=12"))
+    yield Bomb("vmu-order", _vmu_with("PixelOrder=RGB", "PixelOrder=BGR"))
+    yield Bomb("vmu-no-bits", _vmu_with("BitsPerPixel=36", ""))
+    yield Bomb("vmu-hidden", _vmu_with("[Uncompressed", "[OTHER]\nBitsPerPixel=36\n[Uncompressed"))
     yield Bomb("czi-nothing-stored", _czi_with(b"X", 4, 0))
     yield Bomb("czi-subblock", _czi_with(b"X", 4, 65536))
     yield Bomb("czi-far", _czi_with(b"X", 1, 0x7FFFFFFF))
@@ -37,6 +42,7 @@ def traps() -> Iterator[Bomb]:
     yield Bomb("sakura-no-creator", _sakura_with("UPDATE SVSlideDataXPO SET Creator = NULL"))
     yield Bomb("sakura-tile", _sakura_with(HEADER))
     yield Bomb("sakura-view", _sakura_with(VIEW))
+    yield Bomb("tiff-tile-length", _scn_with_a_long_tile)
     yield Bomb("dicom-frame", _dicom_frame)
     yield Bomb("dicom-offset", _dicom_offset)
 
@@ -63,6 +69,15 @@ def _reworded(file: Path, old: str, new: str) -> None:
 def _vms_with(old: str, new: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         path = vms.write(folder / "slide.vms", reference="ZQ-1")
+        _reworded(path, old, new)
+        return path
+
+    return write
+
+
+def _vmu_with(old: str, new: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        path = vmu.write(folder / "slide.vmu", reference="ZQ-1")
         _reworded(path, old, new)
         return path
 
@@ -96,6 +111,14 @@ def _sakura_with(statements: str) -> Callable[[Path], Path]:
         return path
 
     return write
+
+
+def _scn_with_a_long_tile(folder: Path) -> Path:
+    """A tile that claims to be longer than any machine's memory."""
+    path = leica.write(folder / "slide.scn", barcode="ZQ")
+    patient = Patient(path.read_bytes())
+    path.write_bytes(bytes(patient.set(1, 325, 1 << 60).data))
+    return path
 
 
 def _dicom_frame(folder: Path) -> Path:

@@ -29,6 +29,7 @@ from coverslip.confined.messages import Made, Task
 from coverslip.progress import silent
 from coverslip.settings import Settings
 from workers import work
+from workers.process import produced
 
 VALIDATOR = "iiif-validator-ng==0.1.0"
 PICTURE = "import iiif_validator, pathlib; print(pathlib.Path(iiif_validator.__file__).parent / 'validation_image.png')"
@@ -74,7 +75,7 @@ def released(picture: Path, folder: Path) -> tuple[Settings, str]:
     settings = Settings(data_dir=folder / "data", cors_origins="*")
     archive = Archive.open(settings, with_vault=True)
     try:
-        return settings, stage.put(archive, stage.Tiled(out, outcome.verdict()), State.RELEASED)
+        return settings, stage.put(archive, stage.Tiled(out, produced(outcome)), State.RELEASED)
     finally:
         archive.close()
 

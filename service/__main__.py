@@ -12,6 +12,7 @@ from coverslip.archive.keys import ROLES
 from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
 from service.express import express
+from service.guard import connections_to_allow
 from service.main import create_app
 from service.memory import give_back_large_pieces
 
@@ -25,7 +26,7 @@ def serve(settings: Settings) -> int:
     app = create_app(settings)
     uvicorn.run(
         app,
-        http=express(app),
+        http=express(app, connections_to_allow(settings.max_connections)),
         host=settings.host,
         port=settings.port,
         access_log=False,  # paths are ids only, but a query string may be anything
@@ -33,7 +34,6 @@ def serve(settings: Settings) -> int:
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,  # live pages hold their streams open for ever
-        h11_max_incomplete_event_size=16 << 10,
     )
     return 0
 

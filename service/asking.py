@@ -17,9 +17,11 @@ import orjson
 from coverslip.geometry import TileIndex
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.colour import QUALITY, Colour, Encoding, Format
+from coverslip.pyramid.made_by import made_by
 from coverslip.pyramid.plane import Picture
 from coverslip.settings import Settings
 from service.errors import Malformed
+from service.quick import tag_of
 from service.shelf import Opened
 from service.sources import Sources
 
@@ -85,8 +87,9 @@ class Answer:
     """A strong validator, quoted, of bytes that have one already."""
 
     def etag(self, version: str) -> str:
-        """A strong validator, quoted."""
-        return self.tag or f'"{version}-{hashlib.blake2b(self.key.encode(), digest_size=10).hexdigest()}"'
+        """A strong validator, quoted; of what is derived it names the codecs too."""
+        named = f"{self.key} {made_by()}" if self.how is How.DERIVE else self.key
+        return self.tag or f'"{version}-{hashlib.blake2b(named.encode(), digest_size=10).hexdigest()}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,14 @@ def encoding_of(ask: Ask, untrusted_format: str) -> Encoding:
     )
 
 
+def ground_of(ask: Ask) -> str | None:
+    """What is to be seen where a picture has nothing, `bg` as `#rrggbb`; None when not said. Raises `Malformed`."""
+    text = ask.untrusted_query.get("bg")
+    if text is not None and not re.fullmatch("[0-9A-Fa-f]{6}", text, re.ASCII):
+        raise Malformed("bg is six hexadecimal digits.")
+    return f"#{text.lower()}" if text else None
+
+
 def _word(kind: type[Word], untrusted: str, name: str) -> Word:
     if untrusted not in set(kind):
         raise Malformed(f"{name} is one of {', '.join(kind)}.")
@@ -162,7 +173,7 @@ def served_tile(ask: Ask, picture: Picture, tile: TileIndex, headers: tuple[tupl
     how = How.DERIVE if picture.on_request(*place) else How.READ
     make, at_hand = partial(picture.tile, *place), partial(picture.tile_at_hand, *place)
     key = f"tile {place} {picture.key}".rstrip()  # of the plain picture, as `service.quick` names it
-    return Answer(key, Format.JPG.media_type, make, how, headers, at_hand, picture.etag(*place))
+    return Answer(key, Format.JPG.media_type, make, how, headers, at_hand, tag_of(picture, place))
 
 
 def document(ask: Ask, key: str, content: object, media_type: str = "application/json") -> Answer:

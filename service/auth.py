@@ -9,41 +9,42 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 
 from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import State
 from coverslip.errors import NotFound, NotPermitted
+from service.access import may_see
 from service.addresses import is_loopback
 from service.context import Here, Service, ask
-from service.errors import ForeignOrigin, SignInNeeded
+from service.errors import ForeignOrigin, KeyRefused, SignInNeeded
 from service.roles import Role, has
-from service.sessions import cookie_in
+from service.sessions import SECRET_LIMIT, cookie_in, secret_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-SECRET_LIMIT = 256
-"""Characters of a bearer token we are willing to look at."""
 
 
 async def principal_of(request: Request, service: Here) -> Principal | None:
-    """The caller, or None for anonymous; raises `SignInNeeded` for a bearer token that is not good."""
+    """The caller, or None for anonymous; raises `KeyRefused` for a bearer token that is not good."""
     header = request.headers.get("authorization")
     if header is not None:
         return await _bearer(header, service)
     token = cookie_in(request.headers.get("cookie", ""), service.sessions.cookie)
-    principal = await ask(service.sessions.verify, token) if token else None
+    looks = request.method in SAFE_METHODS
+    principal = service.sessions.remembered(token) if token and looks else None
+    if token and principal is None:
+        principal = await ask(service.sessions.verify, token)
     if principal is None and service.demo_key and wants_demo(request):
         request.state.sign_in = True
         return await ask(service.sessions.current, service.demo_key)
-    if principal and request.method not in SAFE_METHODS:
+    if principal and not looks:
         require_own_page(request)
     return principal
 
 
 async def _bearer(header: str, service: Service) -> Principal:
-    scheme, _, secret = header.partition(" ")
-    if scheme.lower() != "bearer" or len(secret) > SECRET_LIMIT:
+    secret = secret_of(header)
+    if secret is None:
         raise SignInNeeded
-    principal = await ask(service.catalog.principal, secret.strip())
+    principal = await ask(service.catalog.principal, secret) if len(secret) <= SECRET_LIMIT else None
     if principal is None:
-        raise SignInNeeded
+        raise KeyRefused
     return principal
 
 
@@ -86,18 +87,6 @@ Staff = Annotated[Principal, Depends(require(Role.CURATOR, Role.OPS))]
 Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
 Ops = Annotated[Principal, Depends(require(Role.OPS))]
 SignedIn = Annotated[Principal, Depends(require(*Role))]
-
-
-def may_see(caller: Principal | None, slide: SlideRecord) -> bool:
-    """Whether a slide exists for the caller: released for everyone, the rest for curators, ops and who sent it in."""
-    if slide.state in (State.RELEASED, State.WITHDRAWN) or has(caller, Role.CURATOR, Role.OPS):
-        return True
-    return caller is not None and caller.owner == slide.owner and has(caller, Role.SUBMITTER)
-
-
-def may_look(caller: Principal | None, slide: SlideRecord) -> bool:
-    """Whether the caller may see pixels: released for everyone, in review for curators only."""
-    return slide.state is State.RELEASED or has(caller, Role.CURATOR)
 
 
 async def visible_slide(sid: str, service: Here, caller: Caller) -> SlideRecord:

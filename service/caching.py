@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from email.utils import formatdate, parsedate_to_datetime
+
+from coverslip.errors import Outdated
+
+Asked = Callable[[str], str | None]
 
 CACHE_PUBLIC = "public, max-age=60, must-revalidate"
 """A released slide under its floating address: keep it, and ask again after a minute."""
@@ -16,6 +21,23 @@ def pinned(lifetime: timedelta) -> str:
     return f"public, max-age={int(lifetime.total_seconds())}, immutable"
 
 
+def unchanged(asked: Asked, etag: str, modified: int) -> bool:
+    """Whether the caller has what we have (304); `asked` gives request headers by their lower-case name.
+
+    Raises `Outdated` (412) when the caller wants something else than what we have (RFC 9110, 13.2.2). `modified` in
+    seconds of the epoch, 0 when unknown.
+    """
+    tags, since = asked("if-match"), asked("if-unmodified-since")
+    if (tags is not None and not match(tags, etag)) or (tags is None and since and _later(modified, since)):
+        raise Outdated
+    return fresh(asked("if-none-match"), asked("if-modified-since"), etag, modified)
+
+
+def _later(modified: int, untrusted_since: str) -> bool:
+    moment = _seconds(untrusted_since)
+    return moment is not None and modified > moment
+
+
 def fresh(untrusted_tags: str | None, untrusted_since: str | None, etag: str, modified: int) -> bool:
     """Whether the caller has what we have: by If-None-Match, else by If-Modified-Since (RFC 9110, 13.2.2).
 
@@ -23,12 +45,16 @@ def fresh(untrusted_tags: str | None, untrusted_since: str | None, etag: str, mo
     """
     if untrusted_tags is not None:
         return none_match(untrusted_tags, etag)
-    if untrusted_since is None or not modified:
-        return False
+    moment = _seconds(untrusted_since) if untrusted_since and modified else None
+    return moment is not None and moment >= modified
+
+
+def _seconds(untrusted_date: str) -> float | None:
+    """A moment; None for a date that does not parse, which is ignored (13.1.3, 13.1.4)."""
     try:
-        return parsedate_to_datetime(untrusted_since).timestamp() >= modified
+        return parsedate_to_datetime(untrusted_date).timestamp()
     except (ValueError, OverflowError):
-        return False  # a date that does not parse is ignored (13.1.3)
+        return None
 
 
 def match(untrusted_tags: str, etag: str) -> bool:

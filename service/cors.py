@@ -29,18 +29,13 @@ class Cors:
         listed = frozenset(origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip())
         self._all = "*" in listed
         self._listed = frozenset(origin.encode("latin-1", "replace") for origin in listed)
-        self.lines: bytes = b"".join(b"%b: %b\r\n" % pair for pair in self.headers(b"")) if self._all else b""
-        """The headers as they go on the wire, where they do not depend on who asks."""
+        self._others = _on_the_wire(self.headers(b""))
+        self._lines = {origin: _on_the_wire(self.headers(origin)) for origin in self._listed if not self._all}
 
     @property
     def closed(self) -> bool:
         """Whether nobody else may read."""
         return not self._listed
-
-    @property
-    def asks(self) -> bool:
-        """Whether the answer depends on who asks."""
-        return bool(self._listed) and not self._all
 
     def headers(self, untrusted_origin: bytes) -> Headers:
         """What an answer carries; with a list, caches learn that it depends on the origin even where none was sent."""
@@ -53,6 +48,10 @@ class Cors:
                 *_open_to(untrusted_origin),
             ]
         return [(b"vary", b"Origin")] if self._listed else []
+
+    def lines(self, untrusted_origin: bytes) -> bytes:
+        """The same headers as they go on the wire."""
+        return self._lines.get(untrusted_origin, self._others)
 
     def preflight(self, untrusted_origin: bytes) -> Headers:
         """What the answer to a preflight carries besides."""
@@ -67,6 +66,10 @@ class Cors:
 
 def _open_to(origin: bytes) -> Headers:
     return [(b"access-control-expose-headers", EXPOSED), (b"timing-allow-origin", origin)]
+
+
+def _on_the_wire(headers: Headers) -> bytes:
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 _OPEN = _open_to(b"*")

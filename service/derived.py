@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from service.crews import Crew
 from service.errors import Overloaded
+
+PATIENCE = 15.0
+"""Seconds a picture may wait until somebody begins it."""
 
 
 class Made(NamedTuple):
@@ -27,7 +30,7 @@ class Workshop:
 
     def __init__(self, workers: int, waiting: int, budget: int) -> None:
         """`waiting` more than `workers` may be under way; `budget` is in bytes."""
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="derived")
+        self._crew = Crew("derived", workers, patience=PATIENCE)
         self._most = workers + waiting
         self._budget = budget
         self._kept: OrderedDict[str, bytes] = OrderedDict()
@@ -57,13 +60,17 @@ class Workshop:
             self._kept.move_to_end(key)
         return found
 
+    def peek(self, key: str) -> bytes | None:
+        """The same from any thread; the picture grows no younger by it."""
+        return self._kept.get(key)
+
     def close(self) -> None:
         """Take no more work."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.close()
 
     async def _run(self, key: str, work: Callable[[], bytes]) -> bytes:
         try:
-            body = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            body = await self._crew.run(work)
             self._keep(key, body)
             return body
         finally:
@@ -82,6 +89,21 @@ def cache_status(made: Made) -> list[tuple[bytes, bytes]]:
     """The headers that say whether a picture was in memory and how long it took (RFC 9211, Server-Timing)."""
     status = b"coverslip; hit" if made.hit else b"coverslip; fwd=miss; stored"
     return [(b"cache-status", status), (b"server-timing", b"derive;dur=%.1f" % (1000 * made.seconds))]
+
+
+AT_HAND: list[tuple[bytes, bytes]] = [
+    (b"cache-status", b"coverslip; hit; detail=stored"),
+    (b"server-timing", b"stored"),
+]
+"""The same for bytes that were stored and in memory: nothing was made, and no time worth a number went by."""
+
+
+def read_status(seconds: float) -> list[tuple[bytes, bytes]]:
+    """The same for bytes that were stored and had to be fetched."""
+    return [
+        (b"cache-status", b"coverslip; fwd=miss; detail=stored"),
+        (b"server-timing", b"read;dur=%.1f" % (1000 * seconds)),
+    ]
 
 
 def _seen(task: asyncio.Task[bytes]) -> None:

@@ -10,7 +10,7 @@ from service.routes import iiif, images, tiles
 
 Json = dict[str, Any]
 LINE: Final = re.compile(r"^ {4}(/(?:slides|iiif)/\S*) {2,}(.*)$", re.MULTILINE)
-REFUSED: Final = (400, 401, 404, 405, 409, 410, 413, 422, 501, 503)
+REFUSED: Final = (400, 401, 404, 405, 406, 409, 410, 412, 413, 422, 501, 503)
 
 _INDEX: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 999_999}
 _LEVEL: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 99}

@@ -43,10 +43,11 @@ REASONS: Final = {
     403: "Not permitted.",
     404: "Unknown, or not for the caller to see.",
     405: "No such method here.",
+    406: "The caller takes other kinds of answers only.",
     408: "No bytes for too long.",
     409: "Not possible in the present state.",
     410: "Gone.",
-    412: "Changed since the caller looked, or another version of tus.",
+    412: "Not what the caller's conditions ask for, or another version of tus.",
     413: "Too large.",
     415: "Not a kind of body that is taken here.",
     416: "The file has no such range.",
@@ -57,18 +58,18 @@ REASONS: Final = {
     503: "Busy; see Retry-After.",
     507: "No room.",
 }
-USUAL: Final = (401, 403, 404, 405, 422, 503)
+USUAL: Final = (400, 401, 403, 404, 405, 406, 422, 503)
 _TUS: Final = (400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 460, 503, 507)
-_FILE: Final = (400, 404, 405, 416, 503, 401, 422)
+_FILE: Final = (400, 401, 404, 405, 406, 409, 410, 412, 416, 422, 503)
 
 SENT: Final[dict[tuple[str, str], tuple[str, tuple[int, ...]]]] = {
     ("get", "/api/v1/slides/{sid}/report"): ("application/json", (200,)),
     ("get", "/slides/{sid}/certificate.json"): ("application/json", (200,)),
     ("get", "/slides/{sid}/file"): ("image/tiff", (200, 206, 304)),
     ("head", "/slides/{sid}/file"): ("", (200, 206, 304)),
-    ("get", "/slides/{sid}.szi"): ("application/zip", (200, 304)),
+    ("get", "/slides/{sid}.szi"): ("application/zip", (200, 206, 304)),
     ("head", "/slides/{sid}.szi"): ("", (200, 304)),
-    ("get", "/slides/{sid}.zip"): ("application/zip", (200, 304)),
+    ("get", "/slides/{sid}.zip"): ("application/zip", (200, 206, 304)),
     ("head", "/slides/{sid}.zip"): ("", (200, 304)),
     ("get", "/metrics"): ("text/plain", (200,)),
     ("post", "/uploads"): ("", (201,)),
@@ -112,6 +113,8 @@ def _complete(method: str, path: str, operation: Json) -> None:
         kind, statuses = SENT[method, path]
         responses.clear()
         responses |= {str(status): _bytes(kind, status) for status in statuses}
+    if (method, path) == ("get", "/api/v1/slides/{sid}"):
+        responses["304"] = _bytes("", 304)
     responses |= refusals(_refused(method, path))
 
 
@@ -125,4 +128,4 @@ def _refused(method: str, path: str) -> tuple[int, ...]:
         return _TUS
     if path.startswith("/slides/") and not path.endswith(".json"):
         return _FILE
-    return (*USUAL, 400, 409, 412) if method == "post" else USUAL
+    return (*USUAL, 409, 412) if method == "post" else (*USUAL, 409, 410, 412)

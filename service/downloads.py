@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from coverslip.archive.store import Stored
 from coverslip.errors import StorageFailed
-from service.caching import fresh, http_date
+from service.caching import http_date, unchanged
 from service.errors import Malformed, RangeOutside, answer
 from service.remote import sent_on
 
@@ -44,10 +44,10 @@ class Download(FileResponse):
 
 
 def download(request: Request, stored: Stored, headers: Mapping[str, str], media_type: str, name: str) -> Response:
-    """The file, or 304 for who has it; blocks. Raises `StorageFailed` while it is being moved."""
-    modified, asked = int(stored.since.timestamp()), request.headers
+    """The file, or 304 for who has it; blocks. Raises `StorageFailed` while it is being moved, and `Outdated`."""
+    modified = int(stored.since.timestamp())
     told = {**headers, "Last-Modified": http_date(modified)}
-    if fresh(asked.get("if-none-match"), asked.get("if-modified-since"), headers["ETag"], modified):
+    if unchanged(request.headers.get, headers["ETag"], modified):
         return Response(status_code=304, headers={key: told[key] for key in ("ETag", "Cache-Control", "Last-Modified")})
     if stored.path is None:
         return sent_on(request, stored, told, media_type, name)

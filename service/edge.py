@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from coverslip.errors import NotFound
+from coverslip.pyramid.made_by import made_by
 from service import lent
 from service.cors import READABLE, Outward
 from service.errors import PROBLEM_TYPE, UNEXPECTED, answer, body_of
@@ -35,6 +36,8 @@ PICTURES = ("/slides/", "/iiif/")
 
 SMALL_BODY = 64 << 10
 """Bytes of any body but an upload's."""
+BODY_SECONDS = 20.0
+"""How long such a body may take."""
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -106,7 +109,7 @@ class Edge:
             return await self._guard(pictures, scope, receive, send)
         if lent.LINK in scope:  # a link shows pixels, nothing else
             return await answer(NotFound())(scope, receive, send)
-        pages = await self._pages.get()
+        pages, scope = await self._pages.get(), without_strange_range(scope)
         return await self._guard(pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -123,6 +126,7 @@ class Edge:
     def _load(self) -> None:
         self._pages()
         self._pictures()
+        made_by()
 
     async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place."""
@@ -158,17 +162,31 @@ class Edge:
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         if scope["method"] == "PATCH" and scope["path"].startswith("/uploads/"):
             return receive
-        taken = 0
+        taken, due, complete = 0, asyncio.get_running_loop().time() + BODY_SECONDS, False
 
         async def bound() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > SMALL_BODY:
+            nonlocal taken, complete
+            try:
+                async with asyncio.timeout_at(None if complete else due):
+                    message = await receive()
+            except TimeoutError:
                 return {"type": "http.disconnect"}
-            return message
+            taken += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            return {"type": "http.disconnect"} if taken > SMALL_BODY else message
 
         return bound
+
+
+def without_strange_range(scope: Scope) -> Scope:
+    """The request without a Range nobody here understands: another unit, or not for GET (RFC 9110, 14.2: ignored)."""
+    asked = next((value for name, value in scope["headers"] if name == b"range"), None)
+    if asked is None:
+        return scope
+    unit, _, ranges = asked.partition(b"=")
+    known = scope["method"] == "GET" and unit.strip().lower() == b"bytes"
+    others = [pair for pair in scope["headers"] if pair[0] != b"range"]
+    return {**scope, "headers": [*others, *([(b"range", b"bytes=" + ranges)] if known else [])]}
 
 
 def _log(error: Exception) -> None:

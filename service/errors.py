@@ -4,16 +4,22 @@ CoverslipError
 └── RequestRefused
     ├── Malformed               malformed-request       a header, parameter or body that does not parse
     ├── SignInNeeded            sign-in-needed          no credential, or one that is no longer good
+    │   └── KeyRefused              key-refused             a bearer token that is no key of ours, or none any more
     ├── ForeignOrigin           foreign-origin          a browser sends a change from somebody else's page
     ├── UploadExpired           upload-expired          there was such an upload
     ├── OffsetConflict          offset-conflict         the bytes do not start where ours end
     ├── DigestMismatch          digest-mismatch         what arrived is not what was sent
+    ├── ChecksumMismatch        checksum-mismatch       the bytes of one PATCH are not what it says
     ├── TusVersionUnknown       tus-version             not tus 1.0.0
     ├── ContentTypeWrong        content-type            not a body this place takes
+    ├── NotAcceptable           not-acceptable          the caller takes other kinds of answers only
     ├── TooLarge                too-large               more bytes than this server takes at once
+    ├── HeadTooLarge            head-too-large          request line and headers are longer than anybody needs
+    ├── HeadLate                head-late               a request began and did not go on
     ├── RangeOutside            range-outside           bytes the file does not have
     ├── TooManyUploads          too-many-uploads        finish or remove one first
-    ├── UploadStalled           upload-stalled          no byte for too long; what came is kept
+    ├── QuotaExceeded           quota-exceeded          one owner's uploads and originals hold all they may
+    ├── UploadStalled           upload-stalled          too few bytes for too long; what came is kept
     ├── Superseded              superseded              a newer request writes this upload now
     ├── NotReady                not-ready               the slide has no tiles yet
     ├── Withdrawn               withdrawn               it was public once and is no longer
@@ -31,6 +37,8 @@ from starlette.responses import Response
 from coverslip.errors import CoverslipError, tree
 
 PROBLEM_TYPE = "application/problem+json"
+LATER = "5"
+"""Seconds after which to ask again for what a disk, a bucket or a database did not give now."""
 
 
 class RequestRefused(CoverslipError):
@@ -40,6 +48,8 @@ class RequestRefused(CoverslipError):
     summary = "The request was refused."
     headers: Mapping[str, str] = MappingProxyType({})
     """Answer headers that belong to this refusal."""
+    more: Mapping[str, str] = MappingProxyType({})
+    """Members of the problem that belong to it."""
 
 
 class Malformed(RequestRefused):
@@ -55,6 +65,14 @@ class SignInNeeded(RequestRefused):
     code = "sign-in-needed"
     summary = "Sign in, or send an API key as a bearer token."
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip"'})
+
+
+class KeyRefused(SignInNeeded):
+    """A bearer token that is no key of ours, or none any more (RFC 6750, 3.1)."""
+
+    code = "key-refused"
+    summary = "This key is not one of ours, or it has been revoked."
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="coverslip", error="invalid_token"'})
 
 
 class ForeignOrigin(RequestRefused):
@@ -85,6 +103,13 @@ class DigestMismatch(RequestRefused):
     summary = "What arrived is not what was sent. Nothing was queued; remove the upload and send the file again."
 
 
+class ChecksumMismatch(RequestRefused):
+    """The bytes of one PATCH are not what its checksum says (tus checksum extension: 460)."""
+
+    code = "checksum-mismatch"
+    summary = "These bytes are not what their checksum says. None was kept; send them again from the stored offset."
+
+
 class TusVersionUnknown(RequestRefused):
     """The client speaks another version of the protocol."""
 
@@ -100,11 +125,32 @@ class ContentTypeWrong(RequestRefused):
     summary = "Send the bytes as application/offset+octet-stream."
 
 
+class NotAcceptable(RequestRefused):
+    """The caller says that it takes other kinds of answers only."""
+
+    code = "not-acceptable"
+    summary = "There is no such kind of answer here."
+
+
 class TooLarge(RequestRefused):
     """More bytes than this server takes at once."""
 
     code = "too-large"
     summary = "This is larger than the server takes."
+
+
+class HeadTooLarge(RequestRefused):
+    """Request line and headers are longer than anybody needs."""
+
+    code = "head-too-large"
+    summary = "The request line and its headers are longer than 64 KiB."
+
+
+class HeadLate(RequestRefused):
+    """A request began and its head did not come to an end in time."""
+
+    code = "head-late"
+    summary = "The request's headers did not come in time."
 
 
 class RangeOutside(RequestRefused):
@@ -122,11 +168,18 @@ class TooManyUploads(RequestRefused):
     headers = MappingProxyType({"Retry-After": "60"})
 
 
+class QuotaExceeded(RequestRefused):
+    """One owner's uploads and kept originals hold as many bytes as they may."""
+
+    code = "quota-exceeded"
+    summary = "Your uploads and originals hold all they may. Remove an upload, or ask for originals to be purged."
+
+
 class UploadStalled(RequestRefused):
-    """No byte came for too long; what came is kept."""
+    """Too few bytes came for too long; what came is kept."""
 
     code = "upload-stalled"
-    summary = "No bytes came for a while. What arrived is kept; go on from the stored offset."
+    summary = "Too few bytes came for a while. What arrived is kept; go on from the stored offset."
 
 
 class Superseded(RequestRefused):
@@ -142,10 +195,12 @@ class NotReady(RequestRefused):
     code = "not-ready"
     summary = "The slide is not tiled yet."
 
-    def __init__(self, sid: str) -> None:
+    def __init__(self, sid: str, job: str | None = None) -> None:
         """Say where to watch the slide's job: its stage and how much of it is done."""
         super().__init__()
-        self.headers = MappingProxyType({"Retry-After": "5", "Location": f"/api/v1/slides/{sid}"})
+        where = f"/api/v1/jobs/{job}" if job else f"/api/v1/slides/{sid}"
+        self.headers = MappingProxyType({"Retry-After": "5", "Location": where})
+        self.more = MappingProxyType({"job": where})
 
 
 class LinkExpired(RequestRefused):
@@ -183,6 +238,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "verification-failed": 422,
         "output-exists": 409,
         "storage-failed": 503,
+        "storage-away": 503,
         "storage-full": 507,
         "original-damaged": 503,
         "pyramid-invalid": 500,
@@ -205,15 +261,21 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "request-refused": 400,
         "malformed-request": 400,
         "sign-in-needed": 401,
+        "key-refused": 401,
         "foreign-origin": 403,
         "upload-expired": 410,
         "offset-conflict": 409,
         "digest-mismatch": 460,
+        "checksum-mismatch": 460,
         "tus-version": 412,
         "content-type": 415,
+        "not-acceptable": 406,
         "too-large": 413,
+        "head-too-large": 431,
+        "head-late": 408,
         "range-outside": 416,
         "too-many-uploads": 429,
+        "quota-exceeded": 507,
         "upload-stalled": 408,
         "superseded": 409,
         "not-ready": 409,
@@ -253,12 +315,19 @@ def sentence_of(error: CoverslipError) -> str:
     return error.detail if isinstance(error, RequestRefused) else error.summary
 
 
+def headers_of(error: CoverslipError) -> Mapping[str, str]:
+    """Answer headers that belong to an error; whoever is sent away for now is told when to come back."""
+    later = {"Retry-After": LATER} if status_of(error.code) == 503 else {}
+    return {**later, **(error.headers if isinstance(error, RequestRefused) else {})}
+
+
 def answer(error: CoverslipError) -> Response:
     """One error as a problem+json response."""
     status = status_of(error.code)
     detail = sentence_of(error)
-    headers = {"Cache-Control": "no-store", **(error.headers if isinstance(error, RequestRefused) else {})}
-    return Response(body_of(error.code, status, detail), status, headers, PROBLEM_TYPE)
+    headers = {"Cache-Control": "no-store", **headers_of(error)}
+    more = error.more if isinstance(error, RequestRefused) else {}
+    return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
 
 
 def no_such_method() -> Response:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from asyncio import Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from service.edge import Edge
+from service.guard import MOST_CONNECTIONS, Guarded
 from service.quick import Quick, Ready
 
 
-def express(edge: Edge) -> type[Protocol]:
-    """uvicorn's HTTP protocol with a shorter way for tiles; what `uvicorn.run` takes as `http`."""
+def express(edge: Edge, connections: int = MOST_CONNECTIONS) -> type[Protocol]:
+    """uvicorn's HTTP protocol with bounds and a shorter way for tiles; what `uvicorn.run` takes as `http`."""
 
     class Bound(Express):
         quick = edge.tiles.quick
+        most_connections = connections
 
     return Bound
 
 
-class Express(HttpToolsProtocol):
+class Express(Guarded):
     """uvicorn's protocol; answers a tile as soon as its request's headers are complete."""
 
     quick: Quick
@@ -37,6 +37,7 @@ class Express(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer at once, or leave it to the application."""
+        self.head_complete()
         answer = self._at_once() if self._is_plain_get() else None
         if answer is None:
             # an answer given at once, to a request that came in the same breath, has set the clock already
@@ -47,12 +48,16 @@ class Express(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Part of a body."""
-        if not self._answered:
+        if self._answered:
+            self.taken = 0
+        else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
-        if not self._answered:
+        if self._answered:
+            self.taken = 0
+        else:
             super().on_message_complete()
 
     def _at_once(self) -> Ready | None:

@@ -20,7 +20,12 @@ def refused(page: Page, request: Request, error: Exception) -> Response:
     """Handler for everything in our own tree."""
     assert isinstance(error, CoverslipError)
     problem = answer(error)
-    return page(request, problem.status_code, error.code, sentence_of(error)) if for_reader(request) else problem
+    if not for_reader(request):
+        return problem
+    shown = page(request, problem.status_code, error.code, sentence_of(error))
+    if "Retry-After" in problem.headers:
+        shown.headers["Retry-After"] = problem.headers["Retry-After"]
+    return shown
 
 
 def for_reader(request: Request) -> bool:

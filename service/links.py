@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,6 +20,8 @@ LIFETIME: Final = 15 * 60
 """Seconds a link holds."""
 TOKEN_LIMIT: Final = 256
 """Characters of a token we are willing to look at."""
+REMEMBERED: Final = 1024
+"""Tokens whose signature is not computed again."""
 _SCOPE: Final = "view"
 _SALT: Final = "coverslip-link-1"
 
@@ -38,6 +41,7 @@ class LinkTokens:
         """Every process of a site must be given the same `key`."""
         signing: dict[str, Any] = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         self._signer = URLSafeSerializer(key, salt=_SALT, signer_kwargs=signing)
+        self._known: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
     def issue(self, sid: str, lifetime: int = LIFETIME) -> Link:
         """A token for one slide; `lifetime` in seconds, never more than `LIFETIME`."""
@@ -54,7 +58,15 @@ class LinkTokens:
         except BadData:
             return False
         match said:
-            case [str(of), str(scope), int(expires)]:
-                return of == sid and scope == _SCOPE and time.time() < expires
+            case [str(of), str(scope), int(expires)] if scope == _SCOPE and time.time() < expires:
+                self._known[untrusted_token] = (of, expires)
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+                return of == sid
             case _:
                 return False
+
+    def remembered(self, untrusted_token: str, sid: str) -> bool:
+        """Whether `allows` said so before and the token is still in time: no signature is computed."""
+        known = self._known.get(untrusted_token)
+        return known is not None and known[0] == sid and time.time() < known[1]

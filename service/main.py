@@ -13,6 +13,8 @@ from service.derived import Workshop
 from service.edge import App, Edge
 from service.later import Later
 from service.links import LinkTokens
+from service.making import Making
+from service.packing import Packing
 from service.parts import Service
 from service.pulse import Pulse
 from service.receiving import Floor
@@ -34,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Edge:
         Later(partial(pictures, service)),
         outward(service),
         secure=service.sessions.secure,
-        ended=service.archive.close,
+        ended=partial(_close, service),
     )
 
 
@@ -45,8 +47,10 @@ def assemble(settings: Settings) -> Service:
     secure = settings.public_base_url.startswith("https:")
     key = session_key(settings, archive)
     links = LinkTokens(key)
-    sessions = Sessions(key, partial(principal_of_key, archive.catalog), secure=secure)
-    shelf = Shelf(archive)
+    catalog, mark = archive.catalog, archive.revocations.mark
+    sessions = Sessions(key, partial(principal_of_key, catalog), catalog.principal, mark, secure=secure)
+    making = Making(settings)
+    shelf = Shelf(archive, making)
     workshop = Workshop(settings.derived_workers, settings.derived_waiting, settings.derived_cache_bytes)
     return Service(
         settings=settings,
@@ -54,12 +58,19 @@ def assemble(settings: Settings) -> Service:
         sessions=sessions,
         links=links,
         shelf=shelf,
+        making=making,
         workshop=workshop,
-        tiles=Tiles(shelf, sessions, links, archive.catalog, workshop, settings),
+        packing=Packing(workshop),
+        tiles=Tiles(shelf, sessions, links, workshop, settings),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
         demo_key=demo_key(settings, archive),
     )
+
+
+def _close(service: Service) -> None:
+    service.making.close()
+    service.archive.close()
 
 
 def website(service: Service) -> App:

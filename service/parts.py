@@ -10,6 +10,8 @@ from coverslip.archive.storage import Storage
 from coverslip.settings import Settings
 from service.derived import Workshop
 from service.links import LinkTokens
+from service.making import Making
+from service.packing import Packing
 from service.pulse import Pulse
 from service.receiving import Floor
 from service.routes.tiles import Tiles
@@ -26,7 +28,9 @@ class Service:
     sessions: Sessions
     links: LinkTokens
     shelf: Shelf
+    making: Making
     workshop: Workshop
+    packing: Packing
     tiles: Tiles
     floor: Floor
     pulse: Pulse

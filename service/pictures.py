@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
-
-from starlette.concurrency import run_in_threadpool
 
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.settings import Settings
 from service import lent
+from service.accept import require_accepted
 from service.addresses import base_of
 from service.asking import Answer, Ask, How, Route, SeeOther, query_of
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
-from service.derived import Workshop, cache_status
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, http_date, unchanged
+from service.crews import LOOKING
+from service.derived import AT_HAND, Workshop, cache_status, read_status
 from service.errors import answer as problem
 from service.errors import no_such_method
 from service.routes.images import ROUTES
@@ -73,13 +74,13 @@ class Pictures:
 
     async def _answer(self, scope: Scope, opened: Opened, route: Route, part: dict[str, str]) -> Reply:
         assert opened.pyramid is not None  # `opened` refuses slides without tiles
-        named = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         pinned = scope.get("coverslip.pinned")
         ask = Ask(
             part=part,
             untrusted_query=query_of(scope["query_string"], route.parameters),
-            accept=named.get(b"accept", ""),
-            base=base_of(self._settings, scope["scheme"], named.get(b"host", ""), pinned, scope.get(lent.LENT)),
+            accept=named.get("accept", ""),
+            base=base_of(self._settings, scope["scheme"], named.get("host", ""), pinned, scope.get(lent.LENT)),
             opened=opened,
             pyramid=opened.pyramid,
             sources=self._sources,
@@ -90,13 +91,14 @@ class Pictures:
             return 303, [(b"location", found.location.encode()), (b"content-length", b"0"), *_caching(opened)], b""
         return await self._made(ask, found, named)
 
-    async def _made(self, ask: Ask, found: Answer, named: dict[bytes, str]) -> Reply:
+    async def _made(self, ask: Ask, found: Answer, named: dict[str, str]) -> Reply:
+        require_accepted(ask.accept, found.media_type)
         etag = found.etag(ask.pyramid.version)
         modified = 0 if found.how is How.AT_ONCE else ask.opened.modified  # settings speak in descriptions too
         headers = [(b"etag", etag.encode()), *_caching(ask.opened)]
         headers += [(name.encode(), value.encode("ascii", "replace")) for name, value in found.headers]
         headers += [(b"last-modified", http_date(modified).encode())] if modified else []
-        if fresh(named.get(b"if-none-match"), named.get(b"if-modified-since"), etag, modified):
+        if unchanged(named.get, etag, modified):
             return 304, headers, b""
         body, told = await self._body(ask, found)
         headers += [(b"content-type", found.media_type.encode()), (b"content-length", b"%d" % len(body)), *told]
@@ -108,7 +110,11 @@ class Pictures:
                 return found.make(), []
             case How.READ:
                 at_hand = found.at_hand()
-                return (await run_in_threadpool(found.make) if at_hand is None else at_hand), []
+                if at_hand is not None:
+                    return at_hand, AT_HAND
+                began = time.perf_counter()
+                body = await LOOKING.run(found.make)
+                return body, read_status(time.perf_counter() - began)
             case How.DERIVE:
                 made = await self._workshop.make(f"{ask.pyramid.version} {found.key}", lambda: bytes(found.make()))
                 return made.body, cache_status(made)

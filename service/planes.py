@@ -1,7 +1,8 @@
 """What `z`, `t`, `channels` and `window` ask of a slide, and what answers it.
 
-A slide of colour pictures has a red, a green and a blue sample, and `channels` means those. A slide of grey channels
-shows them in their colours, added up. `window` counts in the slide's own samples, whichever they are.
+A slide of one channel is shown in red, green and blue, and `channels` means those. A slide of several shows them in
+their colours, added up. `window` counts in the slide's own samples, whichever they are. All of it is made of the tiles
+that are served anyway: nothing here decodes what a scanner wrote.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from starlette.concurrency import run_in_threadpool
 from coverslip.geometry import Region, Size
 from coverslip.pyramid.display import Display, Window
 from coverslip.pyramid.plane import Picture
-from coverslip.pyramid.raw import Lit, picture, pixel
 from coverslip.pyramid.regions import read_region
 from coverslip.pyramid.stack import EIGHT_BITS, Stack
 from service.asking import Ask, whole_number
@@ -28,7 +28,6 @@ SHOWN: Final = frozenset({"channels", "window"})
 PARAMETERS: Final = PLANES | SHOWN
 SAMPLES: Final = 3
 """Red, green and blue."""
-EIGHT: Final = 8
 MOST: Final = 64
 """Channels one address can name."""
 
@@ -48,8 +47,6 @@ class Shown:
     t: int
     channels: tuple[int, ...]
     """Grey channels that are shown, in the order asked for."""
-    windows: tuple[Pair, ...]
-    """Of grey channels: none, one for all, or one for each."""
 
     @property
     def key(self) -> str:
@@ -69,14 +66,14 @@ def parsed(ask: Ask) -> Shown:
     """The same before anything of it is read."""
     stack = ask.pyramid.stack
     z, t = _plane(ask, stack)
-    samples = SAMPLES if stack.samples == SAMPLES else len(stack.channels)
+    samples = len(stack.channels) if stack.joined else SAMPLES
     channels = _channels(ask.untrusted_query.get("channels"), samples)
     windows = _windows(ask.untrusted_query.get("window"), len(channels) or samples, (1 << stack.bits) - 1)
-    if stack.samples == SAMPLES:
+    if not stack.joined:
         display = Display(channels, tuple(_eight_bit(window, stack) for window in windows))
-        return Shown(ask.pyramid.shown(z, t), display, z, t, (), ())
+        return Shown(ask.pyramid.shown(z, t), display, z, t, ())
     shown = channels or tuple(range(samples))
-    return Shown(ask.pyramid.shown(z, t, channels, windows), Display(), z, t, shown, windows)
+    return Shown(ask.pyramid.shown(z, t, channels, windows), Display(), z, t, shown)
 
 
 def plane_of(ask: Ask) -> int:
@@ -96,31 +93,9 @@ def carried(ask: Ask) -> str:
 
 
 def region_of(ask: Ask, shown: Shown, area: Region, target: Size) -> Image.Image:
-    """Pixels of a rectangle: through a window of one's own from the samples themselves, unless that is much work."""
-    if shown.windows:
-        exact = picture(ask.sources.native(ask.opened), _lit(ask.pyramid.stack, shown), area, target)
-        if exact is not None:
-            return exact
+    """Pixels of a rectangle, as they are shown."""
     found = read_region(shown.picture, area, target, max_pixels=ask.settings.region_pixels)
     return shown.display.applied(found)
-
-
-def samples_of(ask: Ask, shown: Shown, x: int, y: int) -> dict[str, object]:
-    """What the slide stores of one pixel, by `samples`, where that is not what is shown; null where nothing is."""
-    stack = ask.pyramid.stack
-    if stack.samples == SAMPLES and stack.bits == EIGHT:
-        return {}
-    native, channels = ask.sources.native(ask.opened), shown.channels or (0,)
-    found = [pixel(native, stack.number(shown.z, channel, shown.t), x, y) for channel in channels]
-    return {"samples": [value for values in found for value in (values or (None,) * stack.samples)]}
-
-
-def _lit(stack: Stack, shown: Shown) -> list[Lit]:
-    windows = shown.windows * len(shown.channels) if len(shown.windows) == 1 else shown.windows
-    return [
-        Lit(stack.number(shown.z, channel, shown.t), stack.channels[channel], window)
-        for channel, window in zip(shown.channels, windows, strict=True)
-    ]
 
 
 def _plane(ask: Ask, stack: Stack) -> Pair:

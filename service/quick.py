@@ -15,15 +15,19 @@ from coverslip.errors import TileNotFound
 from coverslip.geometry import TileIndex
 from coverslip.pyramid import iiif, zoomify, zxy
 from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.made_by import made_by
+from coverslip.pyramid.plane import Picture
 from coverslip.pyramid.read import Pyramid
 from coverslip.settings import Settings
+from service.accept import accepts
 from service.addresses import base_of
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, none_match, pinned
 from service.cors import Cors
-from service.derived import Made, Workshop, cache_status
+from service.derived import AT_HAND, Made, Workshop, cache_status
 from service.errors import Malformed
+from service.links import LinkTokens
 from service.roles import Role, has
-from service.sessions import Sessions, cookie_in
+from service.sessions import Sessions, cookie_in, secret_of
 from service.shelf import Opened, Shelf
 
 Place = tuple[int, int, int]
@@ -31,11 +35,12 @@ Place = tuple[int, int, int]
 Named = Mapping[bytes, bytes]
 
 _STATUS: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
-_SNIFF: Final = b"x-content-type-options: nosniff\r\n"
-_PRIVATE: Final = b"cache-control: %b\r\ncross-origin-resource-policy: same-origin\r\n" % CACHE_PRIVATE.encode()
-_PUBLIC: Final = b"cache-control: %b\r\ncross-origin-resource-policy: cross-origin\r\n"
+_SHARED: Final = b"cache-control: %b\r\ncross-origin-resource-policy: %b\r\nx-content-type-options: nosniff\r\n"
+_PRIVATE: Final = _SHARED % (CACHE_PRIVATE.encode(), b"same-origin")
+_HEAD: Final = _STATUS[200] + b"content-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b%b"
 
 _HIT: Final = b"".join(b"%b: %b\r\n" % pair for pair in cache_status(Made(b"", hit=True)))
+_STORED: Final = b"".join(b"%b: %b\r\n" % pair for pair in AT_HAND)
 
 
 class Ready(NamedTuple):
@@ -56,6 +61,16 @@ class Found(NamedTuple):
     """IIIF: the level of the protocol."""
 
 
+class _Front(NamedTuple):
+    """What stands before an address, for those we name in answers."""
+
+    scheme: str
+    link: str | None
+    """The token that opened the slide."""
+    version: bytes | None
+    """Of a pinned address."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What was answered, for `/metrics`."""
@@ -68,14 +83,17 @@ class Tally:
 class Quick:
     """The short way."""
 
-    def __init__(self, shelf: Shelf, sessions: Sessions, workshop: Workshop, settings: Settings) -> None:
-        """Share the opened pyramids, the verified cookies and the pictures in memory with the rest."""
+    def __init__(
+        self, shelf: Shelf, sessions: Sessions, links: LinkTokens, workshop: Workshop, settings: Settings
+    ) -> None:
+        """Share the opened pyramids, the credentials known to be good and the pictures in memory with the rest."""
         self._shelf = shelf
         self._sessions = sessions
+        self._links = links
         self._workshop = workshop
         self._settings = settings
-        self._forever = _PUBLIC % pinned(settings.pinned_lifetime).encode()
-        self._floating = _PUBLIC % CACHE_PUBLIC.encode()
+        self._forever = _SHARED % (pinned(settings.pinned_lifetime).encode(), b"cross-origin")
+        self._floating = _SHARED % (CACHE_PUBLIC.encode(), b"cross-origin")
         self.cors = Cors("")
         """Who else may read."""
         self.links = b""
@@ -87,57 +105,71 @@ class Quick:
     ) -> Ready | None:
         """The answer to a GET for a tile when all it takes is in memory; None for everything else."""
         known = _known(untrusted_url)
-        if known is None or self.cors.asks:
+        if known is None:
             return None
-        locate, (version, untrusted_sid, *parts) = known
+        locate, (lent, version, untrusted_sid, *parts, asked) = known
         opened = self._shelf.ready(untrusted_sid.decode())
         if opened is None or opened.pyramid is None or not opened.pyramid.version.startswith((version or b"").decode()):
             return None
         named = dict(untrusted_headers)
-        if not opened.public and not self._is_curator(named):
-            return None
+        link = None
+        if not opened.public:
+            link = self._opening(lent or asked, untrusted_sid)
+            if link is None and not self._is_curator(named):
+                return None
         try:
             found = locate(opened.pyramid.grid, parts)
-            return None if found is None else self._ready(opened, opened.pyramid, found, named, version, scheme)
+            if found is None:
+                return None
+            lines = self._lines(opened, named, version)
+            if found.canonical:
+                if not self._may_link(opened.pyramid, named):
+                    return None
+                lines += self._linked(opened, found, named, _Front(scheme, link, version))
+            return self._ready(opened.pyramid, found, named, lines)
         except (TileNotFound, Malformed):
             return None
 
-    def _ready(
-        self, opened: Opened, pyramid: Pyramid, found: Found, named: Named, version: bytes | None, scheme: str
-    ) -> Ready | None:
+    def _ready(self, pyramid: Pyramid, found: Found, named: Named, lines: bytes) -> Ready | None:
+        if b"if-match" in named or b"if-unmodified-since" in named:
+            return None
+        if not accepts(named.get(b"accept", b"").decode("latin-1"), "image/jpeg"):
+            return None
         if b"if-modified-since" in named and b"if-none-match" not in named:
             return None
-        lines = self._lines(opened, version)
-        if found.canonical:
-            if not self._may_link(pyramid, named):
-                return None
-            lines += self._linked(opened, found, named, version, scheme)
-        etag = pyramid.etag(*found.place)
+        etag = tag_of(pyramid, found.place)
         known = named.get(b"if-none-match")
         if known is not None and none_match(known.decode("latin-1"), etag):
             return self._counted(Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag.encode(), lines), b""))
         body = pyramid.tile_at_hand(*found.place)
+        told = _STORED
         if body is None:
-            body, lines = self._workshop.kept(key_of(pyramid, found.place)), lines + _HIT
+            body, told = self._workshop.kept(key_of(pyramid, found.place)), _HIT
         if body is None:
             return None
-        head = b"%bcontent-type: image/jpeg\r\ncontent-length: %d\r\netag: %b\r\n%b"
-        return self._counted(Ready(head % (_STATUS[200], len(body), etag.encode(), lines), body))
+        return self._counted(Ready(_HEAD % (len(body), etag.encode(), lines, told), body))
 
     def _counted(self, ready: Ready) -> Ready:
         self.tally.requests += 1
         self.tally.sent += len(ready.body)
         return ready
 
-    def _lines(self, opened: Opened, version: bytes | None) -> bytes:
+    def _lines(self, opened: Opened, named: Named, version: bytes | None) -> bytes:
+        others = self.cors.lines(named.get(b"origin", b""))
         if not opened.public:
-            return _PRIVATE + _SNIFF + opened.dated + self.cors.lines
-        return (self._forever if version else self._floating) + _SNIFF + opened.dated + self.cors.lines
+            return _PRIVATE + opened.dated + others
+        return (self._forever if version else self._floating) + opened.dated + others
+
+    def _opening(self, untrusted_token: bytes | None, sid: bytes) -> str | None:
+        """The link token, if it was found good before."""
+        token = (untrusted_token or b"").decode()
+        return token if token and self._links.remembered(token, sid.decode()) else None
 
     def _is_curator(self, named: Named) -> bool:
-        """Whether a cookie verified a moment ago says so; every other credential takes the longer way."""
-        if b"authorization" in named:
-            return False
+        """Whether a key or a cookie looked up a moment ago says so; what is not known takes the longer way."""
+        if (header := named.get(b"authorization")) is not None:
+            secret = secret_of(header.decode("latin-1"))
+            return secret is not None and has(self._sessions.remembered_bearer(secret), Role.CURATOR)
         token = cookie_in(named.get(b"cookie", b"").decode("latin-1"), self._sessions.cookie)
         return token is not None and has(self._sessions.remembered(token), Role.CURATOR)
 
@@ -146,12 +178,20 @@ class Quick:
         forwarded = b"x-forwarded-proto" in named and not self._settings.public_base_url
         return pyramid.tile_size**2 <= self._settings.region_pixels and not forwarded
 
-    def _linked(self, opened: Opened, found: Found, named: Named, version: bytes | None, scheme: str) -> bytes:
+    def _linked(self, opened: Opened, found: Found, named: Named, front: _Front) -> bytes:
         host = named.get(b"host", b"").decode("latin-1")
-        here = base_of(self._settings, scheme, host, version.decode() if version else None)
+        here = base_of(
+            self._settings, front.scheme, host, front.version.decode() if front.version else None, front.link
+        )
         canonical = f"{here}{found.canonical.format(opened.slide.sid)}"
         link = f'link: <{found.profile}>; rel="profile", <{canonical}>; rel="canonical"\r\n'.encode()
         return link + self.links if opened.public else link
+
+
+def tag_of(picture: Picture, place: Place) -> str:
+    """A tile's strong validator, quoted; of one made on request it names the codec too. Raises `TileNotFound`."""
+    tag = picture.etag(*place)
+    return f'{tag[:-1]}-{made_by()}"' if picture.on_request(*place) else tag
 
 
 def key_of(pyramid: Pyramid, place: Place) -> str:
@@ -195,9 +235,11 @@ def _place(zoom: DeepZoom, tile: TileIndex) -> Place:
 
 
 _SID: Final = rb"([A-Za-z0-9-]{1,64})"
+_BEFORE: Final = rb"(?:/t/([\w.-]{1,256}))?(?:/v/([0-9a-f]{16,32}))?"
+_BEHIND: Final = rb"(?:\?token=([\w.-]{1,256}))?"
 _REGION: Final = rb"/([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9})/([0-9]{1,9}),([0-9]{1,9})?/0/default\.jpg"
 _SHAPES: Final[tuple[tuple[re.Pattern[bytes], Locate], ...]] = tuple(
-    (re.compile(rb"(?:/v/([0-9a-f]{16,32}))?" + shape.replace(b"SID", _SID)), locate)
+    (re.compile(_BEFORE + shape.replace(b"SID", _SID) + _BEHIND), locate)
     for shape, locate in (
         (rb"/slides/SID_files/([0-9]{1,2})/([0-9]{1,6})_([0-9]{1,6})\.jpe?g", _deepzoom),
         (rb"/iiif/3/SID" + _REGION, _iiif(3)),

@@ -1,71 +1,40 @@
-"""Bytes of an upload on their way to the disk: written where the acknowledged ones end, synced before promised.
+"""Bytes of an upload on their way in: written where the acknowledged ones end, kept for good before promised.
 
-The offset in the catalogue is a promise that those bytes survive a power cut. So: `pwrite` at the offset, `fsync`,
-and only then commit the new offset. Bytes beyond the committed offset are overwritten by whoever comes next.
+The offset in the catalogue is a promise that those bytes survive a power cut; `coverslip.archive.arrivals` keeps it.
+Bytes beyond it are written again by whoever comes next.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
+from coverslip.archive.arrivals import Writer
+from coverslip.archive.records import Load
 from coverslip.archive.storage import Storage
-from coverslip.durable import flush, our_errors
 from coverslip.errors import StorageFailed, StorageFull
+from service.crews import UPLOADING
 from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
 
 WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
 SYNC_BYTES = 7 << 20
 """A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
-ROOM_FACTOR = 3.5
-"""The opened original, the clean slide and its derived tiles need room beside the encrypted original."""
-
-Acknowledge = Callable[[int], Awaitable[None]]
-"""Commits a new offset; raises `LeaseLost` when a newer request has taken over."""
-
-
-class Target:
-    """One upload's file in the PHI zone, open for writing at an offset."""
-
-    def __init__(self, path: Path, offset: int) -> None:
-        """Open, never truncating what another request was promised, never making anew what was deleted.
-
-        Raises `UploadExpired` when the upload was ended a moment ago, `StorageFailed`.
-        """
-        self.offset = offset
-        with unless_ended(), our_errors():
-            self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-
-    def write(self, data: bytes) -> None:
-        """Put `data` where the last write ended."""
-        view = memoryview(data)
-        with our_errors():
-            while view:
-                done = os.pwrite(self._file, view, self.offset)
-                self.offset += done
-                view = view[done:]
-
-    def sync(self) -> None:
-        """Return when the bytes would survive a power cut; a failed fsync is never retried."""
-        flush(self._file)
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._file)
+STEP_BYTES = 64 << 10
+"""What has to come within a line's patience: with 30 seconds 2 kB/s, which the slowest modem brings."""
+ROOM_FACTOR = 2.5
+"""The opened original, the clean slide and its derived tiles need room; the original itself where it arrives here."""
 
 
 class _Keeper:
     """Gathers small pieces, writes in big ones, promises every `SYNC_BYTES`: one promise is kept while more comes."""
 
-    def __init__(self, target: Target, acknowledge: Acknowledge) -> None:
+    def __init__(self, target: Writer) -> None:
         self._target = target
-        self._acknowledge = acknowledge
         self._asked = target.offset
         self._keeping: asyncio.Task[None] | None = None
         self._held: list[bytes] = []
@@ -93,36 +62,32 @@ class _Keeper:
         await self._kept()
 
     async def rest(self) -> None:
-        """Return when nothing of ours uses the file any more, however that ended."""
+        """Return when nothing of ours uses the writer any more, however that ended."""
         if self._keeping is not None:
             await asyncio.wait({self._keeping})
 
     async def _write(self) -> None:
         data, self._held, self._held_bytes = b"".join(self._held), [], 0
-        await asyncio.to_thread(self._target.write, data)
+        await UPLOADING.run(self._target.write, data)
 
     async def _promise(self) -> None:
         await self._kept()
         self._asked = self._target.offset
-        self._keeping = asyncio.create_task(self._keep(self._asked))
+        self._keeping = asyncio.create_task(UPLOADING.run(self._target.keep, self._target.mark()))
 
     async def _kept(self) -> None:
         """The promise before; a failed one ends the request here, and nobody syncs again."""
         if self._keeping is not None:
             await asyncio.shield(self._keeping)
 
-    async def _keep(self, offset: int) -> None:
-        await asyncio.to_thread(self._target.sync)
-        await self._acknowledge(offset)
 
-
-async def receive(pieces: AsyncIterator[bytes], target: Target, length: int, acknowledge: Acknowledge) -> None:
-    """Take a request body down to the disk; what arrived is kept and promised also when the body breaks off.
+async def receive(pieces: AsyncIterator[bytes], target: Writer, length: int) -> None:
+    """Take a request body down; what arrived is kept and promised also when the body breaks off.
 
     Raises `TooLarge` when more comes than was announced, `LeaseLost` when a newer request has taken over,
     `StorageFailed`, and what `pieces` raises.
     """
-    keeper = _Keeper(target, acknowledge)
+    keeper = _Keeper(target)
     try:
         async for piece in pieces:
             if keeper.end + len(piece) > length:
@@ -141,9 +106,10 @@ class Line:
     """One request body while it comes in; somebody else may ask it to stop."""
 
     def __init__(self, request: Request, patience: float) -> None:
-        """`patience`: seconds without a byte until `UploadStalled`."""
+        """`patience`: seconds we wait for each `STEP_BYTES` until `UploadStalled`; our own work does not count."""
         self._stream = aiter(request.stream())
-        self._patience = patience
+        self._patience = self._left = patience
+        self._came = 0
         self._waiting: asyncio.Timeout | None = None
         self._stopped = False
         self.done = asyncio.Event()
@@ -157,8 +123,9 @@ class Line:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises `UploadStalled`, `Superseded` or starlette's `ClientDisconnect`."""
         while not self._stopped:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(self._patience) as self._waiting:
+                async with asyncio.timeout(self._left) as self._waiting:
                     piece = await anext(self._stream)
             except StopAsyncIteration:
                 return
@@ -166,8 +133,16 @@ class Line:
                 raise (Superseded() if self._stopped else UploadStalled()) from None
             finally:
                 self._waiting = None
+            self._count(len(piece), time.monotonic() - began)
             yield piece
         raise Superseded
+
+    def _count(self, came: int, waited: float) -> None:
+        """A byte now and then is no progress: only a whole step gives new patience."""
+        self._left -= waited
+        self._came += came
+        if self._came >= STEP_BYTES:
+            self._came, self._left = 0, self._patience
 
 
 class Floor:
@@ -206,10 +181,11 @@ def unless_ended() -> Iterator[None]:
         raise
 
 
-def require_room(storage: Storage, length: int, promised: int, reserve: float) -> None:
-    """Raise `StorageFull` unless `length` more, what comes of it and what is `promised` to others would fit.
+def require_room(storage: Storage, length: int, load: Load, reserve: float, *, on_disk: bool) -> None:
+    """Raise `StorageFull` unless `length` more, all that was announced and what comes of it would fit.
 
-    `reserve` is the share of the file system that stays free.
+    `reserve` is the share of the file system that stays free; `on_disk` says whether uploads take room themselves.
     """
-    if storage.free_bytes() < length * ROOM_FACTOR + promised + storage.total_bytes() * reserve:
+    needed = (length + load.announced) * (ROOM_FACTOR + on_disk) - (load.arrived if on_disk else 0)
+    if storage.free_bytes() < needed + storage.total_bytes() * reserve:
         raise StorageFull

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coverslip.archive.pauses import Scope
-from coverslip.archive.records import ApiKey, Event, QueueStats, SlideRecord, Upload
+from coverslip.archive.records import ApiKey, Event, Job, QueueStats, SlideRecord, Upload
 from coverslip.archive.states import JobState, State
 from coverslip.pyramid.stack import Stack
 
@@ -58,7 +58,7 @@ class PlanesOut(Out):
     t: int = Field(description="Moments.")
     shown_z: int = Field(description="The focal plane that is shown when nobody asks for one.")
     z_step: float | None = Field(description="Micrometres between focal planes.")
-    bits: int = Field(description="Of a sample.")
+    bits: int = Field(description="Of a sample, as windows count them.")
     color: bool = Field(description="Whether a plane is a colour picture: `channels` are its red, green and blue then.")
     channels: list[ChannelOut] = Field(description="One for colour pictures.")
 
@@ -262,10 +262,19 @@ class JobOut(Out):
     state: JobState
     priority: int = Field(description="2 first, 1 usual, 0 when there is nothing else to do.")
     attempts: int
+    stage: str | None = Field(description="While it runs: open, plan, write, verify or pyramid.")
+    done: float | None = Field(description="Share of the stage that is done, 0 to 1.")
     code: str | None
     where: str | None
     created: datetime
     finished: datetime | None
+
+    @classmethod
+    def of(cls, job: Job, slide: SlideRecord) -> JobOut:
+        """The job as recorded, and how far it came with its slide."""
+        facts = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        running = job.state is JobState.RUNNING and slide.state is State.PROCESSING
+        return cls(**facts, stage=slide.stage if running else None, done=slide.done if running else None)
 
 
 class PauseIn(BaseModel):

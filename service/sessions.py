@@ -1,11 +1,16 @@
-"""Sign-in cookies: which key signed in. Signed, short-lived, and checked against the catalogue again and again."""
+"""Sign-in cookies, and whom this process believes without asking: cookies and keys it saw a moment ago.
+
+A cookie is signed, short-lived, and names a key. Whoever cookie or key stands for is remembered for `RECHECK` seconds,
+so that a tile costs no look at the catalogue; a revocation ends that on every process of this machine at once.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
@@ -14,26 +19,69 @@ from coverslip.archive.records import Principal
 LIFETIME = 8 * 3600
 """Seconds a sign-in lasts: a working day."""
 RECHECK = 5.0
-"""Seconds a verified cookie is believed without asking the catalogue: how long a revoked key can still fetch tiles."""
+"""Seconds a credential is believed without asking the catalogue: how long a key that was revoked on another machine, or
+by hand in the database, can still fetch tiles."""
 REMEMBERED = 1024
+SECRET_LIMIT = 256
+"""Characters of a bearer token we are willing to look at."""
 _SALT = "coverslip-session-1"
 
+Lookup = Callable[[str], Principal | None]
 
-@dataclass(slots=True)
-class _Believed:
+
+class _Believed(NamedTuple):
     until: float
+    mark: bytes
     principal: Principal
 
 
-class Sessions:
-    """Makes and reads the cookie; `lookup` says whether a key is still good."""
+class Beliefs:
+    """Who credentials stood for when the catalogue was last asked; of the credentials only digests are kept."""
 
-    def __init__(self, key: bytes, lookup: Callable[[str], Principal | None], *, secure: bool) -> None:
-        """`secure` cookies carry the `__Host-` prefix and travel over TLS only."""
+    def __init__(self, mark: Callable[[], bytes]) -> None:
+        """`mark` changes with every revocation."""
+        self._mark = mark
+        self._believed: OrderedDict[bytes, _Believed] = OrderedDict()
+
+    def get(self, untrusted_credential: str) -> Principal | None:
+        """Who it stands for, if that is known and nothing has been revoked since."""
+        found = self._believed.get(_digest(untrusted_credential))
+        if found is None or found.until <= time.monotonic() or found.mark != self._mark():
+            return None
+        return found.principal
+
+    def ask(self, untrusted_credential: str, lookup: Lookup) -> Principal | None:
+        """Who it stands for now, to be remembered; None is asked for again every time. Blocks as `lookup` does."""
+        mark = self._mark()  # before the question: what is revoked during it must not be believed after it
+        principal, key = lookup(untrusted_credential), _digest(untrusted_credential)
+        self._believed.pop(key, None)
+        if principal is not None:
+            self._believed[key] = _Believed(time.monotonic() + RECHECK, mark, principal)
+            while len(self._believed) > REMEMBERED:
+                self._believed.popitem(last=False)
+        return principal
+
+
+class Sessions:
+    """Makes and reads the cookie, and remembers keys shown as bearer tokens."""
+
+    def __init__(
+        self,
+        key: bytes,
+        current: Lookup,
+        holder: Lookup = lambda _: None,
+        mark: Callable[[], bytes] = bytes,
+        *,
+        secure: bool,
+    ) -> None:
+        """`current` says who a key id stands for, `holder` who holds a secret; None once revoked. Both block.
+
+        `secure` cookies carry the `__Host-` prefix and travel over TLS only.
+        """
         self._signer = URLSafeTimedSerializer(key, salt=_SALT)
-        self.current = lookup
-        """Who a key id stands for now; None once revoked. Blocks."""
-        self._believed: OrderedDict[str, _Believed] = OrderedDict()
+        self.current = current
+        self._holder = holder
+        self._cookies, self._secrets = Beliefs(mark), Beliefs(mark)
         self.secure = secure
         self.cookie = "__Host-coverslip" if secure else "coverslip"
 
@@ -43,31 +91,32 @@ class Sessions:
 
     def remembered(self, untrusted_token: str) -> Principal | None:
         """Who a cookie stands for, if it was verified within the last seconds: no signature, no catalogue."""
-        found = self._believed.get(untrusted_token)
-        return found.principal if found and found.until > time.monotonic() else None
+        return self._cookies.get(untrusted_token)
 
     def verify(self, untrusted_token: str) -> Principal | None:
         """Who a cookie stands for now; None when forged, expired or its key revoked. Blocks: asks the catalogue."""
-        if known := self.remembered(untrusted_token):
-            return known
-        self._believed.pop(untrusted_token, None)
+        return self._cookies.ask(untrusted_token, self._signed_in)
+
+    def remembered_bearer(self, untrusted_secret: str) -> Principal | None:
+        """Who a key stands for, if it was shown within the last seconds: no catalogue."""
+        return self._secrets.get(untrusted_secret)
+
+    def bearer(self, untrusted_secret: str) -> Principal | None:
+        """Who a key stands for now; None when it is none or was revoked. Blocks: asks the catalogue."""
+        return self._secrets.ask(untrusted_secret, self._holder)
+
+    def _signed_in(self, untrusted_token: str) -> Principal | None:
         try:
             key_id = self._signer.loads(untrusted_token, max_age=LIFETIME)
         except BadSignature:
             return None
-        principal = self.current(key_id) if isinstance(key_id, str) else None
-        if principal:
-            self._believe(untrusted_token, principal)
-        return principal
+        return self.current(key_id) if isinstance(key_id, str) else None
 
-    def forget(self) -> None:
-        """Believe nothing any more: a key was revoked."""
-        self._believed.clear()
 
-    def _believe(self, token: str, principal: Principal) -> None:
-        self._believed[token] = _Believed(time.monotonic() + RECHECK, principal)
-        while len(self._believed) > REMEMBERED:
-            self._believed.popitem(last=False)
+def secret_of(untrusted_header: str) -> str | None:
+    """The secret an Authorization header carries as a bearer token (RFC 6750, 2.1); None for another scheme."""
+    scheme, _, secret = untrusted_header.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
 
 
 def cookie_in(headers: Mapping[str, str] | str, name: str) -> str | None:
@@ -78,3 +127,7 @@ def cookie_in(headers: Mapping[str, str] | str, name: str) -> str | None:
         if key == name:
             return value
     return None
+
+
+def _digest(credential: str) -> bytes:
+    return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()

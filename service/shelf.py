@@ -11,15 +11,16 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
-
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
+from coverslip.pyramid.on_request import Make, made
+from service.access import AT_WORK
 from service.caching import http_date
+from service.crews import LOOKING
 
 BELIEVED = 1.0
 """Seconds."""
@@ -42,6 +43,8 @@ class Opened:
     """When its tiles were made, in seconds of the epoch; 0 while there are none."""
     dated: bytes = b""
     """Last-Modified as it goes on the wire."""
+    job: str | None = None
+    """What works on it while there are no tiles."""
 
     @property
     def public(self) -> bool:
@@ -59,9 +62,9 @@ def file_of(archive: Archive, slide: SlideRecord, name: str | None) -> Stored:
 class Shelf:
     """A bounded collection of opened slides, the least used given up first."""
 
-    def __init__(self, archive: Archive) -> None:
-        """Nothing is opened before it is asked for."""
-        self._archive = archive
+    def __init__(self, archive: Archive, make: Make = made) -> None:
+        """Nothing is opened before it is asked for; `make` makes tiles of pieces no browser shows."""
+        self._archive, self._make = archive, make
         self._opened: OrderedDict[str, Opened] = OrderedDict()
         self._opening: dict[str, asyncio.Task[Opened]] = {}
 
@@ -71,12 +74,12 @@ class Shelf:
         return found if found is not None and found.believed_until > time.monotonic() else None
 
     async def find(self, sid: str) -> Opened:
-        """The slide, looked up at most once at a time; raises `NotFound`."""
+        """The slide, looked up at most once at a time; raises `NotFound`, `StorageFailed` or `Overloaded`."""
         if found := self.ready(sid):
             return found
         task = self._opening.get(sid)
         if task is None:
-            task = self._opening[sid] = asyncio.create_task(run_in_threadpool(self._look, sid))
+            task = self._opening[sid] = asyncio.create_task(LOOKING.run(self._look, sid))
             task.add_done_callback(lambda _: self._opening.pop(sid, None))
         found = await asyncio.shield(task)
         self._opened[sid] = found
@@ -94,7 +97,8 @@ class Shelf:
             raise
         pyramid, modified = self._pyramid(slide, known)
         dated = f"last-modified: {http_date(modified)}\r\n".encode() if modified else b""
-        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated)
+        job = self._archive.catalog.open_job(sid) if slide.state in AT_WORK else None
+        return Opened(slide, pyramid, time.monotonic() + BELIEVED, modified, dated, job)
 
     def _pyramid(self, slide: SlideRecord, known: Opened | None) -> tuple[Pyramid | None, int]:
         if slide.state not in READABLE or slide.clean_name is None:
@@ -103,13 +107,18 @@ class Shelf:
             return known.pyramid, known.modified
         try:
             index = file_of(self._archive, slide, "slide.pyramid")
-            return _open(file_of(self._archive, slide, slide.clean_name), index), int(index.since.timestamp())
-        except (StorageFailed, NotFound):  # released a moment ago: the record moves first, the folder follows
-            same = known is not None and known.slide.artefact == slide.artefact
-            return (known.pyramid, known.modified) if known is not None and same else (None, 0)
+            clean = file_of(self._archive, slide, slide.clean_name)
+            return _open(clean, index, self._make), int(index.since.timestamp())
+        except (StorageFailed, NotFound) as error:
+            # Released a moment ago, the record moves first, the folder follows; or a bucket gives no answer.
+            if known is not None and known.pyramid is not None and known.slide.artefact == slide.artefact:
+                return known.pyramid, known.modified
+            if isinstance(error, StorageFailed):
+                raise
+            return None, 0
 
 
-def _open(clean: Stored, index: Stored) -> Pyramid:
+def _open(clean: Stored, index: Stored, make: Make) -> Pyramid:
     if clean.path is not None and index.path is not None:
-        return Pyramid.open(clean.path, index.path)
-    return Pyramid.over((clean.read, clean.size), (index.read, index.size))
+        return Pyramid.open(clean.path, index.path, make=make)
+    return Pyramid.over((clean.read, clean.size), (index.read, index.size), make=make)

@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from service.errors import ContentTypeWrong, Malformed, TooLarge, TusVersionUnknown
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,expiration,termination"
+EXTENSIONS = "creation,expiration,checksum,termination"
 """No concatenation: it rewrites 10 GB, and led out of the folder elsewhere. No deferred length: no quota then."""
 CHUNK_TYPE = "application/offset+octet-stream"
 METADATA_LIMIT = 4096
@@ -23,6 +23,7 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 POLICIES = ("strict", "research")
 """Built-in policies a client may ask for; any other is the installation's own setting."""
+_UNDERSTOOD = frozenset(("filename", "sha256", "policy", "collection"))
 _POLICY = re.compile("|".join(POLICIES))
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -38,11 +39,14 @@ class Metadata:
     """Lower-case hex of the whole file, when the client could hash before sending."""
     policy: str | None
     collection: str | None
+    untrusted_others: tuple[str, ...] = ()
+    """What else it said: a folder's name, a path. It is looked for in the clean slide, and shown to nobody."""
 
     def wishes(self) -> dict[str, str]:
         """What has to be remembered beside the name until the file is complete."""
         said = {"sha256": self.sha256, "policy": self.policy, "collection": self.collection}
-        return {key: value for key, value in said.items() if value is not None}
+        others = {f"said[{n}]": value for n, value in enumerate(self.untrusted_others)}
+        return {key: value for key, value in said.items() if value is not None} | others
 
 
 def require_version(headers: Mapping[str, str]) -> None:
@@ -90,6 +94,7 @@ def metadata_of(headers: Mapping[str, str]) -> Metadata:
         sha256=_hex_digest(pairs.get("sha256")),
         policy=_choice(pairs.get("policy"), "policy", _POLICY),
         collection=_choice(pairs.get("collection"), "collection", _WORD),
+        untrusted_others=tuple(value for key, value in pairs.items() if key not in _UNDERSTOOD and value != name),
     )
 
 

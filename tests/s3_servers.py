@@ -76,6 +76,16 @@ def client(bucket: Bucket):
     return session.create_client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint)
 
 
+def settings_of(bucket: Bucket) -> dict[str, str]:
+    """What an installation is told to lie in a bucket."""
+    return {
+        "storage": f"s3://{bucket.name}/{bucket.prefix}".rstrip("/"),
+        "s3_endpoint": bucket.endpoint,
+        "s3_key_id": bucket.key_id,
+        "s3_secret_key": bucket.secret,
+    }
+
+
 def below(bucket: Bucket, prefix: str) -> Bucket:
     """The same bucket, another prefix."""
     return replace(bucket, prefix=prefix)

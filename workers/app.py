@@ -8,6 +8,7 @@ from celery import Celery
 from celery.apps import worker as celery_worker
 from celery.signals import setup_logging
 from kombu.entity import Queue
+from kombu.exceptions import OperationalError
 
 from coverslip.archive.kinds import JobKind
 from coverslip.settings import Settings
@@ -37,6 +38,15 @@ def create(settings: Settings) -> Celery:
     )
     setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
     return app
+
+
+def broker_errors(app: Celery) -> tuple[type[Exception], ...]:
+    """Everything a broker that is away, comes back or may not be written to makes Celery raise.
+
+    Celery turns what redis-py raises into its own error on some of its paths only; redis-py's are no `OSError`.
+    """
+    connection = app.connection_for_write()
+    return (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
 _MESSAGES: dict[str, Any] = {
@@ -74,6 +84,7 @@ _BROKER: dict[str, Any] = {
 }
 
 _WORKER: dict[str, Any] = {
+    "worker_consumer": "workers.consumer:Consumer",  # tries to connect more often
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,  # take a message only when a process is free
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # a running job holds a lease, not a message

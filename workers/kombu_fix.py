@@ -3,8 +3,8 @@
 Measured on kombu 5.7.0 and redis-py 8.1: 6 of 12 broker restarts left a worker idle in epoll with no broker socket, 0
 of 12 once a failed acknowledgement was raised again (operations.md; celery#10205, kombu#2498). Workers that started
 while connections were cut stood still now and then, for the reason told at `_receive`
-(docs/decisions/0010-nobody-waits-in-the-event-loop.md). Remove what kombu does itself: tests/workers/test_kombu_fix.py
-says when.
+(docs/decisions/0010-nobody-waits-in-the-event-loop.md), and 1 of about 70 broker restarts under work ended a worker,
+for the reason told at `apply`. Remove what kombu does itself: tests/workers/test_kombu_fix.py says when.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ log = logs.get("workers.kombu")
 
 
 def apply() -> bool:
-    """Replace the three methods; False, and a line in the log, for a kombu nobody has looked at."""
+    """Replace three methods and turn off one habit; False, and a line in the log, for a kombu nobody has looked at.
+
+    The habit: a channel that closes with an unacknowledged message puts it back. After a broken connection Celery
+    collects the connection first, so there is nothing left to ask for an address, and the AttributeError of that ends
+    the worker. A hint needs no putting back: the sweeper misses it and sends another.
+    """
     lowest, beyond = FIXES
     if not lowest <= tuple(kombu.VERSION)[:2] < beyond:
         log.warning("kombu of this version is left as it is")
@@ -33,6 +38,7 @@ def apply() -> bool:
     Message.ack_log_error = _ack  # type: ignore[method-assign]
     Message.reject_log_error = _reject  # type: ignore[method-assign]
     redis.Channel._receive = _receive  # type: ignore[method-assign]
+    redis.Channel.do_restore = False
     return True
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
-from coverslip.archive import kept
+from coverslip.archive import begun, kept
 from coverslip.archive.archive import PYRAMID, Archive
 from coverslip.archive.kinds import JobKind
-from coverslip.archive.records import Claim, Produced
+from coverslip.archive.records import Claim, Produced, Refused, SetAside
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
@@ -105,7 +105,7 @@ def _deidentify(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -
         heart.check()
         if not isinstance(outcome, Made):
             return _set_aside(claim, station, draft, outcome)
-        made = outcome.verdict()
+        made = produced(outcome)
         _check_made(draft, made)
         kept.keep(draft)
         station.archive.catalog.verified(claim, made)
@@ -145,24 +145,42 @@ def _taken_up(claim: Claim, draft: Path) -> Produced | None:
 
 
 def _set_aside(claim: Claim, station: Station, draft: Path, outcome: Outcome) -> bool:
-    if not isinstance(outcome, Doubted | Declined):
-        raise ChildCrashed("The child said something else than it was asked.")
-    station.archive.set_aside(claim, outcome.verdict(), draft / REPORT)
-    log.info("finished", job=claim.job, sid=claim.sid, status=outcome.kind, code=outcome.code)
+    match outcome:
+        case Doubted(code=code, where=where):
+            verdict: SetAside | Refused = SetAside(code, where)
+        case Declined(code=code, where=where):
+            verdict = Refused(code, where)
+        case Made() | Tiled():
+            raise ChildCrashed("The child said something else than it was asked.")
+        case other:
+            assert_never(other)
+    station.archive.set_aside(claim, verdict, draft / REPORT)
+    log.info("finished", job=claim.job, sid=claim.sid, status=type(outcome).__name__.lower(), code=verdict.code)
     return True
 
 
+def produced(made: Made) -> Produced:
+    """What the catalogue keeps of a clean slide: everything the child said but the facts in full."""
+    return Produced(**{name: getattr(made, name) for name in Produced.__slots__})
+
+
 def _task(claim: Claim, station: Station, source: Path, draft: Path) -> Task:
+    """What the child is asked: with what the client said about the slide, since none of it may be in the clean one.
+
+    The words go to the child through the socket its other orders come by; they stand in no argument and no log.
+    """
     storage = station.archive.storage
     named = station.settings.pseudonym_key_file or storage.secret(f"pseudonyms-{claim.collection}")
-    return Task(source, draft, claim.policy, load_or_create_key(named))
+    said = station.archive.catalog.unseal(claim.uid, station.name, claim.sid)
+    return Task(source, draft, claim.policy, load_or_create_key(named), untrusted_words=said.words())
 
 
 def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heartbeat, *, complete: bool) -> None:
-    """Write the index of a clean slide into the draft; whoever makes it can write nowhere near the slide itself."""
-    work, out = f"{station.work.partition(':')[0]}:{TILE}", draft / "tiles"
-    with our_errors():
-        out.mkdir()
+    """Write the index of a clean slide into the draft; whoever makes it can write nowhere near the slide itself.
+
+    It is made beside the draft, in a folder that stays when the attempt is cut short: the next one goes on there.
+    """
+    work, out = f"{station.work.partition(':')[0]}:{TILE}", begun.folder(draft)
     outcome = _confined(work, Task(clean, out, "", b"", sha256, complete), station, heart)
     heart.check()
     made = out / PYRAMID
@@ -170,7 +188,7 @@ def _tiled(clean: Path, draft: Path, sha256: str, station: Station, heart: Heart
         raise ChildCrashed("The child made no pyramid.")
     with our_errors():
         made.rename(draft / PYRAMID)
-        shutil.rmtree(out)
+    begun.drop(draft)
 
 
 def _confined(work: str, task: Task, station: Station, heart: Heartbeat) -> Outcome:
@@ -181,7 +199,8 @@ def _confined(work: str, task: Task, station: Station, heart: Heartbeat) -> Outc
         wall=settings.child_wall,
         output=OUTPUT_FLOOR + int(source.stat().st_size * settings.child_output_ratio) + most_unpacked(source),
     )
-    return station.zygote.run(work, task, limits, progress=heart.progress, check=heart.check)
+    strict = settings.strict_confinement
+    return station.zygote.run(work, task, limits, progress=heart.progress, check=heart.check, strict=strict)
 
 
 def _check_made(draft: Path, made: Produced) -> None:

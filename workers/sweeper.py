@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.settings import Settings
 from workers import logs
-from workers.app import QUEUES, create
+from workers.app import QUEUES, broker_errors, create
 
 DUTY = "sweep"
 BATCHES_HELD = 5
@@ -39,18 +38,19 @@ class Broker:
 
 def celery_broker(app: Celery) -> Broker:
     """Hints over Celery; both callables raise `BrokerAway`."""
+    errors = broker_errors(app)
 
     def send(kind: JobKind, job: str) -> None:
         try:
             app.send_task(kind.task, kwargs={"job": job}, queue=QUEUES[kind], task_id=job, retry=False)
-        except (OperationalError, OSError) as error:
+        except errors as error:
             raise BrokerAway from error
 
     def waiting(kind: JobKind) -> int:
         try:
             with app.connection_for_write() as connection, connection.channel() as channel:
                 return int(channel._size(QUEUES[kind]))
-        except (OperationalError, OSError, *app.connection_for_write().connection_errors) as error:
+        except errors as error:
             raise BrokerAway from error
 
     return Broker(send, waiting)

@@ -49,20 +49,21 @@ WorkController.wait_for_soft_shutdown = _say_and_wait
 def station(name: str) -> Station:
     """What this pool process works with."""
     settings = Settings()
-    archive = Archive.open(settings, with_vault=False)
+    archive = Archive.open(settings, with_vault=True)
     return Station(name, archive, settings, zygote(), process.WORK, lambda: bool(_stopping[0]))
 
 
 @cache
 def zygote() -> Zygote:
     """The process this pool process forks confined children from."""
-    return Zygote(process.WORK.partition(":")[0], strict=Settings().strict_confinement)
+    return Zygote(process.WORK.partition(":")[0])
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin(**_: object) -> None:
-    """Do not outlive the worker, and have imports done before the first slide comes."""
+    """Do not outlive the worker, show nobody the keys we hold, and have imports done before the first slide comes."""
     libc.die_with_parent()
+    libc.prctl(libc.PR_SET_DUMPABLE, 0)
     zygote().start()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from coverslip.archive.catalog import Catalog
 from coverslip.errors import StorageFailed
 from coverslip.settings import Settings
 from workers import logs
+from workers.app import broker_errors
 
 PING_TIMEOUT = 5.0
 GREETING = 1.0
@@ -24,6 +24,8 @@ class Watchdog:
     def __init__(self, app: Celery, catalog: Catalog, settings: Settings, worker: str) -> None:
         """Watch the worker of that name."""
         self._app, self._catalog, self._settings, self._worker = app, catalog, settings, worker
+        self._away = broker_errors(app)
+        self._not_its_fault: tuple[type[Exception], ...] = (*self._away, StorageFailed)
         self._strikes = 0
         self._answered = False
 
@@ -36,7 +38,7 @@ class Watchdog:
         """Look whether a worker that starts gives its first sign; silence is no fault yet."""
         try:
             self._answered = self._answers(GREETING)
-        except (OperationalError, OSError):
+        except self._away:
             self._answered = False
         return self._answered
 
@@ -55,7 +57,7 @@ class Watchdog:
     def _is_well(self) -> bool:
         try:
             return self._answers() and not self._is_stalled()
-        except (OperationalError, OSError, StorageFailed):
+        except self._not_its_fault:
             return True
 
     def _answers(self, timeout: float = PING_TIMEOUT) -> bool:

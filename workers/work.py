@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import assert_never
 
 from coverslip import pipeline, policy
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled, place
-from coverslip.pipeline import Cleaned, Quarantined, Rejected
+from coverslip.confined.messages import Declined, Doubted, Outcome, Task, Tiled, place
+from coverslip.confined.probing import probing
+from coverslip.confined.slides import made
+from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 
 NAME = "slide"
@@ -15,12 +17,14 @@ NAME = "slide"
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
     """De-identify and verify one slide into `task.out_dir`."""
+    rules, words = policy.load(task.policy), task.untrusted_words
+    watched = probing(progress)
     outcome = pipeline.deidentify(
-        task.source, task.out_dir, policy=policy.load(task.policy), key=task.key, name=NAME, progress=progress
+        task.source, task.out_dir, policy=rules, key=task.key, name=NAME, progress=watched, untrusted_words=words
     )
     match outcome:
         case Cleaned():
-            return _made(outcome)
+            return made(outcome)
         case Quarantined(code, reasons):
             return Doubted(code=code, where=place(reasons[0]) if reasons else "")
         case Rejected(code, where):
@@ -34,24 +38,3 @@ def tile(task: Task, progress: Progress) -> Outcome:
     index = task.out_dir / f"{NAME}.pyramid"
     pipeline.build_pyramid(task.source, index, complete=task.complete, progress=progress, sha256=task.sha256)
     return Tiled()
-
-
-def _made(cleaned: Cleaned) -> Made:
-    facts = cleaned.facts
-    return Made(
-        clean_name=cleaned.clean.name,
-        sha256=cleaned.sha256,
-        size_bytes=cleaned.size_bytes,
-        vendor=facts.vendor,
-        route=cleaned.route,
-        width=facts.size.width,
-        height=facts.size.height,
-        levels=len(facts.levels),
-        tile_size=facts.levels[0].tile.width,
-        mpp_x=facts.mpp.x if facts.mpp else None,
-        mpp_y=facts.mpp.y if facts.mpp else None,
-        magnification=facts.magnification,
-        removed=cleaned.removed,
-        kept=cleaned.kept,
-        replaced=cleaned.replaced,
-    )

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from coverslip.archive import begun
 from coverslip.archive import kept as kept_drafts
+from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
 from coverslip.archive.catalog import SYSTEM, Catalog
 from coverslip.archive.clean import CleanSlides
 from coverslip.archive.frames import Opened
@@ -20,11 +22,11 @@ from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
-from coverslip.archive.states import State
+from coverslip.archive.revocations import Revocations
+from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
 from coverslip.archive.turns import Priority
-from coverslip.archive.uploads import TERMINATED
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.durable import our_errors, sync
 from coverslip.errors import CatalogError, LeaseLost, NotFound, OriginalPurged, StateConflict, StorageFailed
@@ -33,6 +35,8 @@ from coverslip.settings import Settings
 PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
+OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
+"""States of a job that will go on where its last attempt stopped."""
 ORPHAN_AGE = timedelta(hours=24)
 """What no record points to is deleted after this long: until then somebody may be about to make the record."""
 COLLECT_EVERY = timedelta(hours=1)
@@ -50,18 +54,27 @@ class Archive:
         originals: Originals,
         *,
         clean: CleanSlides | None = None,
+        arrivals: Arrivals | None = None,
         keep_originals: timedelta | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
-        """Use `open`; `clean` is where clean slides lie, by default `storage` as well."""
+        """Use `open`; `clean` is where clean slides lie, `arrivals` where uploads arrive, by default `storage` too."""
         self.catalog = catalog
         self.storage = storage
         self.originals = originals
         self.clean = storage if clean is None else clean
+        self._on_disk = FolderArrivals(catalog, storage, originals)
+        self._arrivals = self._on_disk if arrivals is None else arrivals
         self._keep_originals = keep_originals
+        self.revocations = revocations or Revocations(storage.revocations)
+        """Seen to change by every process when a key is revoked."""
 
     @classmethod
     def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
-        """Make what is missing and connect; only the front end needs the vault. Raises `StorageFailed`."""
+        """Make what is missing and connect; only the front end, and workers for slides, need the vault.
+
+        Raises `StorageFailed`.
+        """
         storage = Storage(settings.data_dir)
         vault = None
         if with_vault:
@@ -74,9 +87,18 @@ class Archive:
         )
         key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
         place = places(settings, storage)
-        catalog = Catalog.open(settings.database, vault=vault, terms=terms)
+        revocations = Revocations(storage.revocations)
+        catalog = Catalog.open(settings.database, vault=vault, terms=terms, revoked=revocations.change)
         originals = Originals(place.originals, key)
-        return cls(catalog, storage, originals, clean=place.clean, keep_originals=settings.keep_originals)
+        return cls(
+            catalog,
+            storage,
+            originals,
+            clean=place.clean,
+            arrivals=place.arrivals(catalog, originals, storage),
+            keep_originals=settings.keep_originals,
+            revocations=revocations,
+        )
 
     def close(self) -> None:
         """Give all connections back."""
@@ -127,20 +149,28 @@ class Archive:
         if self.catalog.sealed(claim.uid) is None:
             self.storage.quarantine(claim.uid)
 
-    def begin_patch(self, uid: str) -> int:
-        """Make the caller the only writer of an upload whose file is there; returns its generation.
+    @property
+    def arrivals(self) -> Arrivals:
+        """Where new uploads arrive."""
+        return self._arrivals
 
-        The file is made inside the record's transaction and nowhere else: a writer that comes after the end of the
-        upload finds no file, and makes none. Raises `NotFound`, `StateConflict` or `StorageFailed`.
+    def begin_patch(self, uid: str) -> int:
+        """Make the caller the only writer of an upload and return its generation.
+
+        Raises `NotFound`, `StateConflict` or `StorageFailed`.
         """
-        return self.catalog.begin_patch(uid, follow=self.storage.make_incoming)
+        return self._arriving(uid).begin(uid)
+
+    def writer(self, upload: Upload, generation: int) -> Writer:
+        """Go on with an upload at its offset; raises `LeaseLost`, `StateConflict`, `NotFound` or `StorageFailed`."""
+        return self._arriving(upload.uid).writer(upload, generation)
 
     def finish_upload(
         self, upload: Upload, policy: str, collection: str, check: Check, priority: Priority = Priority.USUAL
     ) -> str:
-        """Encrypt a complete upload, make it a slide with a queued job, delete its plain text; returns the slide's id.
+        """Encrypt a complete upload, make it a slide with a queued job, delete what else arrived; its slide's id.
 
-        `check` is given the digest of what lies on the disk and may raise. In this order, so that a crash anywhere
+        `check` is given the digest of what lies there and may raise. In this order, so that a crash anywhere
         leaves the upload as it was or the slide whole; what else it leaves, `discard_ended` and `discard_originals`
         delete. Raises what `check` raises, `LeaseLost`, `StateConflict` or `StorageFailed`.
         """
@@ -151,16 +181,17 @@ class Archive:
             check(digest)
             found = digest
 
-        sealed = self.originals.seal(upload.uid, self.storage.incoming(upload.uid), remembering)
+        arriving = self._arriving(upload.uid)
+        sealed = arriving.seal(upload, remembering)
         try:
             sid = self.catalog.finish_upload(
                 upload.uid, upload.generation, found, policy, collection, priority, original=sealed
             )
         except CatalogError:
-            self.originals.store.remove(sealed.name)
+            arriving.discard(sealed)
             raise
         with suppress(StorageFailed):  # the slide exists: whoever tidies deletes what is left
-            self.storage.drop_incoming(upload.uid)
+            arriving.drop(upload.uid)
         return sid
 
     def original(self, uid: str) -> Opened | None:
@@ -209,12 +240,13 @@ class Archive:
 
         Those in between may be about to get their record.
         """
-        known = self.catalog.original_names()
+        under_way = self.catalog.arrivals.known()
+        known = self.catalog.original_names() | under_way.files
         dead = [each for each in self.originals.store.names() if each.name not in known]
         gone = [each for each in dead if each.since < before or self.catalog.is_purged(each.name.partition(".")[0])]
         for each in gone:
             self.originals.store.remove(each.name)
-        return len(gone) + self.originals.store.abandon(before)
+        return len(gone) + self.originals.store.abandon(before, under_way.tokens)
 
     def terminate_upload(self, uid: str, actor: str) -> None:
         """End an upload, then delete its bytes: while the record is open every byte it promises is there.
@@ -222,8 +254,9 @@ class Archive:
         What a crash leaves in between is deleted by `discard_ended`. Raises `NotFound`, `StateConflict` or
         `StorageFailed`.
         """
+        arriving = self._arriving(uid)
         self.catalog.terminate_upload(uid, actor)
-        self.storage.drop_incoming(uid)
+        arriving.drop(uid)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
         """The folder with a slide's clean files; None while there is none, and when they lie in a bucket."""
@@ -242,7 +275,8 @@ class Archive:
         if not self.clean.quick_to_list and not self.catalog.take_duty("collect", secrets.token_hex(8), COLLECT_EVERY):
             return 0
         before = now - ORPHAN_AGE
-        return self.discard_orphans() + self.discard_originals(before) + self.clean.abandon(before)
+        count = self.discard_orphans() + self.discard_originals(before) + self.clean.abandon(before)
+        return count + self._arrivals.collect(before)
 
     def reconcile(self) -> int:
         """Finish moves that a crash interrupted between record and files; returns how many there were.
@@ -261,14 +295,11 @@ class Archive:
         return len(overdue)
 
     def discard_ended(self) -> int:
-        """Delete what arrived of uploads that ended, that lie encrypted by now or that nobody knows; returns how many.
-
-        Safe beside writers: a file is made only while its record is open (`begin_patch`), and no record opens again.
-        """
-        dead = [uid for uid in self.storage.incoming_uploads() if self._is_ended(uid)]
-        for uid in dead:
-            self.storage.drop_incoming(uid)
-        return len(dead)
+        """Delete what arrived of uploads that ended, lie encrypted by now or are known to nobody; returns how many."""
+        ended = [(at, uid) for at in {self._on_disk, self._arrivals} for uid in at.ended()]
+        for arriving, uid in ended:
+            arriving.drop(uid)
+        return len(ended)
 
     def discard_drafts(self) -> int:
         """Delete drafts that nobody works on any more and no retry can use; returns how many."""
@@ -283,15 +314,16 @@ class Archive:
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
-        of_use = f".{suffix}" == kept_drafts.SUFFIX and self.catalog.kept_draft(sid) == artefact
-        return of_use or self.catalog.is_running(sid, artefact)
+        match f".{suffix}":
+            case kept_drafts.SUFFIX if self.catalog.kept_draft(sid) == artefact:
+                return True
+            case begun.SUFFIX if any(job.state in OPEN for job in self.catalog.jobs(sid)):
+                return True
+        return self.catalog.is_running(sid, artefact)
 
-    def _is_ended(self, uid: str) -> bool:
-        try:
-            ended = self.catalog.upload(uid).state == TERMINATED
-            return ended or self.catalog.is_purged(uid) or self.catalog.sealed(uid) is not None
-        except (NotFound, OriginalPurged):
-            return True
+    def _arriving(self, uid: str) -> Arrivals:
+        """Where an upload arrives: one that began on this disk, before there was a bucket, ends here."""
+        return self._on_disk if self.storage.incoming(uid).exists() else self._arrivals
 
     def _forget(self, uid: str) -> None:
         for kept in self.originals.store.names(f"{uid}."):
@@ -321,7 +353,7 @@ class Archive:
         if not self.storage.incoming(slide.uid).exists():
             return False
         with self.catalog.held(slide.sid) as now:
-            if now.state not in CLOSED or self._is_ended(now.uid):
+            if now.state not in CLOSED or is_over(self.catalog, now.uid):
                 return False
             self.storage.quarantine(now.uid)
         return True

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, uploads
+from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import Terms
 from coverslip.archive.kinds import JobKind
@@ -18,6 +19,7 @@ from coverslip.archive.records import (
     DeadLetter,
     Event,
     Job,
+    Load,
     Page,
     Pause,
     Principal,
@@ -47,24 +49,36 @@ def utc_now() -> datetime:
 class Catalog:
     """What exists, in which state, and who may work on it; safe to share between threads, not across a fork."""
 
-    def __init__(self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock, revoked: Callable[[], None]
+    ) -> None:
         """Use `open`."""
         self._db = database
+        self.arrivals = ArrivalRecords(database)
+        """Uploads that arrive in a bucket."""
         self._vault = vault
         self._terms = terms
         self._now = clock
+        self._revoked = revoked
 
     @classmethod
     def open(
-        cls, url: str, *, vault: Vault | None = None, terms: Terms | None = None, clock: Clock = utc_now
+        cls,
+        url: str,
+        *,
+        vault: Vault | None = None,
+        terms: Terms | None = None,
+        clock: Clock = utc_now,
+        revoked: Callable[[], None] = lambda: None,
     ) -> Catalog:
         """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
 
-        Without a `vault` (as in a worker) uploads cannot be announced and nothing sealed can be read.
+        Without a `vault` (as in a sweeper) uploads cannot be announced and nothing sealed can be read. `revoked` is
+        called when a key's end is written down.
         """
         database = Database(url)
         upgrade(database)
-        return cls(database, vault=vault, terms=terms or Terms(), clock=clock)
+        return cls(database, vault=vault, terms=terms or Terms(), clock=clock, revoked=revoked)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -84,9 +98,15 @@ class Catalog:
         expires_at: datetime,
         untrusted_filename: str,
         metadata: Mapping[str, str] | None = None,
+        *,
+        admit: Callable[[Load], None] = lambda _: None,
     ) -> Upload:
-        """Announce a file; its name and metadata go into the vault and nowhere else."""
+        """Announce a file; its name and metadata go into the vault and nowhere else.
+
+        `admit` is shown what uploads hold, in the transaction that adds this one, and refuses it by raising.
+        """
         with self._db.write() as session:
+            admit(uploads.load(session, self._now(), owner))
             return uploads.create(
                 session,
                 self._now(),
@@ -97,6 +117,11 @@ class Catalog:
                 untrusted_filename=untrusted_filename,
                 metadata=metadata or {},
             )
+
+    def load(self, owner: str) -> Load:
+        """What uploads hold now, one owner's and everybody's."""
+        with self._db.read() as session:
+            return uploads.load(session, self._now(), owner)
 
     def upload(self, uid: str) -> Upload:
         """One upload; raises `NotFound`."""
@@ -377,6 +402,11 @@ class Catalog:
         with self._db.read() as session:
             return jobs.of_slide(session, sid)
 
+    def open_job(self, sid: str) -> str | None:
+        """What waits or runs for a slide, if anything does; the newest of several."""
+        with self._db.read() as session:
+            return jobs.open_of(session, sid)
+
     def is_running(self, sid: str, artefact: str) -> bool:
         """Whether an attempt of that name holds a claim."""
         with self._db.read() as session:
@@ -450,6 +480,7 @@ class Catalog:
         """End a key, effective on the next request; raises `NotFound`."""
         with self._db.write() as session:
             keys.revoke(session, self._now(), key_id, actor=actor)
+        self._revoked()
 
     def keys(self) -> tuple[ApiKey, ...]:
         """All keys, oldest first, revoked ones too."""

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from coverslip.archive.storage import Zone
 from coverslip.archive.store import Store, Stored
 from coverslip.durable import our_errors
-from coverslip.errors import NotFound
 
 PIECE: Final = 1 << 20
 
@@ -83,9 +82,7 @@ class BucketSlides:
     def file(self, zone: Zone, sid: str, artefact: str, name: str) -> Stored:
         """See `CleanSlides.file`."""
         full = _name(sid, artefact, name)
-        found = next((kept for kept in self._store.names(full) if kept.name == full), None)
-        if found is None:
-            raise NotFound
+        found = self._store.stat(full)
         return Stored(found.size, found.since, lambda length, offset: self._store.read(full, length, offset))
 
     def abandon(self, before: datetime) -> int:

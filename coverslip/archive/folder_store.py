@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,10 +42,11 @@ class FolderStore:
                 part.unlink(missing_ok=True)
         sync(final.parent)
 
-    def size(self, name: str) -> int:
-        """See `Store.size`."""
+    def stat(self, name: str) -> Kept:
+        """See `Store.stat`."""
+        path = self._root / checked(name)
         with _found():
-            return (self._root / checked(name)).stat().st_size
+            return Kept(name, path.stat().st_size, _since(path))
 
     def read(self, name: str, length: int, offset: int) -> bytes:
         """See `Store.read`."""
@@ -70,10 +71,11 @@ class FolderStore:
         if path.parent.is_dir():
             sync(path.parent)
 
-    def abandon(self, before: datetime) -> int:
+    def abandon(self, before: datetime, but: Collection[str] = ()) -> int:
         """See `Store.abandon`."""
         with our_errors():
-            dead = [path for path in self._root.glob(f".*{PART}") if _since(path) < before]
+            begun = [path for path in self._root.glob(f".*{PART}") if path.name not in but]
+            dead = [path for path in begun if _since(path) < before]
             for path in dead:
                 path.unlink(missing_ok=True)
         return len(dead)

@@ -1,15 +1,20 @@
 """A file as encrypted frames: AES-256-GCM, each frame bound to its file, its number and how many there are.
 
-    header    24 bytes: magic, bytes of plain text per frame (4), bytes of plain text in all (8)
+    facts     24 bytes: magic, bytes of plain text per frame (4), bytes of plain text in all (8)
     frames    plain text encrypted, then its 16-byte tag; all but the last are equally long
 
-A key encrypts one file once, so the frame's number serves as nonce (docs/decisions/0009-encrypted-originals.md).
+First version: facts in front. A key encrypts one file once, so the frame's number serves as nonce
+(docs/decisions/0009-encrypted-originals.md). Second version, for files that are sealed while they arrive: facts behind
+the frames, before each frame the 12-byte nonce it was sealed with (`coverslip.archive.sealing`).
 """
 
 from __future__ import annotations
 
+import hmac
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -18,16 +23,21 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from coverslip.errors import OriginalDamaged, StorageFailed
 
 MAGIC: Final = b"CVSLENC\x01"
+ARRIVED_MAGIC: Final = b"CVSLENC\x02"
 FRAME: Final = 64 << 10
 """Bytes of plain text per frame: a reader that takes a little somewhere decrypts little more."""
 BATCH: Final = 16 * FRAME
 """Bytes of plain text handed on at once."""
+AHEAD: Final = 64 * FRAME
+"""Bytes of plain text read at once by who reads all of it: the next ones are fetched while these are used."""
 TAG: Final = 16
+NONCE: Final = 12
 MAX_FRAME: Final = 1 << 26
 """A header that asks for more is refused before anything is read by it."""
 
-_HEADER: Final = struct.Struct("<8sIQ4x")
+_FACTS: Final = struct.Struct("<8sIQ4x")
 _PLACE: Final = struct.Struct("<QQ")
+FACTS_BYTES: Final = _FACTS.size
 
 ReadRange = Callable[[int, int], bytes]
 """`read(length, offset)` of the encrypted file."""
@@ -38,8 +48,8 @@ def encrypted(pieces: Iterable[bytes], length: int, key: bytes, name: str) -> It
 
     Raises `StorageFailed` when the plain text is not `length` bytes long.
     """
-    cipher, bound = AESGCM(key), _Bound(name, FRAME, length)
-    yield bound.header
+    cipher, bound = AESGCM(key), Bound(MAGIC, name, FRAME, length)
+    yield bound.facts
     done = 0
     for piece in pieces:
         plain = [piece[at : at + FRAME] for at in range(0, max(1, len(piece)), FRAME)]
@@ -51,21 +61,55 @@ def encrypted(pieces: Iterable[bytes], length: int, key: bytes, name: str) -> It
         raise _changed()
 
 
+class Bound:
+    """What is authenticated with every frame: facts, file, number, count."""
+
+    def __init__(self, magic: bytes, name: str, frame: int, length: int) -> None:
+        """Of a file with these facts; `name` is the upload's."""
+        self.facts = _FACTS.pack(magic, frame, length)
+        self._front = self.facts + name.encode() + b"\0"
+        self._count = _frames(length, frame)
+
+    def to(self, number: int) -> bytes:
+        """For one frame."""
+        return self._front + _PLACE.pack(number, self._count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where things stand in one version of the file."""
+
+    magic: bytes
+    front: int
+    """Bytes before the first frame."""
+    nonce: int
+    """Bytes of nonce before each frame."""
+    keys: Callable[[bytes], bytes]
+    """From the original's key to the one that frames are encrypted with."""
+
+    def stored_bytes(self, length: int, frame: int) -> int:
+        return _FACTS.size + length + _frames(length, frame) * (self.nonce + TAG)
+
+
+_SEALED_ONCE: Final = _Layout(MAGIC, _FACTS.size, 0, lambda key: key)
+_ARRIVED: Final = _Layout(ARRIVED_MAGIC, 0, NONCE, lambda key: derived(key, b"frames"))
+
+
+def derived(key: bytes, purpose: bytes) -> bytes:
+    """One of the keys that are made of an original's."""
+    return hmac.digest(key, b"coverslip " + purpose, "sha256")
+
+
 class Opened:
     """An encrypted file as its plain text; any part can be read without the rest. Safe to share between threads."""
 
     def __init__(self, read: ReadRange, stored_bytes: int, key: bytes, name: str) -> None:
-        """Read the header; raises `OriginalDamaged` when it cannot be one, or says another length than there is."""
-        header = read(_HEADER.size, 0)
-        if len(header) != _HEADER.size or header[: len(MAGIC)] != MAGIC:
-            raise OriginalDamaged("There is no header.", where="original")
-        _, self._frame, self.length = _HEADER.unpack(header)
+        """Read the facts; raises `OriginalDamaged` when there are none, or they say another length than there is."""
+        self._layout, self._frame, self.length = _facts(read, stored_bytes)
         """`length`: bytes of plain text."""
-        if not 0 < self._frame <= MAX_FRAME or stored_bytes != _stored_bytes(self.length, self._frame):
-            raise OriginalDamaged("The header says another length than there is.", where="original")
         self._read = read
-        self._cipher = AESGCM(key)
-        self._bound = _Bound(name, self._frame, self.length)
+        self._cipher = AESGCM(self._layout.keys(key))
+        self._bound = Bound(self._layout.magic, name, self._frame, self.length)
 
     def read(self, length: int, offset: int) -> bytes:
         """Plain text, fewer bytes when it ends early; raises `OriginalDamaged`."""
@@ -77,35 +121,48 @@ class Opened:
         return joined[offset - first * self._frame : stop - first * self._frame]
 
     def pieces(self) -> Iterator[bytes]:
-        """All of it from the front, some frames at a time; raises `OriginalDamaged`."""
-        count, step = _frames(self.length, self._frame), max(1, BATCH // self._frame)
-        return (self._frames(first, min(first + step, count)) for first in range(0, count, step))
+        """All of it from the front, a piece at a time, the next one fetched meanwhile; raises `OriginalDamaged`."""
+        count, step = _frames(self.length, self._frame), max(1, AHEAD // self._frame)
+        return _ahead(self._frames, [(first, min(first + step, count)) for first in range(0, count, step)])
 
     def _frames(self, first: int, stop: int) -> bytes:
         """The plain text of frames side by side, read at once: exactly what was put there with this key, or nothing."""
-        stride = self._frame + TAG
-        end = min(stop * stride, self.length + _frames(self.length, self._frame) * TAG)
-        found = memoryview(self._read(end - first * stride, _HEADER.size + first * stride))
+        nonce, extra = self._layout.nonce, self._layout.nonce + TAG
+        stride = self._frame + extra
+        end = min(stop * stride, self.length + _frames(self.length, self._frame) * extra)
+        found = memoryview(self._read(end - first * stride, self._layout.front + first * stride))
         stored = (found[at * stride : (at + 1) * stride] for at in range(stop - first))
         try:
             return b"".join(
-                self._cipher.decrypt(_nonce(number), frame, self._bound.to(number))
+                self._cipher.decrypt(bytes(frame[:nonce]) or _nonce(number), frame[nonce:], self._bound.to(number))
                 for number, frame in enumerate(stored, first)
             )
         except (InvalidTag, ValueError) as error:
             raise OriginalDamaged(where="original") from error
 
 
-class _Bound:
-    """What is authenticated with every frame: header, file, number, count."""
+def _facts(read: ReadRange, stored_bytes: int) -> tuple[_Layout, int, int]:
+    """Layout, bytes of plain text per frame and in all, held against how long the file is."""
+    for layout, offset in ((_ARRIVED, stored_bytes - _FACTS.size), (_SEALED_ONCE, 0)):
+        found = read(_FACTS.size, offset) if offset >= 0 else b""
+        if len(found) == _FACTS.size and found.startswith(layout.magic):
+            _, frame, length = _FACTS.unpack(found)
+            if not 0 < frame <= MAX_FRAME or stored_bytes != layout.stored_bytes(length, frame):
+                raise OriginalDamaged("Its facts say another length than there is.", where="original")
+            return layout, frame, length
+    raise OriginalDamaged("There are no facts.", where="original")
 
-    def __init__(self, name: str, frame: int, length: int) -> None:
-        self.header = _HEADER.pack(MAGIC, frame, length)
-        self._front = self.header + name.encode() + b"\0"
-        self._count = _frames(length, frame)
 
-    def to(self, number: int) -> bytes:
-        return self._front + _PLACE.pack(number, self._count)
+def _ahead(read: Callable[[int, int], bytes], spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = None
+        for span in spans:
+            begun = pool.submit(read, *span)
+            if coming is not None:
+                yield coming.result()
+            coming = begun
+        if coming is not None:
+            yield coming.result()
 
 
 def _frames(length: int, frame: int) -> int:
@@ -115,10 +172,6 @@ def _frames(length: int, frame: int) -> int:
 
 def _plain_bytes(number: int, frame: int, length: int) -> int:
     return min(frame, length - number * frame)
-
-
-def _stored_bytes(length: int, frame: int) -> int:
-    return _HEADER.size + length + _frames(length, frame) * TAG
 
 
 def _changed() -> StorageFailed:

@@ -24,6 +24,7 @@ from coverslip.errors import (
     LeaseLost,
     NotFound,
     StateConflict,
+    StorageAway,
     WorkerLost,
     by_code,
 )
@@ -41,6 +42,10 @@ class Terms:
     retry_delay: timedelta = timedelta(seconds=5)
     """Wait before the second attempt; twice that before the third."""
     max_attempts: int = 3
+    patience: int = 50
+    """Times a job is put off while the place where slides lie is away; after that it counts as an attempt."""
+    longest_delay: timedelta = timedelta(minutes=5)
+    """Wait before a job that was put off again and again; 50 times are about four hours."""
     complete_pyramids: bool = False
     """Whether a slide that came to review gets a job for its complete pyramid."""
 
@@ -160,8 +165,17 @@ def finish_pyramid(session: Session, now: datetime, held: Claim) -> SlideRow:
 
 
 def fail(session: Session, now: datetime, terms: Terms, held: Claim, code: str, where: str) -> None:
-    """Record that an attempt ended badly: again later, or, when attempts are used up, never; raises `LeaseLost`."""
+    """Record that an attempt ended badly: again later, or, when attempts are used up, never; raises `LeaseLost`.
+
+    One that ended because a bucket was away is no attempt: the job waits, longer each time, and needs nobody.
+    """
     row = _held(session, held)
+    uncounted = row.token - row.attempts
+    if code == StorageAway.code and uncounted < terms.patience:
+        row.attempts -= 1
+        _move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
+        _requeue(row, run_after=now + min(terms.retry_delay * 2 ** min(uncounted, 20), terms.longest_delay))
+        return
     if code == Cancelled.code or row.attempts >= terms.max_attempts:
         _settle(session, now, row, held.worker, code=code, where=where)
         return
@@ -232,6 +246,12 @@ def of_slide(session: Session, sid: str) -> tuple[Job, ...]:
     """All jobs of a slide, oldest first."""
     rows = session.scalars(select(JobRow).where(JobRow.sid == sid).order_by(JobRow.created, JobRow.id))
     return tuple(record(row) for row in rows)
+
+
+def open_of(session: Session, sid: str) -> str | None:
+    """What waits or runs for a slide, if anything does; the newest of several."""
+    unended = select(JobRow.id).where(JobRow.sid == sid, JobRow.state.in_((JobState.QUEUED, JobState.RUNNING)))
+    return session.scalar(unended.order_by(JobRow.created.desc(), JobRow.id.desc()).limit(1))
 
 
 def cancel_slide(session: Session, now: datetime, sid: str, *, actor: str) -> None:

@@ -67,6 +67,34 @@ class OriginalRow(Base):
     purged: Mapped[datetime | None]
 
 
+class ArrivalRow(Base):
+    """An upload that arrives in a bucket: the file it becomes, that file's wrapped key, and what was begun there."""
+
+    __tablename__ = "arrivals"
+
+    uid: Mapped[str] = mapped_column(ForeignKey("uploads.uid"), primary_key=True)
+    name: Mapped[str]
+    wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """None once the upload has ended."""
+    token: Mapped[str | None] = mapped_column(String(2000))
+    """The store's, for the parts."""
+
+
+class PieceRow(Base):
+    """Bytes of an upload that are kept in a bucket: a part of the file, or a piece of the part that is not full yet."""
+
+    __tablename__ = "pieces"
+
+    uid: Mapped[str] = mapped_column(ForeignKey("arrivals.uid"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    stop: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    """The piece's own; None for a part."""
+    etag: Mapped[str | None]
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    size: Mapped[int]
+
+
 class SlideRow(Base):
     """One slide: state, progress, and the numbers of its clean copy."""
 

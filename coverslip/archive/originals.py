@@ -1,13 +1,13 @@
 """Originals at rest: encrypted with a key of their own, which the catalogue keeps wrapped and a purge destroys.
 
-The key that wraps is not the vault's: a worker needs originals, never what clients called them.
+The key that wraps is not the vault's: who opens originals need not be able to open what clients called them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,21 +48,37 @@ class Originals:
 
         Raises what `check` raises, `StorageFull` or `StorageFailed`.
         """
-        key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
-        name = f"{uid}.{secrets.token_hex(8)}"
         with our_errors():
             length = plain.stat().st_size
-        self.store.put(name, encrypted(_read(plain, check), length, key, uid))
-        return Sealed(name, nonce + self._wrap.encrypt(nonce, key, uid.encode()))
+        sealed = self.new(uid)
+        self.store.put(sealed.name, encrypted(_read(plain, check), length, self.key(uid, sealed), uid))
+        return sealed
+
+    def new(self, uid: str) -> Sealed:
+        """A name no other attempt has, and a key nothing else has."""
+        key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
+        return Sealed(f"{uid}.{secrets.token_hex(8)}", nonce + self._wrap.encrypt(nonce, key, uid.encode()))
+
+    def key(self, uid: str, sealed: Sealed) -> bytes:
+        """An original's own key; raises `OriginalDamaged` when it was not wrapped with ours, or for another upload."""
+        try:
+            return self._wrap.decrypt(sealed.wrapped[:NONCE_BYTES], sealed.wrapped[NONCE_BYTES:], uid.encode())
+        except (InvalidTag, ValueError) as error:
+            raise OriginalDamaged("Its key does not open with ours.", where="original") from error
 
     def open(self, uid: str, sealed: Sealed) -> Opened:
         """The plain text; raises `OriginalDamaged` with a key that is not the one it was sealed with, `NotFound`."""
-        try:
-            key = self._wrap.decrypt(sealed.wrapped[:NONCE_BYTES], sealed.wrapped[NONCE_BYTES:], uid.encode())
-        except (InvalidTag, ValueError) as error:
-            raise OriginalDamaged("Its key does not open with ours.", where="original") from error
+        key = self.key(uid, sealed)
         read = lambda length, offset: self.store.read(sealed.name, length, offset)  # noqa: E731
-        return Opened(read, self.store.size(sealed.name), key, uid)
+        return Opened(read, self.store.stat(sealed.name).size, key, uid)
+
+
+def sha256_of(pieces: Iterable[bytes]) -> str:
+    """Hex digest of plain text."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _read(plain: Path, check: Check) -> Iterator[bytes]:

@@ -30,6 +30,20 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What uploads hold at one moment: bounds are held against it."""
+
+    open_now: int
+    """Unfinished uploads of one owner."""
+    owned: int
+    """Bytes of that owner: announced by unfinished uploads, and of originals that are kept."""
+    announced: int
+    """Bytes all unfinished uploads announced, whoever's."""
+    arrived: int
+    """Bytes of those that are here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Produced:
     """A clean slide that passed its verifier, with the numbers the catalogue keeps of it."""
 

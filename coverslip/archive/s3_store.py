@@ -3,115 +3,103 @@
 Writing goes through botocore, because only it can complete a multipart upload on condition and list what others
 abandoned; reading goes through obstore, which takes a range in a fraction of the time, without the interpreter's lock
 (docs/decisions/0013-two-clients-for-s3.md).
+
+An answer may get lost after the server did what it was asked, and the client asks again. So "there is none such any
+more" and "the name is taken" are believed only after a look: what lies there may be ours.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO, RawIOBase
+from typing import Any, Final
 
-import botocore.config
-import botocore.session
 import obstore
 import obstore.exceptions
-from botocore.exceptions import BotoCoreError, ClientError
-from obstore.store import S3Store as Reader
 
-from coverslip.archive.store import Kept, checked
-from coverslip.errors import NotFound, OutputExists, StorageFailed, StorageFull
+from coverslip.archive.s3_access import Bucket, Clients, our_errors
+from coverslip.archive.store import Kept, Part, checked
+from coverslip.errors import NotFound, OutputExists, StorageAway, StorageFailed
 
-if TYPE_CHECKING:
-    from obstore.store import S3Credential
+__all__ = ["PART", "Bucket", "Clients", "S3Store"]
 
 PART: Final = 32 << 20
 """Bytes of one part; ten thousand of them are the most S3 takes, 312 GiB."""
-ATTEMPTS: Final = 3
-PATIENCE: Final = timedelta(seconds=30)
-"""For one answer; a part of 32 MiB has to go through in it."""
-CONNECT: Final = timedelta(seconds=5)
-BELIEVED: Final = timedelta(minutes=5)
-"""How long credentials are used before the chain is asked again."""
 
-_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
-_TAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
-_FULL: Final = frozenset({"InsufficientStorage", "XMinioStorageFull", "QuotaExceeded", "507"})
+_BEHIND: Final = re.compile(r"status code: 4(?:00|16)\b", re.ASCII)
+"""How obstore tells that a server refused a range."""
+_MD5: Final = re.compile(r'"?[0-9a-f]{32}"?', re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """Where a bucket is and who asks."""
+class _Sent:
+    """What should lie there now."""
 
-    name: str
-    prefix: str = ""
-    """Begins every key, without a slash at its end; empty for all of the bucket."""
-    endpoint: str = ""
-    """`http(s)://host:port` of a server other than Amazon's."""
-    region: str = "us-east-1"
-    key_id: str = ""
-    """Empty: the usual chain is asked (environment, files, the machine's role)."""
-    secret: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    number: int
-    etag: str
-    digest: bytes
     size: int
+    checksum: str
+    """Base64 of SHA-256, of the file or of its parts'."""
+    tag: str | None
+    """The MD5 of the file or of its parts', for servers whose tags are that."""
+    said: str | None = None
+    """The tag the server gave it."""
 
-    def said(self) -> dict[str, Any]:
-        return {"PartNumber": self.number, "ETag": self.etag, "ChecksumSHA256": _base64(self.digest)}
+    def is_in(self, found: dict[str, Any]) -> bool:
+        """Whether that is what lies there; a server that knows no checksums is asked for its tag."""
+        if found.get("ContentLength") != self.size or self.said not in (None, found.get("ETag")):
+            return False
+        known = found.get("ChecksumSHA256")
+        if known is not None:
+            return bool(known.partition("-")[0] == self.checksum)
+        return self.said is not None or (self.tag is not None and found.get("ETag") == self.tag)
 
 
 class S3Store:
     """Objects below one prefix of a bucket. Safe to share between threads."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        """Connect lazily; raises `StorageFailed` when there are no credentials."""
-        session = botocore.session.get_session()
-        if bucket.key_id:
-            session.set_credentials(bucket.key_id, bucket.secret)
+    def __init__(self, bucket: Bucket, clients: Clients | None = None) -> None:
+        """Connect lazily, or by clients of the same bucket; raises `StorageFailed`."""
+        self._clients = clients or Clients(bucket)
         self._bucket = bucket.name
         self._front = f"{bucket.prefix.strip('/')}/" if bucket.prefix.strip("/") else ""
-        with _our_errors():
-            self._client = session.create_client(
-                "s3", region_name=bucket.region, endpoint_url=bucket.endpoint or None, config=_config(bucket)
-            )
-        self._reader = _reader(bucket, session)
+        self._client, self._reader = self._clients.writer, self._clients.reader
 
     def put(self, name: str, chunks: Iterable[bytes]) -> None:
         """See `Store.put`."""
         key = self._key(name)
-        with _our_errors():
-            if self._head(key) is not None:
-                raise OutputExists(where="store")
+        if self._head(key) is not None:
+            raise OutputExists(where="store")
         parts = _parts(chunks)
         first, second = next(parts, b""), next(parts, None)
         if second is None:
             self._put_at_once(key, first)
         else:
-            self._put_in_parts(key, _chain(first, second, parts))
+            self._put_in_parts(name, _chain(first, second, parts))
 
-    def size(self, name: str) -> int:
-        """See `Store.size`."""
-        with _our_errors():
-            found = self._head(self._key(name))
-        if found is None:
-            raise NotFound
-        return int(found["ContentLength"])
+    def stat(self, name: str) -> Kept:
+        """See `Store.stat`."""
+        try:
+            found = obstore.head(self._reader, self._key(name))
+        except FileNotFoundError as error:
+            raise NotFound from error
+        except obstore.exceptions.BaseError as error:
+            raise StorageAway(where="s3") from error
+        return Kept(name, found["size"], found["last_modified"].astimezone(UTC))
 
     def read(self, name: str, length: int, offset: int) -> bytes:
         """See `Store.read`."""
         try:
             return self._range(name, length, offset)
-        except StorageFailed:
+        except StorageAway as error:
             # Some servers refuse a range that goes over the end, and all refuse one behind it.
-            inside = min(length, self.size(name) - offset)
+            if not _BEHIND.search(str(error.__cause__)):
+                raise
+            inside = min(length, self.stat(name).size - offset)
             if inside == length:
                 raise
             return self._range(name, inside, offset)
@@ -125,17 +113,66 @@ class S3Store:
 
     def remove(self, name: str) -> None:
         """See `Store.remove`."""
-        with _our_errors():
+        with our_errors():
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
-    def abandon(self, before: datetime) -> int:
+    def abandon(self, before: datetime, but: Collection[str] = ()) -> int:
         """See `Store.abandon`."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=self._front)
         begun = [found for page in _guarded(pages) for found in page.get("Uploads", ())]
-        dead = [found for found in begun if found["Initiated"] < before]
+        ours = [found for found in begun if found["Key"].startswith(self._front)]  # not every server heeds the prefix
+        dead = [found for found in ours if found["Initiated"] < before and found["UploadId"] not in but]
         for found in dead:
             self._abort(found["Key"], found["UploadId"])
         return len(dead)
+
+    def begin(self, name: str) -> str:
+        """See `PartStore.begin`."""
+        with our_errors():
+            begun = self._client.create_multipart_upload(
+                Bucket=self._bucket, Key=self._key(name), ChecksumAlgorithm="SHA256"
+            )
+        return str(begun["UploadId"])
+
+    def send(self, name: str, token: str, number: int, body: RawIOBase | BytesIO) -> Part:
+        """See `PartStore.send`."""
+        digest, size = _hashed(body)
+        with our_errors():
+            answer = self._client.upload_part(
+                Bucket=self._bucket, Key=self._key(name), UploadId=token, PartNumber=number, Body=body,
+                ContentLength=size, ChecksumSHA256=_base64(digest),
+            )  # fmt: skip
+        return Part(str(answer["ETag"]), digest, size)
+
+    def complete(self, name: str, token: str, parts: Sequence[Part]) -> None:
+        """See `PartStore.complete`."""
+        key, sent = self._key(name), _of_parts(parts)
+        said = [
+            {"PartNumber": number, "ETag": part.etag, "ChecksumSHA256": _base64(part.digest)}
+            for number, part in enumerate(parts, 1)
+        ]
+        try:
+            with our_errors():
+                answer = self._clients.completer.complete_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=token, IfNoneMatch="*", MultipartUpload={"Parts": said}
+                )
+        except (NotFound, OutputExists):
+            if not sent.is_in(self._head(key) or {}):
+                raise
+        else:
+            self._compare(key, replace(sent, said=str(answer["ETag"])))
+
+    def abort(self, name: str, token: str) -> None:
+        """See `PartStore.abort`."""
+        self._abort(self._key(name), token)
+
+    def replace(self, name: str, body: RawIOBase) -> None:
+        """See `PartStore.replace`."""
+        digest, size = _hashed(body)
+        with our_errors():
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._key(name), Body=body, ContentLength=size, ChecksumSHA256=_base64(digest)
+            )
 
     def _range(self, name: str, length: int, offset: int) -> bytes:
         if length <= 0:
@@ -145,111 +182,75 @@ class S3Store:
         except FileNotFoundError as error:
             raise NotFound from error
         except obstore.exceptions.BaseError as error:
-            raise StorageFailed("The bucket did not give what was asked.", where="s3") from error
+            raise StorageAway(where="s3") from error
 
     def _put_at_once(self, key: str, data: bytes) -> None:
-        digest = hashlib.sha256(data).digest()
-        with _our_errors():
-            answer = self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=data, ChecksumSHA256=_base64(digest), IfNoneMatch="*"
-            )
-        self._compare(key, len(data), answer["ETag"], _base64(digest))
-
-    def _put_in_parts(self, key: str, parts: Iterable[bytes]) -> None:
-        with _our_errors():
-            begun = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ChecksumAlgorithm="SHA256")
-        upload = begun["UploadId"]
+        sent = _Sent(len(data), _base64(hashlib.sha256(data).digest()), f'"{_md5(data)}"')
         try:
-            sent = [self._send(key, upload, number, part) for number, part in enumerate(parts, 1)]
-            etag = self._complete(key, upload, sent)
+            with our_errors():
+                answer = self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=data, ChecksumSHA256=sent.checksum, IfNoneMatch="*"
+                )
+        except OutputExists:
+            if not sent.is_in(self._head(key) or {}):
+                raise
+        else:
+            self._compare(key, replace(sent, said=str(answer["ETag"])))
+
+    def _put_in_parts(self, name: str, parts: Iterable[bytes]) -> None:
+        token = self.begin(name)
+        try:
+            sent = [self.send(name, token, number, BytesIO(part)) for number, part in enumerate(parts, 1)]
+            self.complete(name, token, sent)
         except BaseException:
             with suppress(StorageFailed, NotFound):  # the first failure is the one to tell; `abandon` comes by
-                self._abort(key, upload)
+                self.abort(name, token)
             raise
-        composite = _base64(hashlib.sha256(b"".join(part.digest for part in sent)).digest())
-        self._compare(key, sum(part.size for part in sent), etag, f"{composite}-{len(sent)}")
 
-    def _send(self, key: str, upload: str, number: int, data: bytes) -> _Part:
-        digest = hashlib.sha256(data).digest()
-        with _our_errors():
-            answer = self._client.upload_part(
-                Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=data,
-                ChecksumSHA256=_base64(digest),
-            )  # fmt: skip
-        return _Part(number, answer["ETag"], digest, len(data))
-
-    def _complete(self, key: str, upload: str, sent: list[_Part]) -> str:
-        with _our_errors():
-            answer = self._client.complete_multipart_upload(
-                Bucket=self._bucket, Key=key, UploadId=upload, IfNoneMatch="*",
-                MultipartUpload={"Parts": [part.said() for part in sent]},
-            )  # fmt: skip
-        return str(answer["ETag"])
-
-    def _compare(self, key: str, size: int, etag: str, checksum: str) -> None:
+    def _compare(self, key: str, sent: _Sent) -> None:
         """Hold what lies there now against what we sent; other bytes go, and `StorageFailed` is raised."""
-        with _our_errors():
-            found = self._head(key) or {}
-        same = found.get("ContentLength") == size and found.get("ETag") == etag
-        if not same or found.get("ChecksumSHA256", checksum).partition("-")[0] != checksum.partition("-")[0]:
-            with _our_errors():
+        if not sent.is_in(self._head(key) or {}):
+            with our_errors():
                 self._client.delete_object(Bucket=self._bucket, Key=key)
             raise StorageFailed("What arrived in the bucket is not what was sent.", where="s3")
 
     def _head(self, key: str) -> dict[str, Any] | None:
         try:
-            answer: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                return None
-            raise
+            with our_errors():
+                answer: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+        except NotFound:
+            return None
         return answer
 
-    def _abort(self, key: str, upload: str) -> None:
-        try:
-            with _our_errors():
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
-        except NotFound:  # completed or aborted a moment ago
-            return
+    def _abort(self, key: str, token: str) -> None:
+        with suppress(NotFound), our_errors():  # completed or aborted a moment ago
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=token)
 
     def _key(self, name: str) -> str:
         return self._front + checked(name)
 
 
-def _config(bucket: Bucket) -> botocore.config.Config:
-    return botocore.config.Config(
-        connect_timeout=CONNECT.total_seconds(),
-        read_timeout=PATIENCE.total_seconds(),
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        request_checksum_calculation="when_required",  # we give our own; others' servers know no trailers
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if bucket.endpoint else "auto"},
-        user_agent_appid="coverslip",
-    )
+def _of_parts(parts: Sequence[Part]) -> _Sent:
+    """A file made of parts: its checksum is that of theirs, and so is its tag where theirs are MD5."""
+    checksum = _base64(hashlib.sha256(b"".join(part.digest for part in parts)).digest())
+    tag = None
+    if all(_MD5.fullmatch(part.etag) for part in parts):
+        tag = f'"{_md5(b"".join(bytes.fromhex(part.etag.strip(chr(34))) for part in parts))}-{len(parts)}"'
+    return _Sent(sum(part.size for part in parts), checksum, tag)
 
 
-def _reader(bucket: Bucket, session: Any) -> Reader:  # noqa: ANN401  botocore has no types
-    def credentials() -> S3Credential:
-        found = session.get_credentials()
-        if found is None:
-            raise StorageFailed("There are no credentials for the bucket.", where="s3")
-        frozen = found.get_frozen_credentials()
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": datetime.now(UTC) + BELIEVED,
-        }
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
-    options: dict[str, Any] = {"endpoint": bucket.endpoint, "virtual_hosted_style_request": False}
-    return Reader(
-        bucket.name,
-        region=bucket.region,
-        credential_provider=credentials,
-        client_options={"allow_http": bucket.endpoint.startswith("http://"), "timeout": PATIENCE},
-        retry_config={"max_retries": ATTEMPTS - 1, "retry_timeout": PATIENCE},
-        **(options if bucket.endpoint else {}),
-    )
+
+def _hashed(body: RawIOBase | BytesIO) -> tuple[bytes, int]:
+    """SHA-256 and length of all of a body, which is at its beginning before and after."""
+    digest, size = hashlib.sha256(), 0
+    while piece := body.read(1 << 20):
+        digest.update(piece)
+        size += len(piece)
+    body.seek(0)
+    return digest.digest(), size
 
 
 def _parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -270,27 +271,8 @@ def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes
 
 
 def _guarded(pages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    with _our_errors():
+    with our_errors():
         yield from pages
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    """The clients' complaints as errors of our tree, without an address in the text."""
-    try:
-        yield
-    except ClientError as error:
-        raise _typed(str(error.response.get("Error", {}).get("Code", ""))) from error
-    except BotoCoreError as error:
-        raise StorageFailed("The bucket's server cannot be reached.", where="s3") from error
-
-
-def _typed(code: str) -> StorageFailed | NotFound | OutputExists:
-    if code in _ABSENT:
-        return NotFound()
-    if code in _TAKEN:
-        return OutputExists(where="store")
-    return StorageFull(where="s3") if code in _FULL else StorageFailed("The bucket refused.", where="s3")
 
 
 def _base64(data: bytes) -> str:

@@ -13,9 +13,9 @@ from enum import StrEnum
 from io import RawIOBase
 from pathlib import Path
 
-from coverslip.archive import kept
+from coverslip.archive import begun, kept
 from coverslip.archive.store import Stored
-from coverslip.durable import our_errors, sync
+from coverslip.durable import our_errors, remove, sync
 from coverslip.errors import NotFound, OutputExists
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
@@ -62,6 +62,11 @@ class Storage:
     def secret(self, name: str) -> Path:
         """Where a key lies that we keep ourselves."""
         return self.root / "phi" / f"{_checked(name)}.key"
+
+    @property
+    def revocations(self) -> Path:
+        """Where processes of this installation see that a key was revoked."""
+        return self.root / "phi" / "revocations"
 
     def incoming(self, uid: str) -> Path:
         """Where an upload's bytes lie while they arrive."""
@@ -124,14 +129,14 @@ class Storage:
         draft = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}"
         with our_errors():
             for leftover in self.zone(Zone.TMP).glob(f"{sid}.*"):
-                if leftover.suffix != kept.SUFFIX:  # those go when the record wants them no more
-                    _remove(leftover)
+                if leftover.suffix not in (kept.SUFFIX, begun.SUFFIX):  # those go when the record wants them no more
+                    remove(leftover)
             draft.mkdir(mode=PRIVATE)
         try:
             yield draft
         finally:
             with our_errors():
-                _remove(draft)
+                remove(draft)
 
     @contextmanager
     def opened(self, sid: str, artefact: str, pieces: Iterable[bytes]) -> Iterator[Path]:
@@ -153,7 +158,7 @@ class Storage:
             yield path
         finally:
             with our_errors():
-                _remove(folder)
+                remove(folder)
 
     def drafts(self) -> tuple[tuple[str, str, Path], ...]:
         """(slide, artefact, folder) of every draft and opened original, also of attempts that died."""
@@ -223,14 +228,14 @@ class Storage:
         """Delete a folder no record points to."""
         folder = self.artefact(Zone.REVIEW, sid, artefact)
         with our_errors():
-            _remove(folder)
+            remove(folder)
         with suppress(OSError):  # other artefacts may still lie there
             folder.parent.rmdir()
 
     def discard(self, draft: Path) -> None:
         """Delete a draft folder nobody works in any more."""
         with our_errors():
-            _remove(draft)
+            remove(draft)
 
     def free_bytes(self) -> int:
         """What the file system still takes."""
@@ -267,12 +272,3 @@ def _write(file: RawIOBase, piece: bytes) -> None:
     with our_errors():
         while view:
             view = view[file.write(view) or 0 :]
-
-
-def _remove(path: Path) -> None:
-    if not path.exists():
-        return
-    # Renamed first, so that a crash in mid-delete never leaves half a folder under a name that means something.
-    doomed = path.with_name(f".{path.name[:48]}.{secrets.token_hex(4)}")
-    path.rename(doomed)
-    shutil.rmtree(doomed)

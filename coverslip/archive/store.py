@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import RawIOBase
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -39,6 +40,17 @@ class Stored:
     """Where it lies on this machine; None when it does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a file that is sent in parts, as the store acknowledged it."""
+
+    etag: str
+    digest: bytes
+    """SHA-256 of what was sent."""
+    size: int
+    """Bytes."""
+
+
 class Store(Protocol):
     """Whole files under names that never change their content. Every method blocks and raises `StorageFailed`."""
 
@@ -48,8 +60,8 @@ class Store(Protocol):
         Raises `OutputExists` when the name is taken, `StorageFull`.
         """
 
-    def size(self, name: str) -> int:
-        """Bytes of a file; raises `NotFound`."""
+    def stat(self, name: str) -> Kept:
+        """How long a file is and since when it is there; raises `NotFound`."""
 
     def read(self, name: str, length: int, offset: int) -> bytes:
         """Part of a file, fewer bytes when it ends early; raises `NotFound`."""
@@ -60,8 +72,35 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Delete a file, gone for good when this returns; does nothing when it is not there."""
 
-    def abandon(self, before: datetime) -> int:
-        """Delete what puts begun before that moment left behind invisibly; returns how many."""
+    def abandon(self, before: datetime, but: Collection[str] = ()) -> int:
+        """Delete what puts begun before that moment left behind invisibly, but for these; returns how many."""
+
+
+class PartStore(Store, Protocol):
+    """A store that takes a file in parts, from whoever knows its token; until it is complete nobody sees any of it."""
+
+    def begin(self, name: str) -> str:
+        """Begin a new file; returns a token for the rest. What is begun and never completed is for `abandon`."""
+
+    def send(self, name: str, token: str, number: int, body: RawIOBase) -> Part:
+        """Keep part `number`, from 1: durable when this returns. All but the last are equally long.
+
+        Sent again it takes the place of the one before. Raises `NotFound` when the token is of no use any more,
+        `StorageFull`.
+        """
+
+    def complete(self, name: str, token: str, parts: Sequence[Part]) -> None:
+        """Make the file of its parts, in order; does nothing when it was made of them before.
+
+        Raises `NotFound` when there are none, `OriginalDamaged` when they are not those, `OutputExists` when the name
+        belongs to something else.
+        """
+
+    def abort(self, name: str, token: str) -> None:
+        """Forget what was begun and its parts; does nothing when that is over."""
+
+    def replace(self, name: str, body: RawIOBase) -> None:
+        """Keep a small file at once, instead of whatever had its name."""
 
 
 def checked(name: str) -> str:

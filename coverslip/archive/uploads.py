@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, keeping, queueing
-from coverslip.archive.models import SlideRow, UploadRow, VaultRow
+from coverslip.archive import events, keeping, pieces, queueing
+from coverslip.archive.models import OriginalRow, SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
-from coverslip.archive.records import Upload
+from coverslip.archive.records import Load, Upload
 from coverslip.archive.states import State
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Untrusted, Vault
@@ -70,7 +70,7 @@ def advance(session: Session, uid: str, generation: int, offset: int) -> None:
 
     Raises `LeaseLost` when a newer request writes, `StateConflict` when the offset would decrease or pass the end.
     """
-    row = _held(session, uid, generation)
+    row = held(session, uid, generation)
     if not row.offset <= offset <= row.length:
         raise StateConflict("An offset never decreases and never passes the announced length.")
     row.offset = offset
@@ -94,13 +94,14 @@ def finish(
     `original`: where its bytes lie encrypted from now on.
     Raises `LeaseLost` and, while bytes are missing, `StateConflict`.
     """
-    row = _held(session, uid, generation)
+    row = held(session, uid, generation)
     if row.offset != row.length:
         raise StateConflict("The upload is not complete.")
     sid = "".join(secrets.choice(LETTERS) for _ in range(16))
     row.state, row.sid = FINISHED, sid
     if original is not None:
         keeping.keep(session, uid, original)
+    pieces.forget(session, uid)
     _seal_digest(session, vault, uid, sha256)
     slide = SlideRow(
         sid=sid,
@@ -121,14 +122,30 @@ def finish(
 
 
 def terminate(session: Session, now: datetime, uid: str, *, actor: str) -> None:
-    """End an upload and forget what was said about it; raises `StateConflict` when it already became a slide."""
+    """End an upload, forget what was said about it and destroy its key, if it has one.
+
+    Raises `StateConflict` when it already became a slide.
+    """
     row = _open(session, uid)
     row.state = TERMINATED
     row.generation += 1
+    pieces.shred(session, uid)
     sealed = session.get(VaultRow, uid)
     if sealed is not None:
         session.delete(sealed)
     events.append(session, now, actor=actor, action="upload-terminated")
+
+
+def load(session: Session, now: datetime, owner: str) -> Load:
+    """What uploads hold now, one owner's and everybody's; what has expired holds nothing."""
+    unended = and_(UploadRow.state == OPEN, UploadRow.expires > now)
+    purged = exists().where(OriginalRow.uid == UploadRow.uid, OriginalRow.purged.is_not(None))
+    kept = and_(UploadRow.state == FINISHED, ~purged)
+    mine = select(func.count().filter(unended), func.sum(UploadRow.length).filter(or_(unended, kept)))
+    count, owned = session.execute(mine.where(UploadRow.owner == owner)).one()
+    every = select(func.sum(UploadRow.length), func.sum(UploadRow.offset)).where(unended)
+    announced, arrived = session.execute(every).one()
+    return Load(count, int(owned or 0), int(announced or 0), int(arrived or 0))
 
 
 def expired(session: Session, now: datetime) -> tuple[Upload, ...]:
@@ -176,7 +193,8 @@ def _open(session: Session, uid: str) -> UploadRow:
     return row
 
 
-def _held(session: Session, uid: str, generation: int) -> UploadRow:
+def held(session: Session, uid: str, generation: int) -> UploadRow:
+    """The row of an open upload, held until the transaction ends; raises `LeaseLost`, `NotFound` or `StateConflict`."""
     row = _open(session, uid)
     if row.generation != generation:
         raise LeaseLost("A newer request writes this upload.")

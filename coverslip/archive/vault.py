@@ -12,8 +12,11 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from coverslip import names
 from coverslip.errors import StorageFailed
 
+WISHES = frozenset({"sha256", "policy", "collection"})
+"""Metadata whose values are checked when they come: they say nothing about anybody."""
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
@@ -26,6 +29,12 @@ class Untrusted:
     metadata: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
     """Of the original as received: it leads back to the original, so it stays here."""
+
+    def words(self) -> tuple[str, ...]:
+        """What of it may name a person and must not be found in a clean slide: the parts of the name, and what else
+        a client said that is no wish of a kind we know."""
+        others = [value for key, value in self.metadata.items() if key not in WISHES]
+        return tuple(dict.fromkeys(word for said in (self.filename, *others) for word in (*names.words(said), said)))
 
 
 class Vault:

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from coverslip.errors import DamagedSlide, LimitExceeded
 
 MAX_TAGS: Final = 100
+MAX_LANGUAGES: Final = 256
 DESCRIPTION: Final = "scanner colour profile"
 COPYRIGHT: Final = "no copyright stated"
+OUR_WORDS: Final = frozenset((DESCRIPTION.encode(), COPYRIGHT.encode()))
+"""What a profile that was written anew says."""
 
 TRANSFORM: Final = frozenset(
     b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3 gamt "
     b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad lumi".split()
 )
 """Tags that say how values become colours."""
+
+HEADER_WORDS: Final = {
+    "cmm": (4, 8), "date": (24, 36), "platform": (40, 44), "maker": (48, 52), "model": (52, 56), "creator": (80, 84),
+    "profile ID": (84, 100), "reserved": (100, 128),
+}  # fmt: skip
+"""Parts of the header that name a program, a time or a device, with their bytes (table 17)."""
 
 _CLASSES = frozenset((b"scnr", b"mntr", b"prtr", b"spac", b"abst", b"link"))
 _SPACES = frozenset((b"RGB ", b"GRAY", b"XYZ ", b"Lab ", b"YCbr", b"CMYK"))
@@ -49,6 +58,8 @@ class Profile:
     header: bytes = field(repr=False)
     tags: tuple[Tag, ...]
     size: int
+    gaps: tuple[bytes, ...] = field(default=(), repr=False)
+    """Bytes that belong to no tag, alignment aside."""
 
 
 def parse(data: bytes) -> Profile:
@@ -65,7 +76,45 @@ def parse(data: bytes) -> Profile:
     entries = [struct.unpack_from(">4sII", data, 132 + 12 * i) for i in range(count)]
     if any(at + length > len(data) or at < 132 for _, at, length in entries):
         raise DamagedSlide("an ICC tag lies outside its profile")
-    return Profile(data[:128], tuple(Tag(name, data[at : at + length]) for name, at, length in entries), len(data))
+    tags = tuple(Tag(name, data[at : at + length]) for name, at, length in entries)
+    spans = [(0, 132 + 12 * count), *((at, at + length) for _, at, length in entries)]
+    return Profile(data[:128], tags, len(data), tuple(_gaps(data, spans)))
+
+
+def _gaps(data: bytes, owned: list[tuple[int, int]]) -> Iterator[bytes]:
+    reached = 0
+    for start, stop in sorted([*owned, (len(data), len(data))]):
+        if data[reached:start].strip(b"\0"):
+            yield data[reached:start]
+        reached = max(reached, stop)
+
+
+def words(data: bytes) -> tuple[bytes, ...]:
+    """The texts of a tag: ASCII, Unicode and Macintosh of a `desc`, every language of an `mluc`; others as they are."""
+    if data[:4] == b"mluc":
+        return _languages(data)
+    if data[:4] == b"desc":
+        return _descriptions(data)
+    return (data[8:].rstrip(b"\0"),) if data[:4] == b"text" else (data,)
+
+
+def _languages(data: bytes) -> tuple[bytes, ...]:
+    """In UTF-8, in the order of the table (ICC.1:2022 §10.15)."""
+    count, width = int.from_bytes(data[8:12], "big"), int.from_bytes(data[12:16], "big")
+    found = []
+    for number in range(min(count, MAX_LANGUAGES)):
+        record = data[16 + number * width :][:12]
+        length, at = int.from_bytes(record[4:8], "big"), int.from_bytes(record[8:12], "big")
+        found.append(data[at : at + length].decode("utf-16-be", "replace").encode())
+    return tuple(found)
+
+
+def _descriptions(data: bytes) -> tuple[bytes, ...]:
+    """ICC.1:2001-04 §6.5.17: ASCII, then UTF-16 with its language, then one byte of length and 67 of a script."""
+    stop = 12 + int.from_bytes(data[8:12], "big")
+    wide = stop + 8 + 2 * int.from_bytes(data[stop + 4 : stop + 8], "big")
+    unicode = data[stop + 8 : wide].decode("utf-16-be", "replace").encode()
+    return tuple(text.rstrip(b"\0") for text in (data[12:stop], unicode, data[wide + 3 :]))
 
 
 def clean(profile: Profile) -> bytes:

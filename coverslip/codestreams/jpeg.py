@@ -1,44 +1,66 @@
-"""JPEG codestreams as segments and scans: headers are rebuilt, the entropy-coded bytes never change.
+"""JPEG codestreams as headers and scans: headers are rebuilt, the entropy-coded bytes never change.
 
-Source: ITU-T T.81 Annex B; JFIF 1.02; the Adobe APP14 marker (Adobe TN 5116). Comments (COM), application
-segments (APPn) and anything after the end of the image can carry words or whole thumbnails, so only what a decoder
-needs survives.
+Source: ITU-T T.81 Annex B; JFIF 1.02; the Adobe APP14 marker (Adobe TN 5116). Comments (COM), application segments
+(APPn), tables nobody uses, fill bytes and anything after the end of the image can carry words or whole thumbnails, so
+only what a decoder needs survives.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
-from coverslip.errors import DamagedSlide, UnknownStructure
+from coverslip.codestreams.jpeg_header import (
+    COM,
+    DHT,
+    DQT,
+    DRI,
+    EOI,
+    FRAMES,
+    JFIF,
+    SOI,
+    SOS,
+    Builder,
+    Frame,
+    Scan,
+    Segment,
+    mcus,
+)
+from coverslip.codestreams.jpeg_tables import Key, Table, huffman, quantisation
+from coverslip.codestreams.mcu import check_ends
+from coverslip.errors import DamagedSlide
 
-SOI, EOI, SOS, DQT, DHT, DRI, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xDC, 0xFE
-FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
-"""Baseline, extended sequential and progressive Huffman frames: what browsers and pathology readers decode."""
+__all__ = [
+    "COM",
+    "DHT",
+    "DQT",
+    "DRI",
+    "EOI",
+    "FRAMES",
+    "JFIF",
+    "SOI",
+    "SOS",
+    "Codestream",
+    "Frame",
+    "Header",
+    "Key",
+    "Scan",
+    "Segment",
+    "Shared",
+    "Span",
+    "codestream",
+    "header",
+    "joined",
+    "tables",
+]
 
-JFIF: Final = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
-"""The canonical JFIF payload: version 1.1, no density, no thumbnail. It tells a decoder that colours are YCbCr."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A marker and its payload (without the two length bytes)."""
-
-    marker: int
-    payload: bytes = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """`COM`, `APP1`, or the marker in hex."""
-        if self.marker == COM:
-            return "COM"
-        return f"APP{self.marker - 0xE0}" if 0xE0 <= self.marker <= 0xEF else f"marker {self.marker:02X}"
-
-    def encode(self) -> bytes:
-        """The segment as it stands in a codestream."""
-        return struct.pack(">BBH", 0xFF, self.marker, len(self.payload) + 2) + self.payload
+_RESTART: Final = re.compile(rb"\xff([\xd0-\xd7])")
+_END_OF_SCAN: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_FILL: Final = re.compile(rb"\xff+(?=\xff)")
+"""Fill bytes: any number of them may stand before a marker (T.81 B.1.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,19 @@ class Header:
     """The same header rebuilt from what a decoder needs."""
     foreign: tuple[Segment, ...]
     """Segments that did not survive."""
+    frame: Frame
+    scan: Scan
+    interval: int
+    """MCUs between restarts; 0 for none."""
+    wanted: frozenset[Key]
+    """Tables it asks for and does not have."""
+    own: Mapping[Key, bytes] = field(repr=False)
+    """Tables it has, as they stand in a segment of their own."""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing had to change."""
+        return self.clean == self.raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,106 +103,121 @@ class Codestream:
     foreign: tuple[Segment, ...]
     trailing: Span
     """What follows EOI; empty when nothing does."""
+    wanted: frozenset[Key] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """JPEGTables: what the tiles of a page may take from it."""
+
+    tables: tuple[Table, ...]
+    foreign: tuple[Segment, ...]
+
+    def at(self, key: Key) -> Table | None:
+        """The table of this kind and number."""
+        return next((table for table in self.tables if table.key == key), None)
+
+    @property
+    def payloads(self) -> Mapping[Key, bytes]:
+        """Each table as it stands in a segment of its own."""
+        return {table.key: table.payload for table in self.tables}
+
+    def clean(self, wanted: Iterable[Key]) -> bytes:
+        """A stream of the tables that are wanted, each once; empty when none is."""
+        asked = set(wanted)
+        segments = (Segment(t.key.marker, t.payload).encode() for t in self.tables if t.key in asked)
+        body = b"".join(segments)
+        return b"\xff\xd8" + body + b"\xff\xd9" if body else b""
 
 
 def header(data: bytes, start: int, stop: int) -> Header:
     """Parse from SOI to the end of the first SOS. Raises DamagedSlide or UnknownStructure."""
-    kept: list[bytes] = [b"\xff\xd8"]
-    foreign: list[Segment] = []
-    end = start + 2
-    for segment, end in _segments(data, start, stop):  # noqa: B007 (the last one is where the header ends)
-        clean = rebuild(segment)
-        foreign.extend(lost(segment, clean))
-        if clean is not None:
-            kept.append(clean.encode())
+    return _header(data, start, stop)[0]
+
+
+def _header(data: bytes, start: int, stop: int) -> tuple[Header, Builder]:
+    builder = Builder()
+    for segment, end in _segments(data, start, stop):  # noqa: B007 (where the scan's header ends, the header does)
         if segment.marker == SOS:
+            clean, scan = builder.scan(segment.payload)
             break
+        builder.take(segment)
     else:
         raise DamagedSlide("a JPEG tile has no scan")
-    return Header(data[start:end], b"".join(kept), tuple(foreign))
+    if builder.frame is None:
+        raise DamagedSlide("a JPEG tile has no frame before its scan")
+    foreign = (*builder.foreign, *builder.unused())
+    found = Header(
+        data[start:end],
+        clean,
+        foreign,
+        builder.frame,
+        scan,
+        builder.interval,
+        frozenset(builder.wanted),
+        builder.tables,
+    )
+    return found, builder
 
 
-def tables(data: bytes) -> Header:
-    """Parse an abbreviated table-specification stream (TIFF tag 347; TIFF Technical Note 2)."""
-    kept: list[bytes] = [b"\xff\xd8"]
+def tables(data: bytes) -> Shared:
+    """Parse an abbreviated table-specification stream (TIFF tag 347; TIFF Technical Note 2).
+
+    A table defined twice counts as it was defined last. Raises DamagedSlide.
+    """
+    found: dict[Key, Table] = {}
     foreign: list[Segment] = []
     end = 2
     for segment, end in _segments(data, 0, len(data)):  # noqa: B007 (the last one is where EOI must stand)
-        clean = rebuild(segment) if segment.marker in (DQT, DHT, DRI) else None
-        foreign.extend(lost(segment, clean))
-        if clean is not None:
-            kept.append(clean.encode())
+        if segment.marker not in (DQT, DHT):
+            foreign.append(segment)  # a decoder forgets DRI at the next SOI
+            continue
+        for table in quantisation(segment.payload) if segment.marker == DQT else huffman(segment.payload):
+            found.pop(table.key, None)
+            found[table.key] = table
     if data[end : end + 2] != b"\xff\xd9":
         raise DamagedSlide("JPEG tables do not end where they should")
     if len(data) > end + 2:
         foreign.append(Segment(EOI, data[end + 2 :]))
-    return Header(data, b"".join(kept) + b"\xff\xd9", tuple(foreign))
+    return Shared(tuple(sorted(found.values(), key=_order)), tuple(foreign))
 
 
-def codestream(data: bytes, start: int, stop: int) -> Codestream:
-    """Parse a whole codestream, several scans included, for tiles that are not just header, scan and EOI."""
-    pieces: list[bytes | Span] = []
-    foreign: list[Segment] = []
-    first = header(data, start, stop)
-    pieces.append(first.clean)
-    foreign.extend(first.foreign)
-    at = start + len(first.raw)
+def _order(table: Table) -> tuple[bool, int, int]:
+    """Quantisation first, then DC and AC of each number."""
+    return table.key.marker == DHT, table.key.number, table.key.kind
+
+
+def codestream(data: bytes, start: int, stop: int, shared: Mapping[Key, bytes] = MappingProxyType({})) -> Codestream:
+    """Parse a whole codestream, several scans included, for tiles that are not just header, scan and EOI.
+
+    `shared` are the tables of the page. Raises DamagedSlide or UnknownStructure.
+    """
+    first, builder = _header(data, start, stop)
+    begin = start + len(first.raw)
+    pieces: list[bytes | Span] = [Span(start, begin) if first.same else first.clean]
+    at, scan = begin, first.scan
     while True:
-        end = _scan_end(data, at, stop)
-        pieces.append(Span(at, end))
-        at = end
-        if end >= stop or data[end + 1] == EOI:
+        end, following = _scan_end(data, at, stop)
+        coded = data[at:end]
+        if not coded:
+            raise DamagedSlide("a JPEG tile has a scan with nothing in it")
+        _check_restarts(coded, first.frame, scan, builder.interval)
+        check_ends(coded, first.frame, scan, builder.interval, {**shared, **builder.tables})
+        pieces.extend(_without_fill(data, at, end))
+        if following >= stop or data[following + 1] == EOI:
             break
-        at = _between_scans(data, end, stop, pieces, foreign)
-    if at < stop:
-        pieces.append(b"\xff\xd9")
-        at += 2
-    return Codestream(tuple(pieces), tuple(foreign), Span(min(at, stop), stop))
-
-
-def rebuild(segment: Segment) -> Segment | None:
-    """The segment as a decoder needs it, from parsed values; None when no decoder does. Raises on a malformed one."""
-    marker, payload = segment.marker, segment.payload
-    if marker == 0xE0 and payload.startswith(b"JFIF\0"):
-        return Segment(marker, JFIF)
-    if marker == 0xEE and payload.startswith(b"Adobe") and len(payload) >= 12 and payload[11] <= 2:
-        return Segment(marker, b"Adobe\0\x64\0\0\0\0" + payload[11:12])
-    if marker == COM or 0xE0 <= marker <= 0xEF:
-        return None
-    if not _exact(marker, payload):
-        raise DamagedSlide(f"a JPEG segment ({segment.name}) is longer or shorter than its content")
-    return segment
-
-
-def lost(segment: Segment, clean: Segment | None) -> tuple[Segment, ...]:
-    """What of a segment does not survive being rebuilt: all of it, or what followed the part we write anew."""
-    if clean is None:
-        return (segment,)
-    rest = segment.payload[len(clean.payload) :]
-    return (Segment(segment.marker, rest),) if rest else ()
-
-
-def _exact(marker: int, payload: bytes) -> bool:
-    """Whether nothing can hide behind the end of what a segment declares."""
-    size = len(payload)
-    if marker in FRAMES:
-        return size >= 6 and size == 6 + 3 * payload[5]
-    if marker == SOS:
-        return size >= 1 and size == 4 + 2 * payload[0]
-    if marker in (DRI, DNL):
-        return size == 2
-    if marker == DQT:
-        return _walk_tables(payload, lambda p, at: 1 + (128 if p[at] >> 4 else 64))
-    if marker == DHT:
-        return _walk_tables(payload, lambda p, at: 17 + sum(p[at + 1 : at + 17]))
-    raise UnknownStructure(f"a JPEG tile uses a segment ({marker:02X}) we do not write")
-
-
-def _walk_tables(payload: bytes, length: Callable[[bytes, int], int]) -> bool:
-    at = 0
-    while at < len(payload):
-        at += length(payload, at)
-    return at == len(payload)
+        at = _between_scans(data, following, stop, builder)
+        if data[at : at + 2] == b"\xff\xd9":
+            following = at
+            break
+        clean, scan = builder.scan(_payload(data, at, stop))
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        pieces.append(Span(following, at) if data[following:at] == clean else clean)
+    after = min(following + 2, stop)
+    pieces.append(Span(following, after) if after - following == 2 else b"\xff\xd9")
+    return Codestream(
+        joined(pieces), (*builder.foreign, *builder.unused()), Span(after, stop), frozenset(builder.wanted)
+    )
 
 
 def _segments(data: bytes, start: int, stop: int) -> Iterator[tuple[Segment, int]]:
@@ -181,45 +231,66 @@ def _segments(data: bytes, start: int, stop: int) -> Iterator[tuple[Segment, int
         marker = data[at + 1]
         if marker in (EOI, SOI) or 0xD0 <= marker <= 0xD7:
             return
-        if at + 4 > stop:
-            break
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > stop:
-            break
-        yield Segment(marker, data[at + 4 : at + 2 + length]), at + 2 + length
-        at += 2 + length
+        payload = _payload(data, at, stop)
+        yield Segment(marker, payload), at + 4 + len(payload)
+        at += 4 + len(payload)
     raise DamagedSlide("a JPEG tile ends inside its header")
 
 
-def _scan_end(data: bytes, at: int, stop: int) -> int:
-    """Offset of the first marker that is neither stuffing nor a restart; `stop` when there is none."""
-    while True:
-        at = data.find(b"\xff", at, stop - 1)
-        if at < 0:
-            return stop
-        following = data[at + 1]
-        if following == 0xFF:
+def _payload(data: bytes, at: int, stop: int) -> bytes:
+    """What a segment that begins at `at` holds."""
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
+    if length < 2 or at + 2 + length > stop:
+        raise DamagedSlide("a JPEG tile ends inside its header")
+    return data[at + 4 : at + 2 + length]
+
+
+def _scan_end(data: bytes, at: int, stop: int) -> tuple[int, int]:
+    """Where a scan ends, fill bytes left out, and where the marker behind it begins: at `stop` without one."""
+    found = _END_OF_SCAN.search(data, at, stop)
+    if found is None:
+        return at + len(data[at:stop].rstrip(b"\xff")), stop
+    return found.start(), found.end() - 2
+
+
+def _check_restarts(scan: bytes, frame: Frame, header: Scan, interval: int) -> None:
+    """Restart markers stand where the interval asks for them, numbered in turn, and nowhere else (T.81 E.1.4)."""
+    found = [mark[0] & 7 for mark in _RESTART.findall(scan)]
+    count = -(-mcus(frame, header) // interval) - 1 if interval else 0
+    if found != [number % 8 for number in range(count)]:
+        raise DamagedSlide("a JPEG scan restarts where it should not, or does not where it should")
+
+
+def _without_fill(data: bytes, start: int, stop: int) -> Iterator[Span]:
+    """A scan without the fill bytes before its restart markers."""
+    for fill in _FILL.finditer(data, start, stop):
+        yield Span(start, fill.start())
+        start = fill.end()
+    yield Span(start, stop)
+
+
+def _between_scans(data: bytes, at: int, stop: int, builder: Builder) -> int:
+    """Take the segments between two scans of an image; returns where the next SOS or EOI begins."""
+    while at + 4 <= stop and data[at] == 0xFF and data[at + 1] not in (EOI, SOI, SOS):
+        payload = _payload(data, at, stop)
+        builder.take(Segment(data[at + 1], payload))
+        at += 4 + len(payload)
+        while at + 2 < stop and data[at : at + 2] == b"\xff\xff":
             at += 1
-        elif following and not 0xD0 <= following <= 0xD7:
-            return at
-        else:
-            at += 2
-
-
-def _between_scans(data: bytes, at: int, stop: int, pieces: list[bytes | Span], foreign: list[Segment]) -> int:
-    """Collect the segments between two scans of a progressive image; returns where the next scan begins."""
-    while at + 4 <= stop and data[at] == 0xFF and data[at + 1] not in (EOI, SOI):
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > stop:
-            break
-        segment = Segment(data[at + 1], data[at + 4 : at + 2 + length])
-        at += 2 + length
-        clean = rebuild(segment)
-        foreign.extend(lost(segment, clean))
-        if clean is not None:
-            pieces.append(clean.encode())
-        if segment.marker == SOS or (clean is None and data[at : at + 1] != b"\xff"):
-            return at
-    if at < stop and data[at : at + 2] == b"\xff\xd9":
+    if data[at : min(at + 2, stop)] in (b"\xff\xd9", b"\xff\xda"):
         return at
     raise DamagedSlide("a JPEG tile ends between two scans")
+
+
+def joined(pieces: Iterable[bytes | Span]) -> tuple[bytes | Span, ...]:
+    """Spans that touch as one, rebuilt pieces that touch as one, empty ones left out."""
+    joined: list[bytes | Span] = []
+    for piece in pieces:
+        last = joined[-1] if joined else None
+        if isinstance(piece, Span) and isinstance(last, Span) and last.stop == piece.start:
+            joined[-1] = Span(last.start, piece.stop)
+        elif isinstance(piece, bytes) and isinstance(last, bytes):
+            joined[-1] = last + piece
+        elif piece != b"" and not (isinstance(piece, Span) and piece.start == piece.stop):
+            joined.append(piece)
+    return tuple(joined)

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, assert_never
+from typing import TYPE_CHECKING, Final, Self, assert_never
 
 from coverslip.batch import Batch, Done
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import ChildCrashed, CoverslipError
-from coverslip.intake import most_unpacked
-from coverslip.pipeline import Cleaned, Quarantined, Rejected, publish, workspace
-from coverslip.policy import files_of
+from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
-from coverslip.settings import MIB, Settings
+from coverslip.publishing import publish, workspace
+
+if TYPE_CHECKING:
+    from coverslip.settings import Settings
 
 MODULE: Final = "coverslip.confined.slides"
-OUTPUT_FLOOR: Final = 256 * MIB
+OUTPUT_FLOOR: Final = 256 << 20
 IN_SEVERAL_FILES: Final = (".vms", ".vmu", ".tif", ".dcm", "")
 """Endings of slides that may have files beside them under names only they know."""
 
@@ -31,14 +33,23 @@ IN_SEVERAL_FILES: Final = (".vms", ".vmu", ".tif", ".dcm", "")
 class Desk:
     """Does the slides of a batch one after the other; use as a context manager."""
 
-    def __init__(self, settings: Settings, module: str = MODULE) -> None:
+    def __init__(self, module: str = MODULE) -> None:
         """Start importing in the process that children are forked from; returns at once.
 
         `module` holds the work: `deidentify` and `with_pyramid`.
         """
-        self._settings, self._module = settings, module
-        self._zygote = Zygote(module, strict=settings.strict_confinement)
+        self._module = module
+        self._zygote = Zygote(module)
         self._zygote.start()
+
+    # What follows imports what it needs when it is called: the other process loads its libraries meanwhile.
+
+    @cached_property
+    def _settings(self) -> Settings:
+        """What the environment says."""
+        from coverslip.settings import Settings
+
+        return Settings()
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -50,18 +61,23 @@ class Desk:
 
     def __call__(self, slide: Path, batch: Batch, progress: Progress) -> Done:
         """One slide. However its child ends, that is the slide's outcome, and the next one is none the worse."""
+        from coverslip.policy import files_of
+
         work = f"{self._module}:{'with_pyramid' if batch.pyramid else 'deidentify'}"
         try:
             with workspace(batch.out) as room:
                 beside = tuple(_beside(slide))
                 also = (*beside, *files_of(batch.policy_name))
                 task = Task(slide, room, batch.policy_name, batch.key, also=also)
-                outcome = self._zygote.run(work, task, self._limits(slide, beside), progress=progress)
+                limits, strict = self._limits(slide, beside), self._settings.strict_confinement
+                outcome = self._zygote.run(work, task, limits, progress=progress, strict=strict)
                 return _handed_over(outcome, room, batch)
         except CoverslipError as error:
             return Done(Rejected(error.code, error.where, error.detail))
 
     def _limits(self, slide: Path, beside: tuple[Path, ...]) -> Limits:
+        from coverslip.intake import most_unpacked
+
         ours = self._settings
         size = sum(map(_size, {slide, *beside}))
         output = OUTPUT_FLOOR + int(size * ours.child_output_ratio) + (most_unpacked(slide) if slide.is_file() else 0)

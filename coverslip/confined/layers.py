@@ -1,41 +1,40 @@
 """The walls around a child that parses; each is tried, and what holds is said aloud.
 
 No single layer is relied on: containers often forbid namespaces, old kernels have no Landlock, slim images no
-libseccomp. `REQUIRED` must hold when confinement is strict.
+libseccomp. What `REQUIRED` says must hold when confinement is strict.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import resource
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from coverslip.confined import landlock, libc
+from coverslip.confined import calls, landlock, libc, root
 from coverslip.errors import ConfinementFailed
 
-REQUIRED = frozenset({"rlimits", "no_new_privs", "seccomp"})
-OPEN_FILES = 256
-CLONE_THREAD = 0x00010000
-
-# fmt: off
-FORBIDDEN = (
-    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
-    "recvfrom", "recvmsg", "recvmmsg", "execve", "execveat", "fork", "vfork", "kill", "pidfd_open", "pidfd_getfd",
-    "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "ptrace", "process_vm_readv", "process_vm_writev",
-    "kcmp", "process_madvise", "mount", "umount2", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsmount",
-    "fsconfig", "fspick", "pivot_root", "chroot", "unshare", "setns", "bpf", "perf_event_open", "io_uring_setup",
-    "io_uring_enter", "io_uring_register", "userfaultfd", "keyctl", "add_key", "request_key", "init_module",
-    "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "settimeofday",
-    "clock_settime", "adjtimex", "clock_adjtime", "open_by_handle_at", "name_to_handle_at", "quotactl", "acct",
-    "syslog", "personality", "ioperm", "iopl", "seccomp", "mknod", "mknodat",
+REQUIRED = (
+    frozenset({"rlimits"}),
+    frozenset({"no_new_privs"}),
+    frozenset({"seccomp"}),  # without a network too: no call on its list makes a socket
+    frozenset({"landlock", "own_root"}),
 )
-# fmt: on
-"""System calls a parser has no business with; each fails with EPERM."""
+"""What strict confinement takes: of each set one layer. Without the last, any other slide or key could be read."""
+OPEN_FILES = 256
+NO_CORE = 1
+"""core(5): 0 would still let the kernel hand a dump to a program, as most machines are set up to do."""
+THREADS, THREADS_PER_CPU = 64, 4
+PRIVATE_USERS = 0x70000000
+"""User ids nobody has begin here."""
+COUNTS_PER_NAMESPACE = (5, 14)
+"""Linux since which a user is counted apart in each user namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,11 @@ class Reach:
     also: tuple[Path, ...] = ()
     """Further files it may read, e.g. a policy."""
 
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """All it may read of what is not ours."""
+        return self.source, *self.also
+
 
 def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
     """Confine this process for good and return the layers that hold.
@@ -66,16 +70,24 @@ def apply(limits: Limits, reach: Reach, *, strict: bool) -> tuple[str, ...]:
     Raises `ConfinementFailed` when `strict` and a required one does not.
     """
     holding = tuple(name for name, step in STEPS.items() if _holds(step, limits, reach))
-    if strict and (missing := REQUIRED - set(holding)):
-        raise ConfinementFailed("A required layer does not hold.", where=" ".join(sorted(missing)))
+    if strict and (missing := lacking(holding)):
+        raise ConfinementFailed("A required layer does not hold.", where=", ".join(missing))
     return holding
 
 
+def lacking(holding: Iterable[str]) -> tuple[str, ...]:
+    """What of `REQUIRED` none of these layers gives, each as its names."""
+    found = frozenset(holding)
+    return tuple(" or ".join(sorted(wanted)) for wanted in REQUIRED if not wanted & found)
+
+
+@cache
 def program_roots() -> tuple[Path, ...]:
     """What the program itself is read from: interpreter, libraries, our own packages; never a data folder."""
     checkout = Path(__file__).resolve().parent.parent.parent
     ours = (checkout / name for name in ("coverslip", "workers"))
-    installed = (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    installed += [path for path in map(Path, sys.path) if path.name in ("site-packages", "dist-packages")]  # a user's
     system = map(Path, ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share", "/etc/ld.so.cache"))
     devices = map(Path, ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero"))
     return (*ours, *installed, *system, *devices)
@@ -96,18 +108,46 @@ def _rlimits(limits: Limits, reach: Reach) -> None:
         (resource.RLIMIT_CPU, seconds, seconds + 5),
         (resource.RLIMIT_FSIZE, limits.output, limits.output),
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
-        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_MSGQUEUE, 0, 0),
+        (resource.RLIMIT_CORE, NO_CORE, NO_CORE),
     ):
-        resource.setrlimit(kind, (soft, hard))
+        _lower(kind, soft, hard)
+
+
+def _lower(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, and leave alone what is lower already."""
+    _, bound = resource.getrlimit(kind)
+    if bound != resource.RLIM_INFINITY:
+        soft, hard = min(soft, bound), min(hard, bound)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def most_threads() -> int:
+    """Threads a child may have: one pool as wide as the machine per stage, and what libraries start beside."""
+    return THREADS + THREADS_PER_CPU * (os.cpu_count() or 1)
+
+
+def _few_threads(limits: Limits, reach: Reach) -> None:
+    """The kernel counts all threads of a user, so we become one of whom nobody else is.
+
+    That is either in a user namespace of our own, or as root under another real user id: files know the effective one.
+    """
+    if os.geteuid() == 0 and libc.may(libc.CAP_SYS_PTRACE):  # without it our supervisor could not look at us any more
+        os.setresuid(PRIVATE_USERS + os.getpid(), -1, -1)
+    elif not libc.in_own_users() or libc.kernel() < COUNTS_PER_NAMESPACE:
+        raise OSError(errno.EOPNOTSUPP, "no user that is ours alone")
+    _lower(resource.RLIMIT_NPROC, most_threads(), most_threads())
 
 
 def _leave_network(limits: Limits, reach: Reach) -> None:
-    try:
-        libc.unshare(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
-    except OSError as error:
-        if error.errno != errno.EPERM:
-            raise
-        libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+    libc.leave(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+
+
+def _own_root(limits: Limits, reach: Reach) -> None:
+    parts = [root.Part.program(path) for path in program_roots()]
+    parts += [root.Part.readable(path) for path in reach.readable]
+    root.enter([*parts, root.Part.writable(reach.out_dir)], reach.out_dir)
 
 
 def _drop_capabilities(limits: Limits, reach: Reach) -> None:
@@ -128,33 +168,19 @@ def _no_new_privileges(limits: Limits, reach: Reach) -> None:
 def _landlock(limits: Limits, reach: Reach) -> None:
     if not landlock.abi():
         raise OSError(errno.EOPNOTSUPP, "no Landlock")
-    devices: Iterable[Path] = (Path("/dev/null"),)
-    landlock.restrict((*program_roots(), reach.source, *reach.also), (reach.out_dir, *devices))
+    landlock.restrict((*program_roots(), *reach.readable), (reach.out_dir, Path("/dev/null")))
 
 
 def _seccomp(limits: Limits, reach: Reach) -> None:
-    import pyseccomp  # absent or without its C library: the layer does not hold
-
-    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    for name in FORBIDDEN:
-        _forbid(rules, pyseccomp.ERRNO(errno.EPERM), name)
-    # Threads are fine, processes are not; clone3 hides its flags from a filter, and libc falls back to clone.
-    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, CLONE_THREAD, 0))
-    _forbid(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    rules.load()
-
-
-def _forbid(rules: Any, action: int, name: str) -> None:  # noqa: ANN401  pyseccomp may be absent
-    try:
-        rules.add_rule(action, name)
-    except (OSError, ValueError):  # not known on this architecture or by this library
-        return
+    calls.confine()
 
 
 Step = Callable[[Limits, Reach], None]
 STEPS: dict[str, Step] = {
     "rlimits": _rlimits,
     "no_network": _leave_network,
+    "few_threads": _few_threads,
+    "own_root": _own_root,
     "no_capabilities": _drop_capabilities,
     "no_new_privs": _no_new_privileges,
     "landlock": _landlock,

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
+from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+"""0: no core of this process is dumped, and nobody of its user may read its memory, files or environment."""
+PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+CAP_SYS_PTRACE = 19
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 CLONE_NEWIPC = 0x08000000
+SECCOMP_MODE_FILTER = 2
+STEP = 8
+"""Bytes of one step of a filter, `struct sock_filter`."""
+_CAPABILITIES = 0x20080522
+"""`_LINUX_CAPABILITY_VERSION_3`."""
 
 
-def prctl(option: int, value: int) -> None:
+class _Program(ctypes.Structure):
+    """`struct sock_fprog` of seccomp(2)."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
+
+
+def prctl(option: int, value: int, more: object = 0) -> None:
     """Set a property of this process; raises `OSError`."""
-    _checked(_LIBC.prctl(option, value, 0, 0, 0))
+    _checked(_LIBC.prctl(option, value, more, 0, 0))
+
+
+def filter_calls(program: bytes) -> None:
+    """Put a filter between this process and the kernel, for good; `program` as seccomp(2) has it. Raises `OSError`."""
+    steps = ctypes.create_string_buffer(program, len(program))
+    whole = _Program(len(program) // STEP, ctypes.addressof(steps))
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
 
 def die_with_parent() -> None:
@@ -26,9 +51,40 @@ def die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def unshare(flags: int) -> None:
-    """Leave shared namespaces; raises `OSError` where that is not allowed."""
-    _checked(_LIBC.unshare(flags))
+def leave(flags: int) -> None:
+    """Leave shared namespaces, by way of a user namespace of our own where that takes rights we have not.
+
+    Raises `OSError` where neither is allowed.
+    """
+    try:
+        _checked(_LIBC.unshare(flags))
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        us, ours = os.geteuid(), os.getegid()
+        _checked(_LIBC.unshare(flags | CLONE_NEWUSER))
+        _map_ids(us, ours)
+
+
+def _map_ids(user: int, group: int) -> None:
+    """Be there who we were, so that files we make belong to somebody (user_namespaces(7))."""
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        handle = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(handle, content.encode())
+        finally:
+            os.close(handle)
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    """mount(2); raises `OSError`."""
+    source_, target_, kind_, options_ = (word and word.encode() for word in (source, target, kind, options))
+    _checked(_LIBC.mount(source_, target_, kind_, ctypes.c_ulong(flags), options_))
+
+
+def unmount(target: str, flags: int) -> None:
+    """umount2(2); raises `OSError`."""
+    _checked(_LIBC.umount2(target.encode(), flags))
 
 
 def syscall(number: int, *arguments: object) -> int:
@@ -36,9 +92,28 @@ def syscall(number: int, *arguments: object) -> int:
     return _checked(_LIBC.syscall(number, *arguments))
 
 
+def may(capability: int) -> bool:
+    """Whether we have a capability in effect."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    _checked(_LIBC.capget(ctypes.byref(header), ctypes.byref(sets)))
+    return bool(sets[3 * (capability // 32)] & 1 << capability % 32)
+
+
+def in_own_users() -> bool:
+    """Whether we are in a user namespace with nobody in it but us."""
+    mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    return len(mapped) == 3 and mapped[2] == "1"
+
+
+def kernel() -> tuple[int, ...]:
+    """Its version, as two numbers."""
+    return tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+
+
 def capset_none() -> None:
     """Give up every capability; raises `OSError`."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
     _checked(_LIBC.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+import msgspec
+from msgspec import Meta, Struct, ValidationError, convert
 
-from coverslip.archive.records import Produced, Refused, SetAside
+from coverslip.confined.layers import Limits
 from coverslip.errors import ChildCrashed
 from coverslip.progress import Stage
 from coverslip.slide import SlideFacts
@@ -19,14 +22,15 @@ MAX_TOTAL = 64 << 20
 
 MAX_REASONS = 100
 MAX_PLACE = 200
-Place = Annotated[str, Field(max_length=MAX_PLACE, pattern=r"^[A-Za-z0-9 _\-\[\]/.:,()#?]*$")]
+Place = Annotated[str, Meta(max_length=MAX_PLACE, pattern=r"^[A-Za-z0-9 _\-\[\]/.:,()#?]*\Z")]
 """An element path. The child has seen the file, so what it calls a place is checked like any input."""
 MAX_SENTENCE = 300
-Sentence = Annotated[str, Field(max_length=MAX_SENTENCE, pattern=r"^[\x20-\x7e]*$")]
+Sentence = Annotated[str, Meta(max_length=MAX_SENTENCE, pattern=r"^[\x20-\x7e]*\Z")]
 """Our own words about a slide, for the person who has the file; printable, as it ends on a terminal."""
-Code = Annotated[str, Field(max_length=64, pattern=r"^[a-z][a-z-]*$")]
-Count = Annotated[int, Field(ge=0, lt=1 << 53)]
-Word = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_-]+$")]
+Code = Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z-]*\Z")]
+Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Word = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9_-]+\Z")]
+Positive = Annotated[float, Meta(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Task:
     out_dir: Path
     """The only folder the child can write to."""
     policy: str
-    key: bytes
+    key: bytes = field(repr=False)
     """Keys pseudonyms and digests; 32 bytes."""
     sha256: str = ""
     """Of the source, in hex, where it is known."""
@@ -46,71 +50,82 @@ class Task:
     """Whether the pyramid is to hold every tile the slide does not."""
     also: tuple[Path, ...] = ()
     """Further files and folders the child may read: what belongs to the slide, a policy."""
+    untrusted_words: tuple[str, ...] = field(default=(), repr=False)
+    """What a client said about the slide, its name first: none of it may stand in the clean one."""
 
 
-class Message(BaseModel):
-    """Root of what a child says."""
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a supervisor wants a child for; travels past the process it is forked from, which has no use for it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    work: str
+    """`module:function`."""
+    task: Task
+    limits: Limits
+    cwd: str
+    """Paths inside a policy may be relative to it."""
+    strict: bool
+
+    def encoded(self) -> bytes:
+        """As bytes."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Request:
+        """Of bytes that our own supervisor wrote."""
+        return msgspec.json.decode(data, type=cls, dec_hook=_path)
 
 
-class Reached(Message):
+def _path(wanted: type, text: object) -> object:
+    return wanted(text)
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
+    """Root of what a child says; `kind` in a line is the name of the class."""
+
+
+class Reached(Message, frozen=True):
     """How far the work is."""
 
-    kind: Literal["reached"] = "reached"
     stage: Stage
-    done: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    done: Annotated[float, Meta(ge=0, le=1)]
 
 
-class Confined(Message):
+class Confined(Message, frozen=True):
     """The layers that hold the child, said before it looks at anything."""
 
-    kind: Literal["confined"] = "confined"
-    layers: Annotated[tuple[Word, ...], Field(max_length=16)]
+    layers: Annotated[tuple[Word, ...], Meta(max_length=16)]
 
 
-class Failed(Message):
+class Failed(Message, frozen=True):
     """The work ended with one of our errors."""
 
-    kind: Literal["failed"] = "failed"
     code: Code
     where: Place = ""
 
 
-class Doubted(Message):
+class Doubted(Message, frozen=True):
     """The slide goes to quarantine; the report, when there is one, lies in the output folder."""
 
-    kind: Literal["doubted"] = "doubted"
     code: Code
     where: Place = ""
-    reasons: Annotated[tuple[Sentence, ...], Field(max_length=MAX_REASONS)] = ()
-    report: Annotated[str, Field(pattern=r"^(slide-[0-9a-f]{16}\.findings\.json)?$")] = ""
+    reasons: Annotated[tuple[Sentence, ...], Meta(max_length=MAX_REASONS)] = ()
+    report: Annotated[str, Meta(pattern=r"^(slide-[0-9a-f]{16}\.findings\.json)?\Z")] = ""
     """The report's file, where it has a name of its own."""
 
-    def verdict(self) -> SetAside:
-        """As the catalogue wants it."""
-        return SetAside(self.code, self.where)
 
-
-class Declined(Message):
+class Declined(Message, frozen=True):
     """The file is no slide we can take."""
 
-    kind: Literal["declined"] = "declined"
     code: Code
     where: Place = ""
     detail: Sentence = ""
 
-    def verdict(self) -> Refused:
-        """As the catalogue wants it."""
-        return Refused(self.code, self.where)
 
-
-class Made(Message):
+class Made(Message, frozen=True):
     """A clean slide lies in the output folder."""
 
-    kind: Literal["made"] = "made"
-    clean_name: Annotated[str, Field(pattern=r"^slide(-[0-9a-f]{16})?\.[a-z0-9.]{1,16}$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    clean_name: Annotated[str, Meta(pattern=r"^slide(-[0-9a-f]{16})?\.[a-z0-9.]{1,16}\Z")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     size_bytes: Count
     vendor: Word
     route: Word
@@ -118,29 +133,22 @@ class Made(Message):
     height: Count
     levels: Count
     tile_size: Count | None
-    mpp_x: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    mpp_y: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    magnification: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    mpp_x: Positive | None
+    mpp_y: Positive | None
+    magnification: Positive | None
     removed: Count
     kept: Count
     replaced: Count
     facts: SlideFacts | None = None
     """More of the same, where somebody wants it."""
 
-    def verdict(self) -> Produced:
-        """As the catalogue wants it."""
-        return Produced(**self.model_dump(exclude={"kind", "facts"}))
 
-
-class Tiled(Message):
+class Tiled(Message, frozen=True):
     """A pyramid lies in the output folder."""
-
-    kind: Literal["tiled"] = "tiled"
 
 
 Outcome = Made | Tiled | Doubted | Declined
 Said = Reached | Confined | Failed | Outcome
-_ADAPTER: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
 
 
 def place(text: str) -> str:
@@ -156,6 +164,15 @@ def sentence(text: str) -> str:
 def parse(untrusted_line: bytes) -> Said:
     """One line from a child; raises `ChildCrashed` for anything but a well-formed message."""
     try:
-        return _ADAPTER.validate_json(untrusted_line)
-    except ValidationError as error:
+        untrusted = json.loads(untrusted_line, parse_float=_finite, parse_constant=_finite)
+        said: Said = convert(untrusted, Said)
+    except (ValueError, RecursionError, ValidationError) as error:
         raise ChildCrashed("The child said something that is not a message.") from error
+    return said
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("JSON knows no infinity")
+    return value

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from coverslip import pipeline, policy
+from coverslip import outcomes, pipeline, policy
 from coverslip.confined.messages import MAX_REASONS, Declined, Doubted, Made, Outcome, Task, place, sentence
-from coverslip.pipeline import Cleaned, Quarantined, Rejected
+from coverslip.confined.probing import probing
+from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 
 
@@ -24,12 +25,12 @@ def with_pyramid(task: Task, progress: Progress) -> Outcome:
     return told(outcome)
 
 
-def _cleaned(task: Task, progress: Progress) -> pipeline.Outcome:
+def _cleaned(task: Task, progress: Progress) -> outcomes.Outcome:
     rules = policy.load(task.policy)
-    return pipeline.deidentify(task.source, task.out_dir, policy=rules, key=task.key, progress=progress)
+    return pipeline.deidentify(task.source, task.out_dir, policy=rules, key=task.key, progress=probing(progress))
 
 
-def told(outcome: pipeline.Outcome) -> Outcome:
+def told(outcome: outcomes.Outcome) -> Outcome:
     """An outcome as a message."""
     match outcome:
         case Cleaned():

@@ -12,21 +12,32 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
 from coverslip.confined import messages
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Confined, Declined, Doubted, Failed, Made, Outcome, Reached, Task, Tiled
+from coverslip.confined.messages import (
+    Confined,
+    Declined,
+    Doubted,
+    Failed,
+    Made,
+    Outcome,
+    Reached,
+    Request,
+    Task,
+    Tiled,
+)
+from coverslip.confined.watch import Watch
 from coverslip.errors import (
     ChildCrashed,
     ChildOutOfMemory,
     ChildTimedOut,
     ConfinementFailed,
     CoverslipError,
-    LimitExceeded,
     StorageFailed,
     by_code,
 )
@@ -55,10 +66,9 @@ class Spent:
 class Zygote:
     """A process with everything imported, from which confined children are forked; one child at a time."""
 
-    def __init__(self, *modules: str, strict: bool = False) -> None:
+    def __init__(self, *modules: str) -> None:
         """Name the modules that hold the work; nothing is started before it is needed."""
         self._modules = modules
-        self._strict = strict
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
         self._ready = False
@@ -76,22 +86,35 @@ class Zygote:
         self.stop()
 
     def run(
-        self, work: str, task: Task, limits: Limits, *, progress: Progress, check: Callable[[], None] = lambda: None
+        self,
+        work: str,
+        task: Task,
+        limits: Limits,
+        *,
+        progress: Progress,
+        check: Callable[[], None] = lambda: None,
+        strict: bool = False,
     ) -> Outcome:
         """Call `module:function` in a fresh confined child and return what it made of the slide.
 
-        `check` is called several times a second and stops the child by raising. Raises the child's own typed error,
+        `check` is called several times a second and stops the child by raising; `strict` refuses to work unless every
+        required layer holds. Raises the child's own typed error,
         `ChildCrashed`, `ChildTimedOut`, `ChildOutOfMemory` or `LimitExceeded` (too much output).
         """
         door = self._started()
+        request = _written(work, task, limits, strict)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
-            watched = self._fork(door, work, task, limits, writing)
+            pid, watched = self._fork(door, request, writing)
+        except BaseException:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
+            os.close(request)
         try:
             with _Hearing(reading, progress) as hearing:
-                _listen(hearing, watched, task.out_dir, limits, check)
+                _listen(hearing, Watch(pid, watched, task.out_dir, limits), check)
         except BaseException:
             self._end(door, watched)
             raise
@@ -132,7 +155,7 @@ class Zygote:
                     *self._modules,
                 ],
                 pass_fds=(theirs.fileno(),),
-                env=_bare_environment(),
+                env=bare_environment(),
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -150,32 +173,18 @@ class Zygote:
         self._ready = True
         return self._door
 
-    def _fork(self, door: socket.socket, work: str, task: Task, limits: Limits, writing: int) -> int:
-        request = {
-            "work": work,
-            "source": str(task.source.absolute()),
-            "out_dir": str(task.out_dir.absolute()),
-            "policy": task.policy,
-            "also": json.dumps([str(path.absolute()) for path in task.also]),
-            "cwd": os.getcwd(),  # noqa: PTH109  paths inside a policy may be relative to it
-            "key": task.key.hex(),
-            "sha256": task.sha256,
-            "complete": task.complete,
-            "memory": limits.memory,
-            "cpu": limits.cpu.total_seconds(),
-            "output": limits.output,
-            "strict": self._strict,
-        }
+    def _fork(self, door: socket.socket, request: int, writing: int) -> tuple[int, int]:
+        """The child's number and a handle to it."""
         try:
-            socket.send_fds(door, [json.dumps(request).encode()], [writing])
-            _, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
+            socket.send_fds(door, [b"fork"], [request, writing])
+            said, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
         except OSError as error:
             self.stop()
             raise ConfinementFailed("No child could be forked.") from error
         if not handles:
             self.stop()
             raise ConfinementFailed("No child could be forked.")
-        return handles[0]
+        return int(json.loads(said)["pid"]), handles[0]
 
     def _end(self, door: socket.socket, watched: int) -> None:
         with suppress(ProcessLookupError):
@@ -195,6 +204,20 @@ class Zygote:
         except OSError:
             return {}
         return dict(json.loads(data)) if data else {}
+
+
+def _written(work: str, task: Task, limits: Limits, strict: bool) -> int:
+    """A file in memory that says what the child is for: the key in it passes by the process that is forked."""
+    absolute = replace(
+        task,
+        source=task.source.absolute(),
+        out_dir=task.out_dir.absolute(),
+        also=tuple(path.absolute() for path in task.also),
+    )
+    handle = os.memfd_create("request", os.MFD_CLOEXEC)
+    os.write(handle, Request(work, absolute, limits, os.getcwd(), strict).encoded())  # noqa: PTH109
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
 
 
 class _Hearing:
@@ -237,36 +260,22 @@ class _Hearing:
                 assert_never(other)
 
 
-def _listen(hearing: _Hearing, watched: int, out_dir: Path, limits: Limits, check: Callable[[], None]) -> None:
+def _listen(hearing: _Hearing, watch: Watch, check: Callable[[], None]) -> None:
     """Hear the child out, until it closes its end or dies; raises when it has to be ended."""
-    deadline = time.monotonic() + limits.wall.total_seconds()
-    measured = time.monotonic()
+    deadline = time.monotonic() + watch.limits.wall.total_seconds()
     with selectors.DefaultSelector() as selector:
         selector.register(hearing.reading, selectors.EVENT_READ)
         while True:
             if selector.select(TICK) and not hearing.more():
                 break
             check()
-            now = time.monotonic()
-            if now > deadline:
+            if time.monotonic() > deadline:
                 raise ChildTimedOut
-            if now - measured > 1:
-                measured = now
-                _check_output(out_dir, limits.output)
+            watch.look()
     with selectors.DefaultSelector() as selector:  # it closed its end: now it has to go
-        selector.register(watched, selectors.EVENT_READ)
+        selector.register(watch.handle, selectors.EVENT_READ)
         if not selector.select(GRACE):
             raise ChildTimedOut
-
-
-def _check_output(out_dir: Path, limit: int) -> None:
-    total = 0
-    for folder, _, names in os.walk(out_dir):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  many files, each second
-    if total > limit:
-        raise LimitExceeded("The child wrote more than its slide allows.")
 
 
 def _judge(outcome: Outcome | Failed | None, status: int) -> Outcome:
@@ -296,7 +305,7 @@ def _named(failed: Failed) -> CoverslipError:
     return ChildCrashed(where=failed.where) if kind is CoverslipError else kind(where=failed.where)
 
 
-def _bare_environment() -> dict[str, str]:
+def bare_environment() -> dict[str, str]:
     """No secret of ours reaches a process that looks at slides; thread pools of libraries stay small."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {

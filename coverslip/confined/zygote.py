@@ -6,7 +6,6 @@ interpreter with numpy and the readers costs a second. It never looks at a slide
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import importlib
@@ -18,16 +17,16 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
-from coverslip.confined import layers, libc
-from coverslip.confined.layers import Limits, Reach
-from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Task, place
+import msgspec
+
+from coverslip.confined import calls, layers, libc
+from coverslip.confined.layers import Reach
+from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Request, Task, place
 from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
 from coverslip.progress import Progress, Stage
 
-MAX_REQUEST = 64 << 10
 MACHINE_FAULTS = {
     errno.EFBIG: LimitExceeded.code,
     errno.ENOSPC: StorageFull.code,
@@ -45,6 +44,7 @@ Work = Callable[[Task, Progress], Outcome]
 def main(arguments: list[str]) -> int:
     """Serve fork requests on the inherited socket until its other end closes."""
     libc.die_with_parent()
+    libc.prctl(libc.PR_SET_DUMPABLE, 0)
     handle, parent, *modules = arguments
     if os.getppid() != int(parent):  # it died before we could ask to die with it
         return 1
@@ -57,9 +57,8 @@ def main(arguments: list[str]) -> int:
 
 
 def preload(modules: list[str]) -> None:
-    """Import what children will need, libseccomp's lookup included: it starts programs, which a child may not."""
-    with contextlib.suppress(ImportError, RuntimeError):
-        importlib.import_module("pyseccomp")
+    """Import what children will need, and make the list of calls they will be held to."""
+    calls.program()
     for name in modules:
         importlib.import_module(name)
     gc.collect()
@@ -68,13 +67,14 @@ def preload(modules: list[str]) -> None:
 
 def serve_one(door: socket.socket) -> bool:
     """Fork one child and report its end; False when there is nothing more to do."""
-    request, handles, _, _ = socket.recv_fds(door, MAX_REQUEST, 1)
-    if not request or not handles:
+    asked, handles, _, _ = socket.recv_fds(door, 16, 2)
+    if not asked or len(handles) != 2:
         return False
     child = os.fork()
     if child == 0:
-        run_child(json.loads(request), handles[0])
-    os.close(handles[0])
+        run_child(*handles)
+    for handle in handles:
+        os.close(handle)
     watched = os.pidfd_open(child)  # before it is reaped: a number may be used again, this cannot
     socket.send_fds(door, [json.dumps({"pid": child}).encode()], [watched])
     os.close(watched)
@@ -84,24 +84,26 @@ def serve_one(door: socket.socket) -> bool:
     return True
 
 
-def run_child(request: dict[str, object], pipe: int) -> None:
+def run_child(handle: int, pipe: int) -> None:
     """Confine ourselves, do the work, say the outcome, and leave without ever returning."""
     status = 1
     try:
         libc.die_with_parent()
-        pipe = only_keep(pipe)
-        status = work_confined(request, pipe)
+        libc.prctl(libc.PR_SET_DUMPABLE, 1)  # or our supervisor could not look at us, nor we say who we are
+        with open(handle, "rb") as file:
+            request = Request.decoded(file.read())
+        status = work_confined(request, only_keep(pipe))
     finally:
         os._exit(status)
 
 
-def work_confined(request: dict[str, object], pipe: int) -> int:
+def work_confined(request: Request, pipe: int) -> int:
     """Apply the layers and call the work; 0 when a message says how it ended."""
     try:
-        task, limits, reach, work = unpack(request)
-        holding = layers.apply(limits, reach, strict=bool(request["strict"]))
+        work = prepared(request)
+        holding = layers.apply(request.limits, reach(request.task), strict=request.strict)
         say(pipe, Confined(layers=holding))
-        say(pipe, work(task, reporter(pipe)))
+        say(pipe, work(request.task, reporter(pipe)))
     except CoverslipError as error:
         say(pipe, Failed(code=error.code, where=place(error.where)))
     except MemoryError:
@@ -114,29 +116,19 @@ def work_confined(request: dict[str, object], pipe: int) -> int:
     return 0
 
 
-def unpack(request: dict[str, object]) -> tuple[Task, Limits, Reach, Work]:
-    """Typed values out of our own supervisor's request."""
-    out_dir = Path(str(request["out_dir"]))
-    task = Task(
-        Path(str(request["source"])),
-        out_dir,
-        str(request["policy"]),
-        bytes.fromhex(str(request["key"])),
-        str(request["sha256"]),
-        bool(request["complete"]),
-        tuple(Path(name) for name in json.loads(str(request["also"]))),
-    )
-    limits = Limits(
-        memory=int(str(request["memory"])),
-        cpu=timedelta(seconds=float(str(request["cpu"]))),
-        wall=timedelta(0),
-        output=int(str(request["output"])),
-    )
-    os.environ["TMPDIR"] = tempfile.tempdir = str(out_dir)
+def prepared(request: Request) -> Work:
+    """What is to be called, where paths mean what they did to whoever asked."""
+    os.environ["TMPDIR"] = tempfile.tempdir = str(request.task.out_dir)
+    os.chdir(request.cwd)
+    module, _, name = request.work.partition(":")
+    work: Work = getattr(sys.modules[module], name)
+    return work
+
+
+def reach(task: Task) -> Reach:
+    """The files of a task."""
     also = (*task.also, Path(task.policy)) if "/" in task.policy else task.also
-    os.chdir(str(request["cwd"]))
-    module, _, name = str(request["work"]).partition(":")
-    return task, limits, Reach(task.source, out_dir, also), getattr(sys.modules[module], name)
+    return Reach(task.source, task.out_dir, also)
 
 
 def reporter(pipe: int) -> Progress:
@@ -155,7 +147,7 @@ def reporter(pipe: int) -> Progress:
 
 def say(pipe: int, message: Message) -> None:
     """Write one message as one line."""
-    line = json.dumps(message.model_dump(mode="json")).encode() + b"\n"
+    line = msgspec.json.encode(message) + b"\n"
     while line:
         line = line[os.write(pipe, line) :]
 

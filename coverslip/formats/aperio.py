@@ -1,8 +1,9 @@
 """Aperio SVS and look-alikes that keep to its structure.
 
 Source: OpenSlide's Aperio format page; the PHI map §3.2. The first page is the base level, the second a stripped
-thumbnail, further tiled pages are levels; label and overview follow, told apart by NewSubfileType (1 and 9), because
-GT450 writes no words on them. Every page of the pyramid repeats the description: lines of header, then `|key = value`.
+thumbnail, further tiled pages are levels; label and overview follow, told apart by NewSubfileType (1 and 9; levels have
+0), because GT450 writes no words on them. Every page of the pyramid repeats the description: lines of header, then
+`|key = value`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.geometry import Mpp
 from coverslip.slide import Route
 from coverslip.tiff import tags as t
+from coverslip.tiff.shapes import is_level, is_whole_step
 from coverslip.tiff.structure import Directory, open_tiff
 
 name = "aperio"
@@ -78,11 +80,16 @@ class AperioDescription:
     def rebuild(self, path: str, keeps: Callable[[str], bool]) -> bytes:
         """Software line, geometry line, then the pairs that stay with their values exactly as they read.
 
+        Readers know the vendor by the first line: where the program that wrote it is not one we know, the name of
+        Aperio's stands there.
+
         Raises DamagedSlide when one of them is not ASCII, as a TIFF's text has to be.
         """
-        header = [part.text for part in self.header if keeps(f"{path}/{part.path}")]
+        kept = [part for part in self.header if keeps(f"{path}/{part.path}")]
+        known = any(part.path == "header/software" for part in kept)
+        header = [*([] if known else ["Aperio Image Library"]), *(part.text for part in kept)]
         pairs = [f"{key} = {part.text}" for key, part in self.pairs if keeps(f"{path}/{part.path}")]
-        text = "|".join(["\r\n".join(header or ["Aperio Image Library"]), *pairs])
+        text = "|".join(["\r\n".join(header), *pairs])
         if not text.isascii():
             raise DamagedSlide("a value that is kept is not ASCII", where=path)
         return text.encode("ascii")
@@ -102,39 +109,57 @@ def detect(probe: Probe) -> str | None:
 def open(path: Path) -> TiffSlide:
     """Open an SVS file. Raises UnknownStructure for a page whose role nobody can tell."""
     tiff = open_tiff(path)
-    pages = tuple(Page(directory, _role(i, directory)) for i, directory in enumerate(tiff.pages))
+    base = tiff.pages[0]
+    pages = tuple(Page(directory, _role(i, directory, base)) for i, directory in enumerate(tiff.pages))
     unknown = next((page for page in pages if page.role is ImageRole.UNKNOWN), None)
     if unknown is not None:
         tiff.close()
         raise UnknownStructure("nobody can tell what this page shows", where=unknown.directory.path)
-    base = parse(tiff.pages[0].text(t.IMAGE_DESCRIPTION))
-    mpp = _positive(base.value("MPP"))
+    said = parse(base.text(t.IMAGE_DESCRIPTION))
+    mpp = _positive(said.value("MPP"))
     return TiffSlide(
         tiff,
         name,
         pages,
         mpp=Mpp(mpp, mpp) if mpp else None,
-        magnification=_positive(base.value("AppMag")),
+        magnification=_positive(said.value("AppMag")),
         describe=lambda directory: parse(directory.text(t.IMAGE_DESCRIPTION)),
     )
 
 
-def _role(index: int, directory: Directory) -> ImageRole:
-    """Structure first: tiling and position, then subfile type; words only where structure is silent."""
+def _role(index: int, directory: Directory, base: Directory) -> ImageRole:
+    """What a page says it is, by subfile type and then by words, comes before how its pixels are stored.
+
+    A tiled page is a level only when nothing speaks against it: readers that go by tiles alone would show it as one.
+    """
     if not directory.has_pixels:
         return ImageRole.UNKNOWN
+    said = _ROLES.get(directory.number(t.NEW_SUBFILE_TYPE)) or _role_by_words(directory.text(t.IMAGE_DESCRIPTION))
     if directory.tiled:
-        return ImageRole.BASE if index == 0 else ImageRole.LEVEL
+        return _tiled_role(directory, base) if said is None else ImageRole.UNKNOWN
     if index == 1 and directory.number(t.NEW_SUBFILE_TYPE) == 0:
         return ImageRole.THUMBNAIL
-    roles = {1: ImageRole.LABEL, 9: ImageRole.OVERVIEW}
-    return roles.get(directory.number(t.NEW_SUBFILE_TYPE)) or _role_by_words(directory.text(t.IMAGE_DESCRIPTION))
+    return said or ImageRole.UNKNOWN
 
 
-def _role_by_words(text: str) -> ImageRole:
-    hint = re.search(r"^(label|macro) ", text, re.MULTILINE)
-    if hint is None:
+def _tiled_role(directory: Directory, base: Directory) -> ImageRole:
+    if directory.number(t.NEW_SUBFILE_TYPE) != 0:
         return ImageRole.UNKNOWN
+    if directory is base:
+        return ImageRole.BASE
+    level = is_level(directory, base) and is_whole_step(directory.size, base.size)
+    return ImageRole.LEVEL if level else ImageRole.UNKNOWN
+
+
+_ROLES: Final = {1: ImageRole.LABEL, 9: ImageRole.OVERVIEW}
+"""By NewSubfileType; levels and the thumbnail have 0."""
+
+
+def _role_by_words(text: str) -> ImageRole | None:
+    """By the words Aperio puts into a line of their own, before any pair."""
+    hint = re.search(r"^(label|macro) ", text.partition("|")[0], re.MULTILINE)
+    if hint is None:
+        return None
     return ImageRole.LABEL if hint[1] == "label" else ImageRole.OVERVIEW
 
 

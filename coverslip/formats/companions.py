@@ -15,6 +15,7 @@ from coverslip.errors import LimitExceeded
 from coverslip.formats import ini
 from coverslip.formats.readable import plain_key, readable
 from coverslip.formats.series import instances_of
+from coverslip.names import stem_bytes
 
 MAX_FILES: Final = 4096
 MAX_HEAD: Final = 64 << 10
@@ -43,8 +44,8 @@ def companions(path: Path, vendor: str) -> tuple[Path, ...]:
 def names(files: tuple[Path, ...]) -> Iterator[Element]:
     """Names of companion files; the files are numbered, as their names may be identifiers."""
     for number, file in enumerate(files):
-        name = file.name.encode("utf-8", "surrogateescape")
-        yield Element(ElementPath(f"companion[{number}]/name"), ElementKind.TEXT, untrusted_value=name)
+        path = ElementPath(f"companion[{number}]/name")
+        yield Element(path, ElementKind.TEXT, untrusted_value=stem_bytes(file.name))
 
 
 def elements(files: tuple[Path, ...]) -> Iterator[Element]:
@@ -77,7 +78,10 @@ def _pairs(file: Path, where: str) -> Iterator[Element]:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = sorted(file for file in folder.iterdir() if file.is_file() and not file.is_symlink())
+    try:
+        found = sorted(file for file in folder.iterdir() if file.is_file() and not file.is_symlink())
+    except PermissionError:  # a confined child may see its file and not who lies beside it: nobody reads those then
+        return []
     if len(found) > MAX_FILES:
         raise LimitExceeded(f"more than {MAX_FILES} companion files", where="companion")
     return found

@@ -35,6 +35,11 @@ Pixels = npt.NDArray[np.uint8]
 MAX_LEVELS: Final = 64
 MAX_READ_PIXELS: Final = 64 << 20
 CACHE_BYTES: Final = 32 << 20
+ANYBODY_S_PIXELS: Final = 1 << 28
+"""Pixels of all levels that a file of any size may have."""
+PIXELS_PER_BYTE: Final = 20_000
+"""Beyond those, what a byte may stand for: every pixel is written, also where words claim glass nobody scanned. 10 MB
+on a whole glass at 40× are a fifth of it."""
 _BAND: Final = 256
 OWN_READERS: Final = frozenset({"aperio", "generic-tiff"})
 """OpenSlide's words for what our own readers take, losslessly."""
@@ -57,6 +62,7 @@ class ConvertedSlide:
             self._slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
             self._downsamples = self._slide.level_downsamples
             self.facts = _facts(self._slide)
+        self._check_extent()
         background = self.facts.background or "FFFFFF"
         self._background = np.frombuffer(bytes.fromhex(background), np.uint8).astype(np.uint16)
 
@@ -69,6 +75,13 @@ class ConvertedSlide:
     def files(self) -> tuple[Path, ...]:
         """Every file the slide consists of: the one OpenSlide opens, then its companions by name."""
         return (self._entry, *companions(self._entry, self.facts.vendor))
+
+    def _check_extent(self) -> None:
+        pixels = sum(level.size.area for level in self.facts.levels)
+        if pixels > ANYBODY_S_PIXELS:
+            stored = sum(file.stat().st_size for file in self.files)
+            if pixels > PIXELS_PER_BYTE * stored:
+                raise LimitExceeded("more pixels than anything stored could be", where="level[0]")
 
     def icc_profile(self) -> bytes:
         """The base level's ICC profile as it stands in the source; empty when there is none."""

@@ -16,7 +16,7 @@ from coverslip.geometry import Mpp
 from coverslip.slide import Route
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import COPYABLE
-from coverslip.tiff.shapes import is_level
+from coverslip.tiff.shapes import is_undenied_level
 from coverslip.tiff.structure import Directory, TiffFile, looks_like_tiff, open_tiff
 
 name = "generic-tiff"
@@ -61,12 +61,14 @@ def open(path: Path) -> TiffSlide:
 
 def _pages(tiff: TiffFile) -> tuple[Page, ...]:
     base = tiff.pages[0]
+    if base.number(t.NEW_SUBFILE_TYPE) != 0:
+        raise UnknownStructure("the first page says that it is not the scan itself", where=base.path)
     if not base.tiled or base.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS:
         raise UnknownStructure("the first page is not a tiled picture in a known colour space", where=base.path)
-    below = [child for child in base.children if child.has_pixels and is_level(child, base)]
+    below = [child for child in base.children if child.has_pixels and is_undenied_level(child, base)]
     found = [Page(base, ImageRole.BASE), *(Page(child, ImageRole.LEVEL) for child in below)]
     for directory in tiff.pages[1:]:
-        if not is_level(directory, base):
+        if not is_undenied_level(directory, base):
             raise UnknownStructure("nobody can tell what this page shows", where=directory.path)
         found.append(Page(directory, ImageRole.LEVEL))
     return tuple(sorted(found, key=lambda page: -page.directory.size.width))

@@ -85,7 +85,7 @@ class OmeSlide(TiffSlide):
 
     def _directory_elements(self, directory: Directory) -> Iterator[Element]:
         """The block's own elements where it stands: in the file's first page."""
-        for element in field_elements(directory):
+        for element in field_elements(self.tiff, directory):
             if element.name == "ImageDescription" and directory is self.tiff.pages[0]:
                 yield from self._block.elements(element.path)
             else:

@@ -14,9 +14,10 @@ from coverslip.errors import InputError, LimitExceeded
 from coverslip.formats import companions, mirax_records
 from coverslip.formats.readable import plain_key
 from coverslip.formats.series import attributes
+from coverslip.names import stem_bytes
 from coverslip.slide import SlideFacts
 from coverslip.tiff import tags as t
-from coverslip.tiff.elements import field_element, profile_elements
+from coverslip.tiff.elements import marker_elements, pointed_elements, profile_elements, value_elements
 from coverslip.tiff.structure import looks_like_tiff, open_tiff
 
 MAX_PROPERTIES: Final = 100_000
@@ -103,11 +104,9 @@ def _profile(slide: openslide.OpenSlide) -> Iterator[Element]:
 
 
 def _names(path: Path, entry: Path) -> Iterator[Element]:
-    yield Element(
-        ElementPath("file/name"), ElementKind.TEXT, untrusted_value=path.name.encode("utf-8", "surrogateescape")
-    )
+    yield Element(ElementPath("file/name"), ElementKind.TEXT, untrusted_value=stem_bytes(path.name))
     if entry != path:
-        yield Element(ElementPath("file/entry"), ElementKind.TEXT, untrusted_value=entry.name.encode())
+        yield Element(ElementPath("file/entry"), ElementKind.TEXT, untrusted_value=stem_bytes(entry.name))
 
 
 def _structure(entry: Path, vendor: str) -> Iterator[Element]:
@@ -138,7 +137,9 @@ def _tiff_fields(path: Path) -> Iterator[Element]:
     for directory in tiff.walk():
         for found in directory.fields.values():
             if found.code not in _STRUCTURAL:
-                yield field_element(directory, found)
+                yield from value_elements(directory, found)
+        yield from pointed_elements(tiff, directory)
+        yield from marker_elements(tiff, directory)
     for start, stop in tiff.orphans:
         path_ = ElementPath(f"file/orphan[{start}]")
         yield Element(path_, ElementKind.BYTES, False, tiff.data[start : min(stop, start + MAX_VALUE)].strip(b"\0"))

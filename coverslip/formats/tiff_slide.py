@@ -86,7 +86,7 @@ class TiffSlide:
 
     def _directory_elements(self, directory: Directory) -> Iterator[Element]:
         description = self.description(directory)
-        for element in field_elements(directory):
+        for element in field_elements(self.tiff, directory):
             if element.name == "ImageDescription" and description is not None:
                 yield from description.elements(element.path)
             else:

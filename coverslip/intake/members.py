@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from coverslip.errors import LimitExceeded, NotOneSlide, StorageFailed
 from coverslip.intake.candidate import Candidate, Kind, Member
+from coverslip.names import stem
 from coverslip.preflight.zip import MAX_ENTRIES, PIECE, Entry, open_zip
 
 HEAD: Final = 132
@@ -57,7 +58,7 @@ class Packed:
         except OSError as error:
             raise StorageFailed("the archive cannot be read") from error
         self.untrusted_comments = self._zip.untrusted_comments
-        self.untrusted_names = (path.stem, *(part for parts in self._zip.folders for part in parts))
+        self.untrusted_names = (stem(path.name), *(part for parts in self._zip.folders for part in parts))
 
     @cached_property
     def members(self) -> tuple[Member, ...]:

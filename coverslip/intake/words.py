@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.intake.members import Source
+from coverslip.names import stem
+
+MAX_GIVEN: Final = 64
+"""Words that came with an upload."""
 
 
 def words_of(source: Source) -> tuple[Element, ...]:
@@ -21,12 +26,18 @@ def words_of(source: Source) -> tuple[Element, ...]:
     )
 
 
+def given(untrusted: Iterable[str]) -> tuple[Element, ...]:
+    """What was said about a slide where it was handed in, such as the name its file had then."""
+    words = [word for word in dict.fromkeys(untrusted) if word][:MAX_GIVEN]
+    return tuple(_element(f"upload/word[{n}]", word.encode("utf-8", "surrogateescape")) for n, word in enumerate(words))
+
+
 def _names(source: Source) -> Iterator[str]:
     """Without endings, which would hide a name that stands somewhere without its ending."""
     yield from source.untrusted_names
     for member in source.members:
         yield from member.folder
-        yield member.stem
+        yield stem(member.parts[-1])
 
 
 def _element(path: str, value: bytes) -> Element:

@@ -17,7 +17,7 @@ from coverslip.ome.model import PREFIX, Image, TiffData, images
 from coverslip.slide import Plane
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import COPYABLE
-from coverslip.tiff.shapes import is_level
+from coverslip.tiff.shapes import is_undenied_level, says_otherwise
 from coverslip.tiff.structure import Directory
 
 BITS: Final = {"uint8": 8, "uint16": 16}
@@ -176,6 +176,8 @@ def _plane_page(image: Image, plane: Plane, page: Directory) -> PlanePage:
         raise DamagedSlide("the block says another size than the page", where=page.path)
     if image.type not in BITS:
         raise UnsupportedSlide("samples are not 8 or 16 bits unsigned", where=page.path)
+    if page.number(t.NEW_SUBFILE_TYPE) != 0 or says_otherwise(page):
+        raise UnknownStructure("a plane's page says that it is not the scan itself", where=page.path)
     samples = page.number(t.SAMPLES_PER_PIXEL, 1)
     bits = set(page.numbers(t.BITS_PER_SAMPLE).tolist() or [1])
     if bits != {BITS[image.type]} or set(page.numbers(t.SAMPLE_FORMAT).tolist()) - {UNSIGNED}:
@@ -184,7 +186,7 @@ def _plane_page(image: Image, plane: Plane, page: Directory) -> PlanePage:
         raise UnsupportedSlide("a plane is not tiled, or its tiles cannot be copied", where=page.path)
     if page.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS.get(samples, ()):
         raise UnknownStructure("a plane is in no known colour space", where=page.path)
-    levels = [child for child in page.children if child.has_pixels and is_level(child, page)]
+    levels = [child for child in page.children if child.has_pixels and is_undenied_level(child, page)]
     if any(set(child.numbers(t.BITS_PER_SAMPLE).tolist()) != bits for child in levels):
         raise DamagedSlide("a level has other samples than its plane", where=page.path)
     return PlanePage(plane, page, tuple(sorted(levels, key=lambda level: -level.size.width)))
@@ -218,6 +220,6 @@ def _seen_from_afar(image: Image, base: Image, plane: PlanePage) -> bool:
 
 
 def _chained(page: Directory, planes: Sequence[PlanePage]) -> Directory:
-    if len(planes) > 1 or not page.has_pixels or not is_level(page, planes[0].page):
+    if len(planes) > 1 or not page.has_pixels or not is_undenied_level(page, planes[0].page):
         raise UnknownStructure("nobody can tell what this page shows", where=page.path)
     return page

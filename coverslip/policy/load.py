@@ -8,7 +8,7 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from msgspec import Struct, ValidationError, convert
 
 from coverslip.errors import PolicyInvalid
 from coverslip.policy.model import Action, Form, Keep, Policy, Remove, Replace, Rule
@@ -17,10 +17,8 @@ BUILTIN = ("strict", "research")
 MAX_ANCESTORS = 8
 
 
-class _RuleText(BaseModel):
+class _RuleText(Struct, frozen=True, forbid_unknown_fields=True):
     """A rule as written in a policy file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     reason: str
@@ -30,10 +28,8 @@ class _RuleText(BaseModel):
     vocabulary: list[str] = []
 
 
-class _PolicyText(BaseModel):
+class _PolicyText(Struct, frozen=True, forbid_unknown_fields=True):
     """A policy file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     version: int
@@ -79,12 +75,20 @@ def _read(name_or_path: str) -> bytes:
 
 def _parse(data: bytes) -> _PolicyText:
     try:
-        return _PolicyText.model_validate(tomllib.loads(data.decode("utf-8")))
+        return convert(tomllib.loads(data.decode("utf-8")), _PolicyText)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PolicyInvalid(f"not a TOML file: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise PolicyInvalid(first["msg"], where=".".join(str(part) for part in first["loc"])) from error
+        what, where = _said(str(error))
+        raise PolicyInvalid(what, where=where) from error
+
+
+def _said(complaint: str) -> tuple[str, str]:
+    """What is wrong, and where; a field that is missing or too much is named in the words, not in the place."""
+    what, _, place = complaint.partition(" - at ")
+    field = re.search(r"field `(.+)`$", what)
+    parts = (place.strip("`").removeprefix("$").removeprefix("."), field[1] if field else "")
+    return what, ".".join(filter(None, parts))
 
 
 def _rule(text: _RuleText) -> Rule:

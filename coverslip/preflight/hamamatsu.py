@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from coverslip.errors import DamagedSlide, LimitExceeded
+from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
 from coverslip.geometry import Size
 from coverslip.preflight import jpegs, keyfile
 from coverslip.tiff import tags as t
@@ -25,11 +25,16 @@ FORMAT: Final = 65420
 MAX_KEY_FILE: Final = 64 << 10
 """What OpenSlide reads of a key file."""
 MAX_PICTURES: Final = 4096
-_GROUPS: Final = (b"Virtual Microscope Specimen]", b"Uncompressed Virtual Microscope Specimen]")
+_UNCOMPRESSED: Final = b"Uncompressed Virtual Microscope Specimen]"
+_GROUPS: Final = (b"Virtual Microscope Specimen]", _UNCOMPRESSED)
+_ONLY: Final = {"BitsPerPixel": "36", "PixelOrder": "RGB"}
+"""What a VMU set has to say: OpenSlide 4.0.1 ends its process on anything else, or on nothing."""
 _BOUNDS: Final = ((re.compile("NoJpeg(Columns|Rows)"), 1024),)
 _NAMES: Final = re.compile("ImageFile.*|MapFile|MacroImage|OptimisationFile")
 _STRIP: Final = 64
 """Rows VMU pictures are read by."""
+_SAMPLES: Final = 6
+"""Bytes of one of their pixels."""
 
 
 def check_page(data: FileBytes, directory: Directory) -> None:
@@ -134,10 +139,21 @@ def check_set(path: Path) -> None:
     numbers = keyfile.check_numbers(raw, _BOUNDS, "keys")
     if numbers.get("NoJpegColumns", 1) * numbers.get("NoJpegRows", 1) > MAX_PICTURES:
         raise LimitExceeded(f"more than {MAX_PICTURES} pictures", where="keys/NoJpegColumns")
+    if _UNCOMPRESSED in raw:
+        _check_samples(raw)
     for number, name in enumerate(keyfile.check_names(raw, _NAMES, "keys")):
         file = path.with_name(name)
         if file.is_file():
             _check_picture(file, f"companion[{number}]")
+
+
+def _check_samples(raw: bytes) -> None:
+    if sum(line.lstrip().startswith(b"[") for line in raw.split(b"\n")) != 1:
+        raise UnsupportedSlide("more groups than one", where="keys")
+    for key, only in _ONLY.items():
+        said = {value for found, value in keyfile.lines(raw) if found == key}
+        if said != {only}:
+            raise UnsupportedSlide("pictures that are not three times 12 bits", where=f"keys/{key}")
 
 
 def _check_picture(path: Path, where: str) -> None:
@@ -146,7 +162,7 @@ def _check_picture(path: Path, where: str) -> None:
         data = FileBytes(fd, os.fstat(fd).st_size)
         head = data[:28]
         if head[:2] == b"GN" and len(head) == 28:
-            _check_uncompressed(head, where)
+            _check_uncompressed(head, data.size, where)
         elif head[:2] == b"\xff\xd8" and (found := jpegs.frame(data, 0)) is not None:
             _check_tiles(found, where)
     finally:
@@ -159,7 +175,9 @@ def _check_tiles(found: jpegs.Frame, where: str) -> None:
         raise DamagedSlide("a picture is smaller than its own restart interval", where=where)
 
 
-def _check_uncompressed(head: bytes, where: str) -> None:
-    width, height, column = struct.unpack_from("<3i", head, 4)
+def _check_uncompressed(head: bytes, length: int, where: str) -> None:
+    width, height, column, _, _, start = struct.unpack_from("<6i", head, 4)
     if max(width, height) > MAX_SIDE or column * _STRIP > jpegs.MAX_UNDIVIDED:
         raise LimitExceeded("a picture is too large", where=where)
+    if min(width, height, start) < 0 or start + width * height * _SAMPLES > length:
+        raise DamagedSlide("a picture ends before its last pixel", where=where)

@@ -6,7 +6,15 @@ from coverslip.pyramid.check import check
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.export import export_dzi
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.szi import dzi_zip_chunks, dzi_zip_length, export_szi, szi_chunks, szi_length
+from coverslip.pyramid.szi import (
+    dzi_zip_chunks,
+    dzi_zip_length,
+    dzi_zip_range,
+    export_szi,
+    szi_chunks,
+    szi_length,
+    szi_range,
+)
 
 __all__ = [
     "BuildSummary",
@@ -17,9 +25,11 @@ __all__ = [
     "check",
     "dzi_zip_chunks",
     "dzi_zip_length",
+    "dzi_zip_range",
     "export_dzi",
     "export_static",
     "export_szi",
     "szi_chunks",
     "szi_length",
+    "szi_range",
 ]

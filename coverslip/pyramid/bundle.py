@@ -14,8 +14,8 @@ from pathlib import Path
 from coverslip.durable import sync
 from coverslip.errors import OutputExists
 from coverslip.pyramid.export import export_dzi
+from coverslip.pyramid.partial import storage_errors
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors
 
 _PAGE = "index.html"
 _PARTS = ("viewer.js", "viewer.css")

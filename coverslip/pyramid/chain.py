@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.feed import Block, Fed, Feed
 from coverslip.pyramid.pixels import Encoding, Pixels, halve, uniform
 from coverslip.pyramid.repeats import Recent
+
+_NOTHING: Final = Size(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Chain:
     last: int
     zoom: DeepZoom
     encoding: Encoding
+    left_out: Size = _NOTHING
+    """Columns and rows, from the top left, of the lowest level that nobody is to store."""
     known: Recent[tuple[object, ...], bytes] = field(default_factory=lambda: Recent(256), repr=False)
     """Encoded tiles by what they were made of: blank ones are encoded once."""
 
@@ -48,6 +53,11 @@ class Chain:
         """How many levels above its lowest a block reaches."""
         side = max(1, self.feed.block_pixels // self.zoom.tile)
         return min(side.bit_length() - 1, self.last - self.feed.reduction)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether levels of the chain lie above its blocks."""
+        return self.feed.reduction + self.depth < self.last
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Columns and rows of blocks, in Z-order."""
@@ -61,15 +71,26 @@ class Chain:
         rows = range(row * side, min((row + 1) * side, grid.height))
         made: list[Made] = []
         top = self._node(self.feed.block(columns, rows), self.depth, column, row, made.append)
-        goes_on = self.feed.reduction + self.depth < self.last
-        return made, halve(top.pixels) if goes_on else None
+        return made, halve(top.pixels) if self.goes_on else None
 
-    def _node(self, block: Block, height: int, column: int, row: int, emit: Emit) -> Fed:
-        fed = block.tile(column, row) if height == 0 else self._joined(block, height, column, row, emit)
-        emit(self.encode(self.feed.reduction + height, column, row, fed))
+    def single(self, reduction: int, column: int, row: int) -> Made:
+        """One tile by itself, as its block would make it."""
+        height = reduction - self.feed.reduction
+        grid, side = self.zoom.grid(self.feed.reduction), 1 << height
+        columns = range(column * side, min((column + 1) * side, grid.width))
+        block = self.feed.block(columns, range(row * side, min((row + 1) * side, grid.height)))
+        return self.encode(reduction, column, row, self._fed(block, height, column, row, None))
+
+    def _node(self, block: Block, height: int, column: int, row: int, emit: Emit | None) -> Fed:
+        fed = self._fed(block, height, column, row, emit)
+        if emit and not (height == 0 and column < self.left_out.width and row < self.left_out.height):
+            emit(self.encode(self.feed.reduction + height, column, row, fed))
         return fed
 
-    def _joined(self, block: Block, height: int, column: int, row: int, emit: Emit) -> Fed:
+    def _fed(self, block: Block, height: int, column: int, row: int, emit: Emit | None) -> Fed:
+        return block.tile(column, row) if height == 0 else self._joined(block, height, column, row, emit)
+
+    def _joined(self, block: Block, height: int, column: int, row: int, emit: Emit | None) -> Fed:
         reduction = self.feed.reduction + height
         parent = Parent.at(self.zoom, reduction, column, row, self.feed.channels)
         keys = set()
@@ -137,6 +158,11 @@ class Apex:
 
     def add(self, column: int, row: int, half: Pixels) -> Iterator[Made]:
         """Take the top of a block; yield the tiles that are complete because of it."""
+        for at, pixels in self.join(column, row, half):
+            yield self.chain.encode(*at, Fed(pixels, None))
+
+    def join(self, column: int, row: int, half: Pixels) -> Iterator[tuple[tuple[int, int, int], Pixels]]:
+        """The same before encoding: reduction, column and row of each tile, and its pixels."""
         reduction = self.chain.feed.reduction + self.chain.depth
         while True:
             reduction += 1
@@ -147,7 +173,7 @@ class Apex:
             if parent.missing:
                 return
             del self.open[at]
-            yield self.chain.encode(*at, Fed(parent.pixels, None))
+            yield at, parent.pixels
             if reduction == self.chain.last:
                 return
             column, row, half = at[1], at[2], halve(parent.pixels)

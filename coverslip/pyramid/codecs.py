@@ -1,4 +1,4 @@
-"""Stored tiles a browser cannot show, decoded with whatever tifffile and imagecodecs know."""
+"""Stored tiles that have no recipe, decoded with whatever tifffile and imagecodecs know."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from coverslip.errors import DamagedSlide, UnsupportedSlide
 from coverslip.pyramid.pixels import Pixels
+from coverslip.pyramid.recipes import subsampled, to_rgb
 from coverslip.pyramid.source import StoredLevel
 from coverslip.tiff import tags as t
 
@@ -24,13 +24,12 @@ Decoder = Callable[[bytes, int], Pixels]
 """From a stored tile's bytes and its number to pixels, uint8, grey or RGB. Raises DamagedSlide."""
 
 _BITS: Final = {8: np.uint8, 16: np.uint16}
+_EIGHT: Final = 8
 _TO_SIXTEEN: Final = 257
 _WHITE_IS_ZERO, _PALETTE, _YCBCR = 0, 3, 6
 _JPEG: Final = 7
 _APERIO_YCBCR: Final = 33003
 """Aperio's JPEG 2000 whose components are luma and chroma, whatever the photometric interpretation says."""
-_CHROMA_STEP: Final = slice(46, 48)
-"""Where a codestream that begins SOC, SIZ says how its second component is subsampled (T.800 A.5.1)."""
 
 
 def bits_of(level: StoredLevel) -> int:
@@ -97,18 +96,29 @@ def _unpack(kind: _Kind, level: StoredLevel) -> Unpack:
             raise DamagedSlide("a tile is empty", where=level.where)
         found = segment[0][..., :3] if segment[0].shape[-1] == 4 else segment[0]
         samples: Samples = np.ascontiguousarray(found, number_type)
-        if chroma and not _subsampled(raw):
-            samples = _to_rgb(samples)
+        if chroma and not subsampled(raw):
+            samples = _rgb(samples)
         return ~samples if inverted else samples
 
     return unpacked
 
 
+def tile_decoder(path: Path, level: StoredLevel) -> Decoder:
+    """A decoder for the tiles of one level: of 16 bits the upper 8 are shown.
+
+    Raises UnsupportedSlide when the pixels are not chunky grey or RGB of 8 or 16 bits; the decoder raises DamagedSlide.
+    """
+    if level.directory.number(t.PLANAR_CONFIGURATION, 1) == t.SEPARATE:
+        raise UnsupportedSlide("pixels are not chunky grey or RGB of 8 or 16 bits", where=level.where)
+    bits = bits_of(level)
+    return shown(Codecs(path).unpack(level), (0, (1 << bits) - 1), bits)
+
+
 def shown(unpack: Unpack, window: tuple[int, int], bits: int) -> Decoder:
     """What a browser is shown of the samples: `window` says which values become black and full brightness."""
-    table = light(window, bits)
-    if window == (0, 255) and bits == 8:
+    if window == (0, 255) and bits == _EIGHT:
         return unpack
+    table = light(window, bits)
 
     def decoded(raw: bytes, number: int) -> Pixels:
         return table[unpack(raw, number)]
@@ -117,20 +127,16 @@ def shown(unpack: Unpack, window: tuple[int, int], bits: int) -> Decoder:
 
 
 def light(window: tuple[int, int], bits: int) -> Pixels:
-    """What each sample value is shown as."""
+    """What each sample value is shown as; through the window of all values its upper 8 bits."""
     low, high = window
-    share = (np.arange(1 << bits, dtype=np.float64) - low) / (high - low)
-    return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    values = np.arange(1 << bits)
+    if (low, high) == (0, values[-1]):
+        return (values >> (bits - _EIGHT)).astype(np.uint8)
+    return np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
-def _subsampled(raw: bytes) -> bool:
-    """Whether a JPEG 2000 codestream has smaller chroma: OpenJPEG then converts to RGB by itself, and else does not."""
-    return raw[:4] == b"\xff\x4f\xff\x51" and raw[_CHROMA_STEP] != b"\x01\x01"
-
-
-def _to_rgb(samples: Samples) -> Samples:
+def _rgb(samples: Samples) -> Samples:
     """Luma and chroma as RGB; of 16 bits the upper 8 count."""
     if samples.dtype == np.uint16:
-        return _to_rgb((samples >> 8).astype(np.uint8)).astype(np.uint16) * _TO_SIXTEEN
-    size = (samples.shape[1], samples.shape[0])
-    return np.asarray(Image.frombuffer("YCbCr", size, samples, "raw", "YCbCr", 0, 1).convert("RGB"))
+        return to_rgb((samples >> _EIGHT).astype(np.uint8)).astype(np.uint16) * _TO_SIXTEEN
+    return to_rgb(samples.astype(np.uint8, copy=False))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from coverslip.durable import sync
 from coverslip.errors import OutputExists
+from coverslip.pyramid.partial import storage_errors
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors
 
 
 def export_dzi(pyramid: Pyramid, folder: Path, name: str) -> Path:

@@ -11,13 +11,17 @@ from coverslip.errors import DamagedSlide
 from coverslip.pyramid.codecs import Decoder
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm
-from coverslip.pyramid.pixels import BLANK, Pixels, blank, cut_out, decode, halve
-from coverslip.pyramid.repeats import Repeats
-from coverslip.pyramid.source import StoredLevel, cut_of, read_tiles
+from coverslip.pyramid.pixels import Pixels, blank, cut_out, decode, halve
+from coverslip.pyramid.recipes import Recipe
+from coverslip.pyramid.repeats import Recent, Repeats
+from coverslip.pyramid.source import BLANK, StoredLevel, cut_of, read_tiles
 from coverslip.pyramid.stored import read_stored
 
 BLOCK_PIXELS: Final = 1024
 """Side of a block of derived tiles: big enough to read in long runs, small enough that every thread can hold one."""
+_SEEN: Final = 8
+_SHORT: Final = 64
+"""A stored tile this many times shorter than its pixels is blank, or nearly."""
 
 Key = tuple[int, ...]
 """Names the stored bytes a tile was made of: equal keys, equal pixels."""
@@ -73,6 +77,8 @@ class HalfFeed:
     above: int
     """The stored level's reduction."""
     repeats: Repeats = field(repr=False)
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
 
     @property
     def reduction(self) -> int:
@@ -146,14 +152,69 @@ class HalfBlock:
     def _decode(self, raw: memoryview, factor: int) -> Pixels:
         side, form = self.feed.zoom.tile, self.feed.form
         if not raw:
-            return blank(side // factor, side // factor, form.components)
+            return blank(side // factor, side // factor, form.components, self.feed.empty)
         jpeg = b"".join((form.blob, raw[form.skip :]))
         return decode(jpeg, side, form.components, self.feed.level.where, factor=factor)
 
 
 @dataclass(frozen=True)
+class CodedFeed:
+    """Tiles of a level the slide holds in a codec no browser shows, each from one stored tile."""
+
+    fd: int
+    level: StoredLevel
+    recipe: Recipe
+    zoom: DeepZoom
+    reduction: int
+    seen: Recent[bytes, Pixels] = field(default_factory=lambda: Recent(_SEEN), repr=False)
+    """Pixels of short stored tiles by their bytes: blank glass is decoded once."""
+
+    @property
+    def channels(self) -> int:
+        """Samples per pixel."""
+        return self.recipe.channels
+
+    @property
+    def block_pixels(self) -> int:
+        """As for others."""
+        return BLOCK_PIXELS
+
+    def block(self, columns: range, rows: range) -> CodedBlock:
+        """Nothing is read before it is asked for."""
+        return CodedBlock(self)
+
+    def decoded(self, raw: memoryview) -> Pixels:
+        """Pixels of one stored tile, TIFF's padding included."""
+        side = self.zoom.tile
+        if not raw:
+            return blank(side, side, self.channels)
+        if len(raw) * _SHORT > side * side * self.channels:
+            return self.recipe.decode(bytes(raw), side, self.level.where)
+        key = bytes(raw)
+        found = self.seen.get(key)
+        if found is None:
+            found = self.recipe.decode(key, side, self.level.where)
+            self.seen.put(key, found)
+        return found
+
+
+@dataclass(frozen=True)
+class CodedBlock:
+    """Decodes as it is asked: every stored tile belongs to one served tile."""
+
+    feed: CodedFeed
+
+    def tile(self, column: int, row: int) -> Fed:
+        """The tile without TIFF's padding, at its DeepZoom extent."""
+        feed = self.feed
+        cut = cut_of(feed.level, feed.zoom, feed.reduction, column, row)
+        raw = read_tiles(feed.fd, feed.level, cut.row, range(cut.column, cut.column + 1))[0]
+        return Fed(cut_out(feed.decoded(raw), cut), None)
+
+
+@dataclass(frozen=True)
 class FullFeed:
-    """Tiles of the base level itself, cut out of stored tiles of any size and codec."""
+    """Tiles of the base level itself, cut out of stored tiles of any other size or codec."""
 
     fd: int
     level: StoredLevel

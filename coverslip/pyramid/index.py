@@ -21,13 +21,14 @@ import numpy.typing as npt
 from coverslip.errors import PyramidInvalid
 from coverslip.geometry import Size
 from coverslip.pyramid.deepzoom import DeepZoom
+from coverslip.pyramid.recipes import parse as parse_recipe
 from coverslip.pyramid.stack import Stack
 from coverslip.pyramid.stack import parse as parse_stack
 
 MAGIC: Final = b"CVSLPYR\n"
 FORMAT: Final = 4
-SINGLE: Final = (2,)
-"""The formats before planes: one block, no tail. Still read; 3 was never written by a release."""
+SINGLE: Final = (2, 3)
+"""The formats before planes: one block, no tail. Still read; 2 knew no tiles that are made of coded ones."""
 HEADER_BYTES: Final = 256
 MAX_INDEX_BYTES: Final = 1 << 30
 """Of one block."""
@@ -40,6 +41,8 @@ PART_DERIVED: Final = 1
 """Bytes of the index file itself."""
 PART_ON_REQUEST: Final = 2
 """No bytes: the tile is made of the four tiles above it when it is asked for."""
+PART_CODED: Final = 3
+"""Bytes of the clean slide that no browser shows: the tile is made of them, by the recipe that is its blob."""
 
 ENTRY: Final = np.dtype([("offset", "<u8"), ("length", "<u4"), ("blob", "<u2"), ("part", "u1"), ("spare", "u1")])
 LEVEL: Final = np.dtype(
@@ -246,6 +249,7 @@ def parse_block(head: Head, record: Record, plane: int, untrusted: Buffer) -> Bl
     _check_levels(head, plane, levels, len(entries))
     _check_entries(head, len(blobs), np.frombuffer(entries, ENTRY))
     _check_on_request(head, levels, np.frombuffer(entries, ENTRY))
+    _check_coded(head, blobs, np.frombuffer(entries, ENTRY))
     return Block(levels, blobs, entries)
 
 
@@ -271,7 +275,7 @@ def _check_levels(head: Head, plane: int, levels: Entries, entry_bytes: int) -> 
 
 
 def _check_entries(head: Head, blobs: int, entries: Entries) -> None:
-    limits = np.array([head.slide_bytes, head.index_at, 0], np.uint64)
+    limits = np.array([head.slide_bytes, head.index_at, 0, head.slide_bytes], np.uint64)
     if int(entries["part"].max()) >= len(limits) or int(entries["blob"].max()) >= blobs:
         raise PyramidInvalid("an entry names a part or blob that is not there", where="index/entries")
     ends = entries["offset"] + entries["length"]
@@ -293,6 +297,14 @@ def _check_on_request(head: Head, levels: Entries, entries: Entries) -> None:
         quarters = [parts[2 * row + down, 2 * column + across] for down, across in np.ndindex(2, 2)]
         if bool(np.any(np.stack(quarters) == PART_ON_REQUEST)):
             raise PyramidInvalid("a tile on request lacks what it is made of", where="index/entries")
+
+
+def _check_coded(head: Head, blobs: tuple[bytes, ...], entries: Entries) -> None:
+    """What is made of one tile of the slide must have bytes, and a recipe for as many samples as the header says."""
+    coded = entries[entries["part"] == PART_CODED]
+    recipes = [parse_recipe(blobs[number]) for number in np.unique(coded["blob"]).tolist()]
+    if any(recipe is None or recipe.channels != head.channels for recipe in recipes) or not coded["length"].all():
+        raise PyramidInvalid("a tile on request lacks what it is made of", where="index/entries")
 
 
 def _grid(entries: Entries, level: np.void) -> Entries:

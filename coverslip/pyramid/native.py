@@ -10,7 +10,6 @@ from typing import Final
 
 from coverslip.errors import StorageFailed, TileNotFound
 from coverslip.geometry import Size
-from coverslip.pyramid.codecs import Codecs
 from coverslip.pyramid.scene import scene_of
 from coverslip.pyramid.source import StoredLevel, pread
 from coverslip.tiff.structure import open_tiff
@@ -45,7 +44,6 @@ class Native:
         weakref.finalize(self, os.close, tiff.fd)
         self.scene: Final = scene_of(tiff)
         """What the planes are, and where they lie."""
-        self.codecs: Final = Codecs(clean)
         self.fd: Final = tiff.fd
         self._planes: dict[int, tuple[StoredLevel, ...]] = {}
         base = self.plane(0)[0].size

@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 import simplejpeg
 
-from coverslip.errors import DamagedSlide, PyramidInvalid, StorageFailed, TileNotFound
+from coverslip.errors import DamagedSlide, LimitExceeded, PyramidInvalid, StorageFailed, TileNotFound
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Head, Tail
-from coverslip.pyramid.on_request import made_of
+from coverslip.pyramid.on_request import QUARTERS, Make, Order, Piece, made
 from coverslip.pyramid.pixels import Pixels
 
 ReadRange = Callable[[int, int], bytes]
@@ -23,6 +23,7 @@ ReadAtHand = Callable[[int, int], bytes | bytearray | None]
 """The same without ever waiting for a disk; None when it would have to."""
 
 _ENTRY_BYTES: Final = form.ENTRY.itemsize
+_ON_REQUEST: Final = (form.PART_ON_REQUEST, form.PART_CODED)
 _REMEMBERED: Final = 256
 """Planes of one slide whose checked block is kept."""
 
@@ -66,7 +67,7 @@ class Picture(Protocol):
         ...
 
     def on_request(self, dz_level: int, column: int, row: int) -> bool:
-        """Whether `tile` decodes and encodes: milliseconds of work. Raises TileNotFound outside the grid."""
+        """Whether `tile` decodes and encodes, some milliseconds of work. Raises TileNotFound outside the grid."""
         ...
 
     def stored(self, dz_level: int, column: int, row: int) -> bool:
@@ -131,6 +132,8 @@ class Files:
     tail: Tail
     slide: ReadRange = field(repr=False)
     index: ReadRange = field(repr=False)
+    make: Make = field(default=made, repr=False)
+    """Makes tiles of pieces no browser shows."""
     at_hand: tuple[ReadAtHand, ReadAtHand] | None = field(default=None, repr=False)
     """Of the slide and of the index."""
     mapped: Mapped | None = field(default=None, repr=False)
@@ -170,7 +173,8 @@ class Plane:
         self.key: Final = key
         self._files, self._plane = files, number
         self._quality, self._channels = head.quality, head.channels
-        self._parts = (files.slide, files.index)
+        self._parts = {form.PART_SLIDE: files.slide, form.PART_DERIVED: files.index, form.PART_CODED: files.slide}
+        self._make = files.make
         self._at_hand = files.at_hand
         self._tag = f'"{head.version}-{key}-' if key else f'"{head.version}-'
         self._blobs: tuple[bytes, ...] = ()
@@ -191,7 +195,7 @@ class Plane:
     def tile(self, dz_level: int, column: int, row: int) -> bytes:
         """As in `Picture`."""
         offset, length, blob, part = self._entry(dz_level, column, row)
-        if part == form.PART_ON_REQUEST:
+        if part in _ON_REQUEST:
             return self._made(dz_level, column, row)
         found = self._parts[part](length, offset)
         if len(found) != length:
@@ -201,7 +205,7 @@ class Plane:
     def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
         """As in `Picture`."""
         offset, length, blob, part = self._entry(dz_level, column, row)
-        if self._at_hand is None or part == form.PART_ON_REQUEST:
+        if self._at_hand is None or part in _ON_REQUEST:
             return None
         found = self._at_hand[part](length, offset)
         return self._blobs[blob] + found if blob and found is not None else found
@@ -209,11 +213,11 @@ class Plane:
     def tile_length(self, dz_level: int, column: int, row: int) -> int | None:
         """As in `Picture`."""
         _, length, blob, part = self._entry(dz_level, column, row)
-        return None if part == form.PART_ON_REQUEST else length + len(self._blobs[blob])
+        return None if part in _ON_REQUEST else length + len(self._blobs[blob])
 
     def on_request(self, dz_level: int, column: int, row: int) -> bool:
         """As in `Picture`."""
-        return self._entry(dz_level, column, row)[3] == form.PART_ON_REQUEST
+        return self._entry(dz_level, column, row)[3] in _ON_REQUEST
 
     def stored(self, dz_level: int, column: int, row: int) -> bool:
         """As in `Picture`."""
@@ -241,14 +245,27 @@ class Plane:
         return pixels
 
     def _made(self, dz_level: int, column: int, row: int) -> bytes:
-        def above(down: int, across: int) -> bytes:
-            return self.tile(dz_level + 1, 2 * column + across, 2 * row + down)
-
         where = f"tile {dz_level}/{column}/{row}"
         try:
-            return made_of(above, self.grid.tile, self._channels, self._quality, where)
-        except DamagedSlide as error:
+            order = self._order(dz_level, column, row)
+            return self._make(order) if order.is_coded else made(order)
+        except (DamagedSlide, LimitExceeded) as error:
             raise PyramidInvalid("a tile it is made of cannot be decoded", where=where) from error
+
+    def _order(self, dz_level: int, column: int, row: int) -> Order:
+        """What a tile on request is made of."""
+        if self._entry(dz_level, column, row)[3] == form.PART_CODED:
+            pieces: tuple[Piece, ...] = (self._piece(dz_level, column, row),)
+        else:
+            above = ((dz_level + 1, 2 * column + across, 2 * row + down) for down, across in QUARTERS)
+            pieces = tuple(self._piece(*place) for place in above)
+        return Order(pieces, self.grid.tile, self._channels, self._quality)
+
+    def _piece(self, dz_level: int, column: int, row: int) -> Piece:
+        offset, length, blob, part = self._entry(dz_level, column, row)
+        if part == form.PART_CODED:
+            return Piece(self._blobs[blob], self._parts[part](length, offset))
+        return Piece(b"", self.tile(dz_level, column, row))
 
     def _number(self, dz_level: int, column: int, row: int) -> int:
         if 0 <= dz_level < len(self._rows):

@@ -15,6 +15,7 @@ from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.index import Head, Tail, parse_head, parse_tail
 from coverslip.pyramid.joined import Joined, layer
+from coverslip.pyramid.on_request import Make, made
 from coverslip.pyramid.pixels import Pixels
 from coverslip.pyramid.plane import Files, Mapped, Picture, Plane, ReadRange, reader, reader_at_hand
 from coverslip.pyramid.stack import WHITE, Stack
@@ -45,8 +46,8 @@ class Pyramid:
         self.plain.load()
 
     @classmethod
-    def open(cls, clean: Path, index: Path) -> Pyramid:
-        """Open a clean slide with its index.
+    def open(cls, clean: Path, index: Path, *, make: Make = made) -> Pyramid:
+        """Open a clean slide with its index; `make` makes tiles of pieces no browser shows.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, StorageFailed when one cannot be
         opened. The slide's own bytes are not read: `check` does that.
@@ -60,7 +61,8 @@ class Pyramid:
             head, tail = _parsed((reader(slide), os.fstat(slide).st_size), (reader(derived), length))
             at_hand = (reader_at_hand(slide), reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
             mapped = Mapped.of(derived, head.index_at, length)
-            return cls(Files(head, tail, reader(slide), reader(derived), at_hand, mapped), lambda: _close_all(opened))
+            files = Files(head, tail, reader(slide), reader(derived), make, at_hand, mapped)
+            return cls(files, lambda: _close_all(opened))
         except (OSError, ValueError) as error:
             _close_all(opened)
             raise StorageFailed("the slide or its index cannot be opened", where="pyramid") from error
@@ -69,13 +71,13 @@ class Pyramid:
             raise
 
     @classmethod
-    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int]) -> Pyramid:
+    def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int], *, make: Make = made) -> Pyramid:
         """Serve from two files that are read in ranges, each with its length in bytes; two or three are read now.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, and what reading raises.
         """
         head, tail = _parsed(clean, index)
-        return cls(Files(head, tail, clean[0], index[0]), lambda: None)
+        return cls(Files(head, tail, clean[0], index[0], make), lambda: None)
 
     @property
     def size(self) -> Size:

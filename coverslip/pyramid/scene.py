@@ -13,17 +13,15 @@ from coverslip.ome import values
 from coverslip.ome.document import Node, is_ome, parse
 from coverslip.ome.layout import BITS, Layout, layout
 from coverslip.ome.model import PREFIX, Image, micrometres
-from coverslip.pyramid.codecs import Codecs, bits_of
+from coverslip.pyramid.codecs import Codecs
 from coverslip.pyramid.colours import coloured
-from coverslip.pyramid.pixels import BLANK
-from coverslip.pyramid.source import Source, StoredLevel, levels_of, source_of, stored_levels
+from coverslip.pyramid.source import BLANK, Source, StoredLevel, levels_of, source_of, stored_levels
 from coverslip.pyramid.stack import EIGHT_BITS, NAME, Channel, Stack
 from coverslip.pyramid.windows import some, window_of
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import Directory, TiffFile
 
 _NANOMETRES: Final = 1e3
-_EIGHT, _SIXTEEN = 8, 16
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,10 @@ class Scene:
 
         Raises as `levels` does.
         """
-        found = source_of(self.levels(plane))
-        return found if self.channel_of(plane).window == EIGHT_BITS else replace(found, ready={})
+        found = replace(source_of(self.levels(plane)), empty=self.empty)
+        if self.channel_of(plane).window != EIGHT_BITS:
+            return replace(found, ready={}, coded={})
+        return replace(found, coded={}) if self.measured else found
 
     def channel_of(self, plane: int) -> Channel:
         """The channel a plane belongs to."""
@@ -69,10 +69,8 @@ def scene_of(tiff: TiffFile) -> Scene:
     if is_ome(raw):
         return _planes_of(tiff, layout(parse(raw, PREFIX), tiff.pages))
     base = levels_of(tiff)[0]
-    bits = _EIGHT if bits_of(base) <= _EIGHT else _SIXTEEN
     samples = 1 if base.directory.number(t.SAMPLES_PER_PIXEL, 1) == 1 else 3
-    stack = Stack((Channel(window=(0, (1 << bits) - 1)),), samples=samples, bits=bits)
-    return Scene(tiff, stack, ((),), samples == 1 and bits > _EIGHT)
+    return Scene(tiff, Stack(samples=samples), ((),))  # of deeper samples the upper eight bits are shown
 
 
 def _planes_of(tiff: TiffFile, found: Layout) -> Scene:

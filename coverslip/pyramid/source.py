@@ -13,9 +13,12 @@ from coverslip.errors import DamagedSlide, LimitExceeded, StorageFailed, Unsuppo
 from coverslip.geometry import Size
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm, form_of
+from coverslip.pyramid.recipes import Recipe, recipe_of
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import Directory, FileBytes, Numbers, TiffFile, check_blocks
 
+BLANK: Final = 255
+"""What a tile shows that was never scanned: the white of empty glass."""
 _JPEG: Final = 7
 _RGB: Final = 2
 _FRONT: Final = 64 << 10
@@ -37,6 +40,8 @@ class StoredLevel:
     counts: Numbers = field(repr=False)
     jpeg: JpegForm | None = field(repr=False)
     """None when a browser cannot show the tiles as they are."""
+    recipe: Recipe | None = None
+    """How a tile like that is decoded by itself; None when it is JPEG, and when nobody here knows."""
 
     @property
     def where(self) -> str:
@@ -57,6 +62,15 @@ class Source:
     base: StoredLevel
     ready: dict[int, StoredLevel]
     """By reduction: levels whose stored tiles are deep-zoom tiles."""
+    coded: dict[int, StoredLevel] = field(default_factory=dict)
+    """By reduction: levels whose stored tiles would be, were they JPEG; empty unless the base is one of them."""
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
+
+    @property
+    def held(self) -> dict[int, StoredLevel]:
+        """All levels whose stored tiles make a deep-zoom tile each, by reduction."""
+        return {**self.coded, **self.ready}
 
     @property
     def channels(self) -> int:
@@ -68,12 +82,14 @@ def source_of(found: Sequence[StoredLevel]) -> Source:
     """The scene that these levels show, the base first."""
     base = found[0]
     zoom = DeepZoom(base.size, _tile_side(base.tile))
-    ready: dict[int, StoredLevel] = {}
-    for level in found:
-        reduction = _reduction(zoom, level)
-        if reduction is not None:
-            ready.setdefault(reduction, level)
-    return Source(zoom, base, ready)
+    fitting = [(reduction, level) for level in found if (reduction := _reduction(zoom, level)) is not None]
+    ready = {reduction: level for reduction, level in reversed(fitting) if level.jpeg}
+    coded = {
+        reduction: level
+        for reduction, level in reversed(fitting)
+        if level.recipe and base.recipe and level.recipe.channels == base.recipe.channels and reduction not in ready
+    }
+    return Source(zoom, base, ready, coded if 0 in coded else {})
 
 
 def levels_of(tiff: TiffFile) -> tuple[StoredLevel, ...]:
@@ -84,13 +100,13 @@ def levels_of(tiff: TiffFile) -> tuple[StoredLevel, ...]:
     first = tiff.pages[0]
     if not first.tiled:
         raise UnsupportedSlide("the first image is not tiled", where=first.path)
-    base = _level(tiff, first)
-    return base, *(_level(tiff, other) for other in _reductions(tiff, base))
+    base = level_of(tiff, first)
+    return base, *(level_of(tiff, other) for other in _reductions(tiff, base))
 
 
 def stored_levels(tiff: TiffFile, directories: Iterable[Directory]) -> tuple[StoredLevel, ...]:
     """Levels whose directories somebody else has found, in their order. Raises as `levels_of` does."""
-    return tuple(_level(tiff, directory) for directory in directories)
+    return tuple(level_of(tiff, directory) for directory in directories)
 
 
 def _tile_side(tile: Size) -> int:
@@ -110,8 +126,8 @@ def _reductions(tiff: TiffFile, base: StoredLevel) -> Iterator[Directory]:
 
 
 def _reduction(zoom: DeepZoom, level: StoredLevel) -> int | None:
-    """How many halvings make this level, when its tiles can be served as they are; sizes may be rounded either way."""
-    if level.jpeg is None or level.tile != Size(zoom.tile, zoom.tile):
+    """How many halvings make this level, when each of its tiles is one to serve; sizes may be rounded either way."""
+    if level.tile != Size(zoom.tile, zoom.tile):
         return None
     reduction = round(np.log2(zoom.size.width / level.size.width))
     exact = zoom.reduced(reduction)
@@ -119,7 +135,8 @@ def _reduction(zoom: DeepZoom, level: StoredLevel) -> int | None:
     return reduction if fits else None
 
 
-def _level(tiff: TiffFile, directory: Directory) -> StoredLevel:
+def level_of(tiff: TiffFile, directory: Directory) -> StoredLevel:
+    """A tiled directory as a level. Raises UnsupportedSlide, DamagedSlide or LimitExceeded when it cannot be one."""
     check_blocks(tiff, directory)
     offsets, counts, tile = directory.offsets, directory.byte_counts, directory.tile_size
     samples = directory.number(t.SAMPLES_PER_PIXEL, 1)
@@ -127,17 +144,24 @@ def _level(tiff: TiffFile, directory: Directory) -> StoredLevel:
         raise UnsupportedSlide("pixels are neither grey nor RGB", where=directory.path)
     if int(counts.max()) > 4 * tile.area * samples * 2 + (64 << 10):
         raise LimitExceeded("a tile is longer than its pixels could need", where=directory.path)
-    form = _jpeg_form(tiff.data, directory, offsets, counts)
-    return StoredLevel(directory, directory.size, tile, directory.size.ceil_div(tile), offsets, counts, form)
+    front = _front(tiff.data, offsets, counts)
+    form, recipe = (_jpeg_form(directory, front), recipe_of(directory, front)) if front else (None, None)
+    return StoredLevel(directory, directory.size, tile, directory.size.ceil_div(tile), offsets, counts, form, recipe)
 
 
-def _jpeg_form(data: FileBytes, directory: Directory, offsets: Numbers, counts: Numbers) -> JpegForm | None:
+def _front(data: FileBytes, offsets: Numbers, counts: Numbers) -> bytes:
+    """How a level's first written tile begins."""
     present = np.flatnonzero(counts)
-    planar = directory.number(t.PLANAR_CONFIGURATION, 1) == t.SEPARATE and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
-    if directory.compression != _JPEG or planar or not len(present):
-        return None
+    if not len(present):
+        return b""
     at, length = int(offsets[present[0]]), int(counts[present[0]])
-    front = data[at : at + min(length, _FRONT)]
+    return data[at : at + min(length, _FRONT)]
+
+
+def _jpeg_form(directory: Directory, front: bytes) -> JpegForm | None:
+    planar = directory.number(t.PLANAR_CONFIGURATION, 1) == t.SEPARATE and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
+    if directory.compression != _JPEG or planar:
+        return None
     return form_of(directory.raw(t.JPEG_TABLES), front, directory.number(t.PHOTOMETRIC) == _RGB, directory.path)
 
 

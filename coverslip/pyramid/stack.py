@@ -47,7 +47,7 @@ class Stack:
     samples: int = 3
     """Per pixel: 3 for red, green and blue, 1 for grey."""
     bits: int = 8
-    """Of a sample as the slide stores it."""
+    """Of a sample: what windows count in."""
     z_step: float | None = None
     """Micrometres between focal planes."""
 
@@ -64,7 +64,7 @@ class Stack:
     @property
     def of_light(self) -> bool:
         """Whether bright is something and dark is nothing: fluorescence, not stained glass."""
-        return self.samples == 1 and (self.joined or self.channels[0].window != EIGHT_BITS)
+        return self.samples == 1 and (self.joined or self.channels[0].window != (0, (1 << self.bits) - 1))
 
     @property
     def middle(self) -> int:

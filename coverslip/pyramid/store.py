@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 
-from coverslip.durable import flush, our_errors, sync
-from coverslip.errors import LimitExceeded, OutputExists
+from coverslip.errors import LimitExceeded
 from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.chain import Made
 from coverslip.pyramid.deepzoom import DeepZoom
-from coverslip.pyramid.pixels import Encoding
+from coverslip.pyramid.pixels import Encoding, blank
 from coverslip.pyramid.repeats import Recent
 from coverslip.pyramid.source import Source, StoredLevel
 from coverslip.pyramid.stack import Stack
 
-storage_errors: Final = partial(our_errors, where="pyramid")
-"""Our own files' complaints, as errors of the tree."""
 MAX_ENTRIES: Final = 1 << 26
 """Tiles of all planes: a gibibyte of index."""
 _REMEMBERED: Final = 1 << 16
@@ -66,6 +59,8 @@ class TileStore:
     distinct: int = 0
     on_request: int = 0
     """Tiles that are made when they are asked for."""
+    placed: list[tuple[int, int, int]] = field(default_factory=list, repr=False)
+    """Number, offset and length of every derived entry since somebody emptied this."""
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     _seen: Recent[bytes, int] = field(default_factory=lambda: Recent(_REMEMBERED))
 
@@ -114,25 +109,58 @@ class TileStore:
         for row, column in missing.tolist():
             self.put(Made(reduction, column, row, jpeg), plane)
 
-    def defer(self, plane: int, reduction: int, inner: Size) -> None:
-        """Leave the first `inner` columns and rows of a level to be made on request."""
-        self._grid(plane, reduction)[: inner.height, : inner.width]["part"] = form.PART_ON_REQUEST
-        self.on_request += inner.area
+    def defer(self, plane: int, reduction: int, inside: Size, level: StoredLevel | None) -> None:
+        """Leave the first columns and rows of a level to be made on request: of the slide's own tiles of this `level`,
+        or of the four tiles above each when there is none."""
+        here = self._grid(plane, reduction)[: inside.height, : inside.width]
+        if level is None:
+            here["part"] = form.PART_ON_REQUEST
+            self.on_request += inside.area
+            return
+        assert level.recipe is not None
+        shape, written = (level.grid.height, level.grid.width), np.s_[: inside.height, : inside.width]
+        here["offset"] = level.offsets.reshape(shape)[written]
+        here["length"] = level.counts.reshape(shape)[written]
+        here["blob"] = self.planes[plane].blob(level.recipe.pack())
+        here["part"] = form.PART_CODED
+        missing = np.argwhere(here["length"] == 0).tolist()
+        self.on_request += inside.area - len(missing)
+        for row, column in missing:  # never scanned
+            white = blank(self.zoom.tile, self.zoom.tile, self.stack.samples)
+            self.put(Made(reduction, column, row, self.encoding.encode(white)), plane)
 
     def put(self, made: Made, plane: int = 0) -> None:
         """Store a derived tile, or point at an equal one."""
         digest = hashlib.sha256(made.jpeg).digest()
-        self.tiles += 1
         offset = self._seen.get(digest)
         if offset is None:
-            offset = self.at
-            self.file.write(made.jpeg)
-            self.at += len(made.jpeg)
-            self.distinct += 1
-            self._digest.update(digest)
-            self._seen.put(digest, offset)
-        entry = (offset, len(made.jpeg), 0, form.PART_DERIVED, 0)
-        self._grid(plane, made.reduction)[made.row, made.column] = entry
+            offset = self.append(made.jpeg, digest)
+        record = self.levels[self.zoom.largest - made.reduction]
+        number = int(record["first"]) + made.row * int(record["columns"]) + made.column
+        self.place(self._first(plane) + number, offset, len(made.jpeg))
+
+    def append(self, jpeg: bytes, digest: bytes) -> int:
+        """Write a tile no other equals, as far as is remembered, and its SHA-256; return where it begins."""
+        offset = self.at
+        self.file.write(jpeg)
+        self.at += len(jpeg)
+        self.distinct += 1
+        self._digest.update(digest)
+        self._seen.put(digest, offset)
+        return offset
+
+    def place(self, number: int, offset: int, length: int) -> None:
+        """Let an entry, numbered through all planes, point at a derived tile."""
+        self.tiles += 1
+        self.entries[number] = (offset, length, 0, form.PART_DERIVED, 0)
+        self.placed.append((number, offset, length))
+
+    def digest_with(self, digests: Iterable[bytes] = ()) -> bytes:
+        """SHA-256 over the SHA-256 of every derived tile so far, in file order, as if these came next."""
+        digest = self._digest.copy()
+        for more in digests:
+            digest.update(more)
+        return digest.digest()
 
     def finish(self, slide_bytes: int, slide_digest: bytes) -> form.Head:
         """Write the planes' blocks, the tail and the header."""
@@ -143,7 +171,7 @@ class TileStore:
         self.file.write(tail)
         head = form.Head(
             self.zoom.tile, self.zoom.size, len(records), sum(found.blobs for found in records), slide_bytes,
-            slide_digest, at, self.at + len(tail) - at, hashlib.sha256(tail).digest(), self._digest.digest(),
+            slide_digest, at, self.at + len(tail) - at, hashlib.sha256(tail).digest(), self.digest_with(),
             self.encoding.quality, self.stack.samples, len(tail),
         )  # fmt: skip
         self.file.seek(0)
@@ -164,27 +192,3 @@ class TileStore:
     def _pad(self) -> None:
         self.file.write(bytes(-self.at % form.ENTRY.itemsize))
         self.at += -self.at % form.ENTRY.itemsize
-
-
-@contextmanager
-def written_whole(target: Path) -> Iterator[BinaryIO]:
-    """A file that has its name only when everything is on disk; nothing is left behind otherwise.
-
-    Raises OutputExists when something has the name already.
-    """
-    if target.exists():
-        raise OutputExists(where="pyramid")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    with storage_errors():
-        file = temporary.open("xb", buffering=1 << 20)
-    try:
-        with file:
-            yield file
-            with storage_errors():
-                file.flush()
-                flush(file.fileno())
-        with storage_errors():
-            temporary.replace(target)
-            sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)

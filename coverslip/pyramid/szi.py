@@ -15,9 +15,10 @@ from pathlib import Path
 
 from coverslip.durable import flush, sync
 from coverslip.errors import OutputExists
+from coverslip.pyramid.partial import storage_errors
 from coverslip.pyramid.read import Pyramid
-from coverslip.pyramid.store import storage_errors
-from coverslip.pyramid.zipped import Member, zip_chunks, zip_length
+from coverslip.pyramid.thumbnail import TileSource
+from coverslip.pyramid.zipped import Member, zip_chunks, zip_length, zip_range
 
 _PROPERTIES = (
     '<?xml version="1.0"?>\n<image xmlns="http://www.pathozoom.com/szi" version="1.0"><properties>'
@@ -32,12 +33,17 @@ def szi_length(pyramid: Pyramid, name: str) -> int | None:
     return zip_length(_members(pyramid, name))
 
 
-def szi_chunks(pyramid: Pyramid, name: str) -> Iterator[bytes]:
-    """The SZI, piece by piece; the same pyramid and name make the same bytes.
+def szi_chunks(pyramid: Pyramid, name: str, tile: TileSource | None = None) -> Iterator[bytes]:
+    """The SZI, piece by piece; the same pyramid and name make the same bytes. `tile` gives the pyramid's tiles.
 
     Raises StorageFailed and PyramidInvalid while reading.
     """
-    return zip_chunks(_members(pyramid, name))
+    return zip_chunks(_members(pyramid, name, tile))
+
+
+def szi_range(pyramid: Pyramid, name: str, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes `start` to `stop` of an SZI whose length is known. Raises StorageFailed and PyramidInvalid."""
+    return zip_range(partial(_members, pyramid, name), start, stop)
 
 
 def dzi_zip_length(pyramid: Pyramid, name: str) -> int | None:
@@ -45,9 +51,14 @@ def dzi_zip_length(pyramid: Pyramid, name: str) -> int | None:
     return zip_length(_dzi_members(pyramid, name))
 
 
-def dzi_zip_chunks(pyramid: Pyramid, name: str) -> Iterator[bytes]:
+def dzi_zip_chunks(pyramid: Pyramid, name: str, tile: TileSource | None = None) -> Iterator[bytes]:
     """What `export_dzi` writes, as a zip, piece by piece. Raises StorageFailed and PyramidInvalid while reading."""
-    return zip_chunks(_dzi_members(pyramid, name))
+    return zip_chunks(_dzi_members(pyramid, name, tile))
+
+
+def dzi_zip_range(pyramid: Pyramid, name: str, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes `start` to `stop` of a zip whose length is known. Raises StorageFailed and PyramidInvalid."""
+    return zip_range(partial(_dzi_members, pyramid, name), start, stop)
 
 
 def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:
@@ -70,13 +81,14 @@ def export_szi(pyramid: Pyramid, folder: Path, name: str) -> Path:
     return target
 
 
-def _members(pyramid: Pyramid, name: str) -> Iterator[Member]:
+def _members(pyramid: Pyramid, name: str, tile: TileSource | None = None) -> Iterator[Member]:
     size = pyramid.size
     yield _text(f"{name}/scan-properties.xml", _PROPERTIES.format(width=size.width, height=size.height))
-    yield from _dzi_members(pyramid, f"{name}/{name}")
+    yield from _dzi_members(pyramid, f"{name}/{name}", tile)
 
 
-def _dzi_members(pyramid: Pyramid, name: str) -> Iterator[Member]:
+def _dzi_members(pyramid: Pyramid, name: str, tile: TileSource | None = None) -> Iterator[Member]:
+    tile = tile or pyramid.tile
     yield _text(f"{name}.dzi", pyramid.descriptor())
     for dz_level in range(pyramid.dz_levels):
         grid = pyramid.grid.grid(pyramid.grid.largest - dz_level)
@@ -84,7 +96,7 @@ def _dzi_members(pyramid: Pyramid, name: str) -> Iterator[Member]:
             for column in range(grid.width):
                 where = (dz_level, column, row)
                 path = f"{name}_files/{dz_level}/{column}_{row}.jpg"
-                yield Member(path, pyramid.tile_length(*where), partial(pyramid.tile, *where))
+                yield Member(path, pyramid.tile_length(*where), partial(tile, *where))
 
 
 def _text(path: str, content: str) -> Member:

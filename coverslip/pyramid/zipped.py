@@ -60,23 +60,65 @@ def zip_chunks(members: Iterable[Member], limit: int = LIMIT_32) -> Iterator[byt
 
     Raises PyramidInvalid when a member is not as long as it said.
     """
-    held, at, count, directory = bytearray(), 0, 0, bytearray()
-    for member in members:
-        content, name = member.read(), member.name.encode()
-        if member.size not in (None, len(content)):
-            raise PyramidInvalid("a tile has another length than the index says", where="export")
-        facts = (zlib.crc32(content), len(content), len(content), len(name))
-        held += _LOCAL.pack(b"PK\3\4", _OLD, _UTF8, 0, *_MIDNIGHT, *facts, 0) + name
-        held += content
-        directory += _entry(name, facts, at, limit)
-        at += _LOCAL.size + len(name) + len(content)
-        count += 1
+    return _gathered(part for _, part in _parts(members, limit, lambda start, stop: True))
+
+
+def zip_range(members: Callable[[], Iterable[Member]], start: int, stop: int, limit: int = LIMIT_32) -> Iterator[bytes]:
+    """Bytes `start` to `stop` of what `zip_chunks` makes of the same members, whose lengths must all be known.
+
+    A member outside is read only where the range reaches the directory, which names every member's checksum. Raises as
+    `zip_chunks` does.
+    """
+    directory = _directory_at(members())
+
+    def needed(first: int, beyond: int) -> bool:
+        return stop > directory or (first < stop and beyond > start)
+
+    def cut() -> Iterator[bytes | bytearray]:
+        for at, part in _parts(members(), limit, needed):
+            if at >= stop:
+                return
+            yield part[max(0, start - at) : stop - at]
+
+    return _gathered(cut())
+
+
+def _directory_at(members: Iterable[Member]) -> int:
+    return sum(_LOCAL.size + len(member.name.encode()) + (member.size or 0) for member in members)
+
+
+def _gathered(parts: Iterable[bytes | bytearray]) -> Iterator[bytes]:
+    held = bytearray()
+    for part in parts:
+        held += part
         if len(held) >= _CHUNK:
             yield bytes(held)
             held.clear()
-    yield bytes(held)
-    yield bytes(directory)
-    yield _ending(count, len(directory), at, limit)
+    if held:
+        yield bytes(held)
+
+
+def _parts(
+    members: Iterable[Member], limit: int, needed: Callable[[int, int], bool]
+) -> Iterator[tuple[int, bytes | bytearray]]:
+    """(offset, bytes) of everything, but for members nobody needs: from, to."""
+    at, count, directory = 0, 0, bytearray()
+    for member in members:
+        name = member.name.encode()
+        length = _LOCAL.size + len(name) + (member.size or 0)
+        if member.size is None or needed(at, at + length):
+            content = member.read()
+            if member.size not in (None, len(content)):
+                raise PyramidInvalid("a tile has another length than the index says", where="export")
+            facts = (zlib.crc32(content), len(content), len(content), len(name))
+            local = _LOCAL.pack(b"PK\3\4", _OLD, _UTF8, 0, *_MIDNIGHT, *facts, 0) + name
+            yield at, local + content
+            directory += _entry(name, facts, at, limit)
+            length = len(local) + len(content)
+        at += length
+        count += 1
+    yield at, directory
+    yield at + len(directory), _ending(count, len(directory), at, limit)
 
 
 def _entry(name: bytes, facts: tuple[int, int, int, int], at: int, limit: int) -> bytes:

@@ -1,8 +1,8 @@
 """The tiles of a page as they will be written: which source bytes are copied, and what is put in front of them.
 
 One pass over the page, in the order the tiles lie in the file, in chunks of a few MiB. Tiles of a page nearly always
-share one JPEG header, so a tile costs one comparison; the search for markers inside scans is vectorised over the whole
-chunk. Only tiles that surprise are parsed one by one.
+share one JPEG header, so a tile costs one comparison; the search for markers inside scans, and for ends that read like
+words, is vectorised over the whole chunk. Only tiles that surprise are parsed one by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from coverslip.codestreams import j2k, jpeg, raw
 from coverslip.codestreams.frames import Expected, check_jpeg
-from coverslip.codestreams.jpeg import Codestream, Header, Segment, Span
+from coverslip.codestreams.jpeg import Codestream, Header, Key, Segment, Span
+from coverslip.codestreams.tails import wordy
 from coverslip.errors import DamagedSlide, UnknownStructure
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import Directory, TiffFile, check_blocks
@@ -33,6 +34,8 @@ AHEAD: Final = 4
 JPEG, J2K, NONE, LZW, DEFLATE = 7, (33003, 33005, 34712), 1, 5, (8, 32946)
 COPYABLE: Final = frozenset((JPEG, *J2K, NONE, LZW, *DEFLATE))
 """Compressions whose tiles end where their own structure says, so they can be copied without a byte too many."""
+MAX_SOUND: Final = 64
+"""Tiles remembered whole because their like may come again."""
 MAX_FOREIGN: Final = 4096
 """Distinct foreign payloads remembered per page; further ones are dropped all the same, and counted."""
 
@@ -59,6 +62,8 @@ class Blocks:
     rebuilt: dict[int, tuple[bytes | Span, ...]]
     """Tiles written piece by piece instead."""
     foreign: tuple[Foreign, ...]
+    tables: bytes = field(default=b"", repr=False)
+    """JPEGTables of the page: what its tiles take from there, and nothing else."""
 
     @property
     def lengths(self) -> Offsets:
@@ -188,7 +193,10 @@ class _Surveyor:
         self.rebuilt: dict[int, tuple[bytes | Span, ...]] = {}
         self.foreign: Counter[tuple[str, bytes]] = Counter()
         self._headers: dict[bytes, Header] = {}
+        self._wanted: set[Key] = set()
+        self._shared = _shared(page)
         self._expected = _expected(page)
+        self._sound: set[bytes] = set()
         self._check_overlaps()
 
     def _check_overlaps(self) -> None:
@@ -201,18 +209,34 @@ class _Surveyor:
         """Match headers by comparison, find stray markers for all tiles at once, parse the surprising ones."""
         tiles, base, data = chunk.tiles, chunk.base, chunk.data
         header: Header | None = None
+        headers: list[Header] = []
         scans = np.empty(len(tiles), np.int64)
         for i, tile in enumerate(tiles.tolist()):
             at = int(self.offsets[tile]) - base
             if header is None or not data.startswith(header.raw, at):
                 header = self._header(bytes(data[at : at + int(self.counts[tile])]))
             scans[i] = at + len(header.raw)
-            self._take(tile, header)
+            headers.append(header)
         stops = self.offsets[tiles] + self.counts[tiles] - base
-        for i in np.flatnonzero(_strange(chunk, scans, stops)).tolist():
-            tile = int(tiles[i])
-            whole = self._whole(chunk, tile)
-            self._rebuild(tile, jpeg.codestream(whole, 0, len(whole)), whole)
+        strange = _strange(chunk, scans, stops)
+        doubtful = strange | wordy(np.frombuffer(data, np.uint8), scans, np.where(strange, scans, stops - 2))
+        for i, tile in enumerate(tiles.tolist()):
+            if doubtful[i] or headers[i].interval:
+                self._look_closely(tile, self._whole(chunk, tile), headers[i])
+            elif not headers[i].same:
+                self._take(tile, headers[i])
+
+    def _look_closely(self, tile: int, whole: bytes, header: Header) -> None:
+        """Parse a tile to its end; tiles that repeat, as blank ones do, once."""
+        if whole in self._sound:
+            self._take(tile, header)
+            return
+        stream = jpeg.codestream(whole, 0, len(whole), self._shared.payloads)
+        self._wanted |= stream.wanted
+        self._rebuild(tile, stream, whole)
+        complete = self.stop[tile] == self.offsets[tile] + self.counts[tile]
+        if complete and tile not in self.rebuilt and len(self._sound) < MAX_SOUND:
+            self._sound.add(whole)
 
     def _whole(self, chunk: _Chunk, tile: int) -> bytes:
         begin = int(self.offsets[tile])
@@ -232,14 +256,15 @@ class _Surveyor:
         found = next((known for known in self._headers.values() if tile.startswith(known.raw)), None)
         if found is None:
             found = jpeg.header(tile, 0, len(tile))
-            check_jpeg(found.clean, self._expected)
+            check_jpeg(found, self._expected, self._shared)
+            self._wanted |= found.wanted
             if len(self._headers) >= 16:
                 self._headers.clear()
             self._headers[found.raw] = found
         return found
 
     def _take(self, tile: int, header: Header) -> None:
-        if header.clean == header.raw:
+        if header.same:
             return
         self.prefix[tile] = self.prefixes.setdefault(header.clean, len(self.prefixes))
         self.start[tile] += len(header.raw)
@@ -248,11 +273,14 @@ class _Surveyor:
     def _rebuild(self, tile: int, stream: Codestream, data: bytes) -> None:
         base = int(self.offsets[tile])
         moved = tuple(p if isinstance(p, bytes) else Span(p.start + base, p.stop + base) for p in stream.pieces)
-        if len(moved) == 1 and isinstance(moved[0], Span):
-            self.start[tile], self.stop[tile] = moved[0].start, moved[0].stop
-        else:
-            self.prefix[tile] = -1
-            self.rebuilt[tile] = moved
+        match moved:
+            case (Span(start, stop),):
+                self.start[tile], self.stop[tile] = start, stop
+            case (bytes(head), Span(start, stop)):
+                self.prefix[tile] = self.prefixes.setdefault(head, len(self.prefixes))
+                self.start[tile], self.stop[tile] = start, stop
+            case _:
+                self.rebuilt[tile] = moved
         self._note(stream.foreign)
         hidden = stream.trailing
         if hidden.stop > hidden.start:
@@ -265,20 +293,24 @@ class _Surveyor:
                 self.foreign[key] += 1
 
     def result(self) -> Blocks:
+        unused = sum(table.key not in self._wanted for table in self._shared.tables)
+        if unused:
+            self.foreign["unused table", b""] += unused
         foreign = tuple(Foreign(name, payload, count) for (name, payload), count in self.foreign.items())
-        return Blocks(self.start, self.stop, self.prefix, tuple(self.prefixes), self.rebuilt, foreign)
+        tables = self._shared.clean(self._wanted)
+        return Blocks(self.start, self.stop, self.prefix, tuple(self.prefixes), self.rebuilt, foreign, tables)
 
 
 _MARKER = np.ones(256, np.bool_)
-_MARKER[[0, *range(0xD0, 0xD8)]] = False
-"""Whether a byte after 0xFF makes it a marker that may not stand in a scan: not stuffing, not a restart.
+_MARKER[0] = False
+"""Whether a byte after 0xFF makes it a marker or a fill byte, and no stuffing: nothing an ordinary scan has.
 
 Looked up for the few bytes after an 0xFF: three times as fast as comparing all.
 """
 
 
 def _strange(chunk: _Chunk, scans: Offsets, stops: Offsets) -> npt.NDArray[np.bool_]:
-    """Which tiles do not end with EOI or have a marker inside the scan that is neither stuffing nor a restart."""
+    """Which tiles do not end with EOI or have a marker inside the scan, restarts and fill bytes included."""
     view, marks = np.frombuffer(chunk.data, np.uint8), chunk.marks
     ends = np.maximum(stops - 2, 0)
     strange: npt.NDArray[np.bool_] = (view[ends] != 0xFF) | (view[ends + 1] != jpeg.EOI) | (ends < scans)
@@ -289,19 +321,23 @@ def _strange(chunk: _Chunk, scans: Offsets, stops: Offsets) -> npt.NDArray[np.bo
 
 
 def _expected(page: Directory) -> Expected:
-    """What the page says its tiles decode to. Raises InputError for JPEG tables that are none."""
+    """What the page says its tiles decode to."""
     bits = page.numbers(t.BITS_PER_SAMPLE)
-    found = page.raw(t.JPEG_TABLES)
-    tables = jpeg.tables(found).clean if found and page.compression == JPEG else b""
     per_sample = int(bits[0]) if len(bits) else 1
-    return Expected(page.tile_size, page.number(t.SAMPLES_PER_PIXEL, 1), per_sample, page.tiled, tables)
+    return Expected(page.tile_size, page.number(t.SAMPLES_PER_PIXEL, 1), per_sample, page.tiled)
+
+
+def _shared(page: Directory) -> jpeg.Shared:
+    """The page's JPEG tables. Raises InputError for tables that are none."""
+    found = page.raw(t.JPEG_TABLES)
+    return jpeg.tables(found) if found and page.compression == JPEG else jpeg.Shared((), ())
 
 
 def _parser(page: Directory) -> Callable[[bytes, int, int, int], Codestream]:
     """How tiles of this page's compression are parsed."""
     if page.compression in J2K:
-        wanted = _expected(page)
-        return lambda data, start, stop, tile: j2k.codestream(data, start, stop, wanted)
+        parser = j2k.Parser(_expected(page))
+        return lambda data, start, stop, tile: parser.codestream(data, start, stop)
     expected = _raw_sizes(page)
 
     def parse(data: bytes, start: int, stop: int, tile: int) -> Codestream:

@@ -13,8 +13,10 @@ import numpy as np
 from coverslip.codestreams import icc, jpeg
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.errors import InputError
+from coverslip.names import stem_bytes
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import Blocks, Foreign
+from coverslip.tiff.parts import parts, swapped
 from coverslip.tiff.structure import Directory, Field, TiffFile
 
 MAX_VALUE: Final = 1 << 20
@@ -29,11 +31,17 @@ STRUCTURE: Final = frozenset((
 """Fields whose type and meaning leave room for numbers only."""
 
 _MAY_BE_WORDS: Final = frozenset((t.ASCII, t.BYTE, t.UNDEFINED, t.SBYTE))
-"""Types that hold text; numbers of other types may too, but not on purpose."""
+"""Types that hold text on purpose; numbers of other types may spell words too."""
+_CONTAINERS: Final = frozenset((t.IPTC, t.PHOTOSHOP))
+MAX_LOOKED: Final = 4096
+MAX_HEADER: Final = 64 << 10
+"""Tiles whose headers are looked at where tiles are not copied, and bytes of one."""
+MAX_POINTED: Final = 64
+"""Stretches of bytes a field points to that are looked at."""
 
 
-def field_elements(directory: Directory) -> Iterator[Element]:
-    """One element a field, except those that are looked into: ICC profiles and JPEG tables."""
+def field_elements(tiff: TiffFile, directory: Directory) -> Iterator[Element]:
+    """Elements of every field, those that are looked into part by part, and of the bytes that fields point to."""
     for found in directory.fields.values():
         path = f"{directory.path}/{t.name_of(found.code)}"
         if found.code == t.ICC_PROFILE:
@@ -41,19 +49,53 @@ def field_elements(directory: Directory) -> Iterator[Element]:
         elif found.code == t.JPEG_TABLES:
             yield from _table_elements(path, found.raw)
         else:
-            yield field_element(directory, found)
+            yield from value_elements(directory, found)
+    yield from pointed_elements(tiff, directory)
 
 
-def field_element(directory: Directory, found: Field) -> Element:
-    """One field; numbers are remembered as they print, so that no stored byte pattern is mistaken for a leak."""
+def value_elements(directory: Directory, found: Field) -> Iterator[Element]:
+    """One field: numbers as they print and as the bytes they are, for either may spell a name; IPTC by records."""
     path, known = ElementPath(f"{directory.path}/{t.name_of(found.code)}"), found.code in t.NAMES
     if found.code in STRUCTURE or found.code in t.POINTERS:
-        return Element(path, ElementKind.STRUCTURE, known)
-    if found.type not in _MAY_BE_WORDS:
-        return Element(path, ElementKind.NUMBER, known, _printed(directory, found))
+        yield Element(path, ElementKind.STRUCTURE, known)
+        return
     raw = found.raw[:MAX_VALUE].rstrip(b"\0")
-    printable = found.type == t.ASCII or all(32 <= byte < 127 or byte in b"\t\r\n" for byte in raw[:4096])
-    return Element(path, ElementKind.TEXT if printable else ElementKind.BYTES, known, raw)
+    if found.code in _CONTAINERS:
+        raw = _upright(raw)
+        yield Element(path, ElementKind.BYTES, known, raw)
+        yield from part_elements(path, raw)
+    elif found.type not in _MAY_BE_WORDS:
+        yield Element(path, ElementKind.NUMBER, known, _printed(directory, found))
+        yield Element(ElementPath(f"{path}/bytes"), ElementKind.BYTES, known, raw)
+    else:
+        printable = found.type == t.ASCII or all(32 <= byte < 127 or byte in b"\t\r\n" for byte in raw[:4096])
+        yield Element(path, ElementKind.TEXT if printable else ElementKind.BYTES, known, raw)
+
+
+def _upright(raw: bytes) -> bytes:
+    """IPTC as it reads: stored as numbers of the other byte order it is turned in fours."""
+    return swapped(raw + bytes(-len(raw) % 4)) if raw[:1] != b"\x1c" and raw[3:4] == b"\x1c" else raw
+
+
+def part_elements(path: str, untrusted: bytes) -> Iterator[Element]:
+    """One element for each value inside a value."""
+    seen: dict[str, int] = {}
+    for part in parts(untrusted):
+        seen[part.name] = number = seen.get(part.name, 0) + 1
+        where = f"{path}/{part.name}" if number == 1 else f"{path}/{part.name}#{number}"
+        yield Element(ElementPath(where), ElementKind.BYTES, True, part.value[:MAX_VALUE])
+
+
+def pointed_elements(tiff: TiffFile, directory: Directory) -> Iterator[Element]:
+    """Bytes that belong to a field and are no stored tile: an old-style JPEG, space that an editor gave up."""
+    for where, length in t.OTHER_POINTERS.items():
+        if where in directory.fields and length in directory.fields:
+            spans = zip(directory.numbers(where)[:MAX_POINTED], directory.numbers(length), strict=False)
+            for i, (start, count) in enumerate(spans):
+                path = f"{directory.path}/{t.name_of(where)}[{i}]"
+                value = tiff.data[int(start) : int(start) + min(int(count), MAX_VALUE)]
+                yield Element(ElementPath(path), ElementKind.BYTES, True, value)
+                yield from part_elements(path, value)
 
 
 def foreign_elements(directory: Directory, blocks: Blocks) -> Iterator[Element]:
@@ -61,7 +103,31 @@ def foreign_elements(directory: Directory, blocks: Blocks) -> Iterator[Element]:
     seen: dict[str, int] = {}
     for foreign in blocks.foreign:
         seen[foreign.name] = seen.get(foreign.name, 0) + 1
-        yield _foreign(f"{directory.path}/tiles/{foreign.name}", seen[foreign.name], foreign)
+        yield from _foreign(f"{directory.path}/tiles/{foreign.name}", seen[foreign.name], foreign)
+
+
+def marker_elements(tiff: TiffFile, directory: Directory) -> Iterator[Element]:
+    """Comments and application segments of JPEG tables, tiles and strips that are decoded and not copied.
+
+    Headers of the first few thousand are looked at; what follows a header goes with the codec.
+    """
+    if t.JPEG_TABLES in directory.fields:
+        yield from _table_elements(f"{directory.path}/JPEGTables", directory.raw(t.JPEG_TABLES))
+    if not directory.has_pixels or directory.compression not in t.JPEG_COMPRESSIONS:
+        return
+    seen: dict[tuple[str, bytes], int] = {}
+    for start, count in zip(directory.offsets[:MAX_LOOKED].tolist(), directory.byte_counts.tolist(), strict=False):
+        for segment in _header_segments(tiff.data[start : start + min(count, MAX_HEADER)]):
+            seen[segment.name, segment.payload] = seen.get((segment.name, segment.payload), 0) + 1
+    for number, ((name, payload), times) in enumerate(seen.items()):
+        yield from _foreign(f"{directory.path}/tiles[{number}]/{name}", 1, Foreign(name, payload, times))
+
+
+def _header_segments(data: bytes) -> tuple[jpeg.Segment, ...]:
+    try:
+        return jpeg.header(data, 0, len(data)).foreign
+    except InputError:
+        return ()  # the decoder will say
 
 
 def orphan_elements(tiff: TiffFile) -> Iterator[Element]:
@@ -74,7 +140,7 @@ def orphan_elements(tiff: TiffFile) -> Iterator[Element]:
 
 def name_element(tiff: TiffFile) -> Element:
     """The file's own name, which laboratories build from accession numbers."""
-    return Element(ElementPath("file/name"), ElementKind.TEXT, True, tiff.path.name.encode("utf-8", "surrogateescape"))
+    return Element(ElementPath("file/name"), ElementKind.TEXT, True, stem_bytes(tiff.path.name))
 
 
 def _printed(directory: Directory, found: Field) -> bytes:
@@ -93,9 +159,10 @@ def _array(raw: bytes, form: str) -> list[int | float]:
     return numbers
 
 
-def _foreign(path: str, number: int, foreign: Foreign) -> Element:
+def _foreign(path: str, number: int, foreign: Foreign) -> Iterator[Element]:
     numbered = path if number == 1 else f"{path}#{number}"
-    return Element(ElementPath(numbered), ElementKind.BYTES, True, foreign.payload, count=foreign.count)
+    yield Element(ElementPath(numbered), ElementKind.BYTES, True, foreign.payload, count=foreign.count)
+    yield from part_elements(numbered, foreign.payload)
 
 
 def _table_elements(path: str, raw: bytes) -> Iterator[Element]:
@@ -105,7 +172,7 @@ def _table_elements(path: str, raw: bytes) -> Iterator[Element]:
     except InputError:
         return  # the survey of the tiles says why, if the page is needed at all
     for i, segment in enumerate(parsed.foreign, 1):
-        yield _foreign(f"{path}/{segment.name}", i, Foreign(segment.name, segment.payload, 1))
+        yield from _foreign(f"{path}/{segment.name}", i, Foreign(segment.name, segment.payload, 1))
 
 
 def profile_elements(path: str, raw: bytes) -> Iterator[Element]:
@@ -115,31 +182,32 @@ def profile_elements(path: str, raw: bytes) -> Iterator[Element]:
     except InputError:
         yield Element(ElementPath(path), ElementKind.BYTES, False, raw[:MAX_VALUE])
         return
-    yield Element(ElementPath(f"{path}/transform"), ElementKind.BYTES, _can_be_rebuilt(profile))
-    yield Element(ElementPath(f"{path}/header"), ElementKind.BYTES, True, profile.header[24:36] + profile.header[48:56])
-    yield Element(ElementPath(f"{path}/creator"), ElementKind.BYTES, True, profile.header[80:100])
+    ours = _rebuilt(profile)
+    yield Element(ElementPath(f"{path}/transform"), ElementKind.BYTES, bool(ours))
+    for name, (start, stop) in icc.HEADER_WORDS.items():
+        value = profile.header[start:stop]
+        # A digest of the transform is the same in the clean profile, and says no more than the transform.
+        yield Element(
+            ElementPath(f"{path}/{name}"), ElementKind.BYTES, True, b"" if value == ours[start:stop] else value
+        )
     for i, tag in enumerate(profile.tags):
         if tag.signature not in icc.TRANSFORM:
             name = tag.name if tag.signature in _ICC_WORDS else f"tag[{i}]"
-            yield Element(ElementPath(f"{path}/{name}"), ElementKind.TEXT, name == tag.name, _words(tag.data))
+            for n, words in enumerate(icc.words(tag.data)):
+                where = ElementPath(f"{path}/{name}" if n == 0 else f"{path}/{name}[{n}]")
+                value = b"" if words in icc.OUR_WORDS else words[:MAX_VALUE]
+                yield Element(where, ElementKind.TEXT, name == tag.name, value)
+    for i, gap in enumerate(profile.gaps):
+        yield Element(ElementPath(f"{path}/gap[{i}]"), ElementKind.BYTES, True, gap[:MAX_VALUE])
 
 
-def _can_be_rebuilt(profile: icc.Profile) -> bool:
-    """Whether the colour transform can be written anew; one that cannot is not kept, and the verifier misses it."""
+def _rebuilt(profile: icc.Profile) -> bytes:
+    """The clean profile; empty when the transform cannot be written anew: then it is not kept, and the verifier
+    misses it."""
     try:
-        return bool(icc.clean(profile))
+        return icc.clean(profile)
     except InputError:
-        return False
+        return b""
 
 
 _ICC_WORDS: Final = frozenset(b"desc cprt dmnd dmdd tech vued view meas calt targ scrd".split())
-
-
-def _words(data: bytes) -> bytes:
-    """The text of a `desc`, `text` or `mluc` tag; other types as they are."""
-    if data[:4] == b"mluc" and len(data) >= 28:
-        length, at = int.from_bytes(data[20:24], "big"), int.from_bytes(data[24:28], "big")
-        return data[at : at + length].decode("utf-16-be", "replace").encode()
-    if data[:4] == b"desc":
-        return data[12 : 12 + int.from_bytes(data[8:12], "big")].rstrip(b"\0")
-    return data[8:].rstrip(b"\0") if data[:4] == b"text" else data[:MAX_VALUE]

@@ -226,6 +226,12 @@ def open_tiff(path: Path) -> TiffFile:
         raise
 
 
+def directories(data: bytes) -> tuple[Directory, ...]:
+    """The directories of a TIFF that lies in memory, as EXIF does inside a JPEG. Raises what `open_tiff` raises."""
+    order, big = _magic(data[:16])
+    return _Parser(data, order, big).pages()
+
+
 def looks_like_tiff(head: bytes) -> bool:
     """Whether the first bytes are those of a TIFF or BigTIFF."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -244,7 +250,7 @@ def _magic(head: bytes) -> tuple[str, bool]:
 class _Parser:
     """One walk over the directories; remembers what it has seen so that no loop can hold it."""
 
-    def __init__(self, data: FileBytes, order: str, big: bool) -> None:
+    def __init__(self, data: FileBytes | bytes, order: str, big: bool) -> None:
         self._data, self._order, self._big = data, order, big
         self._offset = struct.Struct(order + ("Q" if big else "I"))
         self._count = struct.Struct(order + ("Q" if big else "H"))

@@ -31,7 +31,7 @@ INTEGER_FORMATS: Final = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 
 
 NEW_SUBFILE_TYPE = 254
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
-IMAGE_DESCRIPTION = 270
+IMAGE_DESCRIPTION, PAGE_NAME = 270, 285
 STRIP_OFFSETS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, STRIP_BYTE_COUNTS = 273, 277, 278, 279
 X_RESOLUTION, Y_RESOLUTION, PLANAR_CONFIGURATION, RESOLUTION_UNIT, PREDICTOR = 282, 283, 284, 296, 317
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTE_COUNTS = 322, 323, 324, 325
@@ -39,6 +39,10 @@ SUB_IFDS, JPEG_TABLES = 330, 347
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 SAMPLE_FORMAT = 339
 ICC_PROFILE, YCBCR_SUBSAMPLING, IMAGE_DEPTH = 34675, 530, 32997
+IPTC, PHOTOSHOP = 33723, 34377
+
+JPEG_COMPRESSIONS: Final = frozenset((6, 7, 34892))
+"""Old-style JPEG, JPEG, and lossy JPEG of DNG."""
 
 SEPARATE: Final = 2
 """PlanarConfiguration: each sample of a pixel has tiles of its own."""
@@ -46,8 +50,10 @@ SEPARATE: Final = 2
 POINTERS: Final = {SUB_IFDS: "SubIFD", EXIF_IFD: "EXIF", GPS_IFD: "GPS", INTEROP_IFD: "Interop"}
 """Tags that point to further directories, and what a path calls them."""
 
-DATA_POINTERS: Final = {STRIP_OFFSETS: STRIP_BYTE_COUNTS, TILE_OFFSETS: TILE_BYTE_COUNTS, 288: 289, 513: 514}
-"""Offset tags and the tags with the byte counts that belong to them (288/289 free space, 513/514 old-style JPEG)."""
+OTHER_POINTERS: Final = {288: 289, 513: 514}
+"""Offset tags of bytes that are no stored tile, and the tags with their byte counts: free space, old-style JPEG."""
+DATA_POINTERS: Final = {STRIP_OFFSETS: STRIP_BYTE_COUNTS, TILE_OFFSETS: TILE_BYTE_COUNTS} | OTHER_POINTERS
+"""Offset tags and the tags with the byte counts that belong to them."""
 
 NAMES: Final = {
     254: "NewSubfileType", 255: "SubfileType", 256: "ImageWidth", 257: "ImageLength", 258: "BitsPerSample",

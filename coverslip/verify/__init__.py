@@ -3,7 +3,7 @@
 claim.py       what the pipeline says it did
 report.py      what was found
 run.py         the checks in order
-ledger.py leaks.py structure.py scans.py labels.py utility.py      one check each
+ledger.py leaks.py structure.py scans.py labels.py scene.py utility.py      one check each
 tiff_walk.py jpeg_walk.py j2k_walk.py                              own walkers
 certificate.py the report as plain values
 """

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from coverslip.errors import InputError
-from coverslip.verify import grammar, j2k_walk, jpeg_walk, ome, other_reader, planes
+from coverslip.verify import grammar, icc, j2k_walk, jpeg_walk, ome, other_reader, planes
 from coverslip.verify.claim import Secret
+from coverslip.verify.codecs import judge_plain
 from coverslip.verify.ledger import gaps
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
 from coverslip.verify.structure import ALLOWED, DESCRIPTION, ICC_PROFILE, JPEG_TABLES
-from coverslip.verify.tiff_walk import Ifd, Tiff, raw
+from coverslip.verify.tiff_walk import ARRAY_TAGS, CHILDREN, Ifd, Tiff, numbers, raw
 
 MAX_VALUE = 1 << 16
 MAX_TILES = 4096
 """Tiles per page whose headers are read for words; a scanner that comments tiles comments the first."""
-TEXT_LIKE = frozenset({1, 2, 6, 7})
-ICC_TEXTS = frozenset({b"desc", b"cprt", b"dmnd", b"dmdd"})
+POINTERS = {288: 289, 513: 514}
+"""Where bytes lie that are no stored tile, and how many: free space, an old-style JPEG."""
+NO_WORDS = frozenset({*ARRAY_TAGS, *CHILDREN, *POINTERS, *POINTERS.values()})
+MAX_POINTED = 64
 
 
 def secrets_of(path: Path, file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> tuple[Secret, ...]:
-    """Text-like values, Aperio pairs that are no numbers, marker payloads, orphan bytes, the file's name."""
-    found = [Secret("file/name", path.stem.encode("utf-8", "replace"))]
+    """Values of whatever type, Aperio pairs that are no numbers, marker payloads, profile texts, orphans, the name."""
+    found = _names(path)
     for ifd in tiff.ifds:
         found += _values(file, ifd)
+        found += _pointed(file, tiff, ifd)
     for page in pages:
         found += _markers(file, page)
     found += [
@@ -39,7 +44,7 @@ def secrets_of(path: Path, file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> tu
 
 def properties_of(source: Path) -> tuple[Secret, ...]:
     """What OpenSlide reads in a source the verifier has no walker for: every property but OpenSlide's own numbers."""
-    found = [Secret("file/name", source.stem.encode("utf-8", "replace"))]
+    found = _names(source)
     slide = other_reader.opened(source)
     if slide is not None:
         with slide, other_reader.typed("properties"):
@@ -49,6 +54,14 @@ def properties_of(source: Path) -> tuple[Secret, ...]:
                 for number, name in enumerate(sorted(own))
             ]
     return tuple(found)
+
+
+def _names(path: Path) -> list[Secret]:
+    """The file's name without its ending, and without two where it has two (`.ome.tiff`)."""
+    return [
+        Secret("file/name", name.encode("utf-8", "replace"))
+        for name in dict.fromkeys((path.stem, Path(path.stem).stem))
+    ]
 
 
 def scale_words(source: Path) -> frozenset[str]:
@@ -80,17 +93,31 @@ def block_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
 
 def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
     for field in ifd.fields:
-        if field.type not in TEXT_LIKE or field.tag in (JPEG_TABLES, ICC_PROFILE) or field.size > 16 << 20:
+        if field.tag in NO_WORDS or field.tag == JPEG_TABLES or field.size > 16 << 20:
             continue
-        value = raw(file, ifd, field)[:MAX_VALUE]
+        value = raw(file, ifd, field)
         path = f"{ifd.path}/{field.tag}"
-        block = ome.read(raw(file, ifd, field)) if field.tag == DESCRIPTION else None
+        if field.tag == ICC_PROFILE:
+            yield from (Secret(f"{path}/{name}", words) for name, words in icc.removable(value))
+            continue
+        block = ome.read(value) if field.tag == DESCRIPTION else None
+        value = value[:MAX_VALUE]
         if block is not None:
             yield from _block(*block, path)
         elif field.tag == DESCRIPTION and value.startswith(b"Aperio"):
             yield from _pairs(value, path)
         elif field.tag not in ALLOWED or field.tag == DESCRIPTION:
             yield Secret(path, value)
+
+
+def _pointed(file: Bytes, tiff: Tiff, ifd: Ifd) -> Iterator[Secret]:
+    for where, length in POINTERS.items():
+        at, count = ifd.field(where), ifd.field(length)
+        if at is None or count is None or max(at.count, count.count) > MAX_POINTED:
+            continue
+        spans = zip(*(numbers(file, tiff.order, ifd, field).tolist() for field in (at, count)), strict=False)
+        for number, (start, size) in enumerate(spans):
+            yield Secret(f"{ifd.path}/{where}[{number}]", file.read(start, min(size, MAX_VALUE), ifd.path))
 
 
 def _pairs(value: bytes, path: str) -> Iterator[Secret]:
@@ -118,13 +145,12 @@ def _block(root: ome.Tag, asides: Sequence[str], path: str) -> Iterator[Secret]:
 def _markers(file: Bytes, page: Page) -> Iterator[Secret]:
     if page.jpeg_tables:
         yield from _jpeg(page.jpeg_tables, f"{page.path}/{JPEG_TABLES}")
-    if not (page.is_jpeg or page.is_j2k):
-        return
+    read = _jpeg if page.is_jpeg else _j2k if page.is_j2k else partial(_plain, page)
     seen: set[bytes] = set()
     stored = [(at, size) for at, size in zip(page.offsets.tolist(), page.counts.tolist(), strict=True) if size]
     for at, size in stored[:MAX_TILES]:
         data = file.read(at, min(size, 16 << 20), page.path)
-        for secret in (_jpeg if page.is_jpeg else _j2k)(data, f"{page.path}/{page.piece}s"):
+        for secret in read(data, f"{page.path}/{page.piece}s"):
             if secret.untrusted_value not in seen:
                 seen.add(secret.untrusted_value)
                 yield secret
@@ -151,3 +177,10 @@ def _j2k(data: bytes, where: str) -> Iterator[Secret]:
             yield Secret(f"{where}/marker {segment.marker:04X}", segment.payload)
     if walked.end < len(data):
         yield Secret(f"{where}/tail", data[walked.end : walked.end + MAX_VALUE])
+
+
+def _plain(page: Page, data: bytes, where: str) -> Iterator[Secret]:
+    """Bytes behind the end of a stream without headers."""
+    judged = judge_plain(page, data)
+    if "bytes-after-end" in judged.codes:
+        yield Secret(f"{where}/tail", data[len(judged.scan) :][:MAX_VALUE])

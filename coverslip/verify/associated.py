@@ -18,30 +18,23 @@ from coverslip.verify.labels import Picture, small
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
 from coverslip.verify.pages import Page, level_pages
 from coverslip.verify.tiff_walk import IfdKind
+from coverslip.verify.views import UNDECODABLE
 
 PRIVATE_NAMES = ("label", "macro", "overview")
-_UNDECODABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ZeroDivisionError,
-    RuntimeError,
-    OSError,
-    MemoryError,
-    OverflowError,
-    NotImplementedError,
-    ImportError,
-)
-"""What tifffile and the codecs raise on hostile pictures; none of their texts is passed on."""
 
 
 def private_pictures(source: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
     """Label and overview of the source as OpenSlide names them, and every page that is neither level nor thumbnail."""
-    named = list(_openslide_pictures(source))
-    unnamed = [page for number, page in enumerate(pages) if _is_private(number, page)]
-    return tuple(named + [picture for page in unnamed for picture in _decoded(source, page)])
+    found = list(_openslide_pictures(source))
+    levels = level_pages(pages)
+    for page in (page for number, page in enumerate(pages) if page not in levels and not _is_thumbnail(number, page)):
+        found += (picture for picture in _decoded(source, page) if not _seen(picture, found))
+    return tuple(found)
+
+
+def _seen(picture: Picture, found: Sequence[Picture]) -> bool:
+    """Whether another decoder gave the very same pixels: most do, and comparing costs more than asking."""
+    return any(np.array_equal(picture.full, other.full) for other in found)
 
 
 def shown_pictures(clean: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
@@ -58,11 +51,9 @@ def shown_pictures(clean: Path, pages: Sequence[Page]) -> tuple[Picture, ...]:
     return tuple(found)
 
 
-def _is_private(number: int, page: Page) -> bool:
-    """Everything untiled but a second page of subfile type 0, Aperio's thumbnail (label is type 1, overview type 9)."""
-    if page.tiled or page.ifd.kind is not IfdKind.PAGE:
-        return False
-    return not (number == 1 and page.subfile == 0)
+def _is_thumbnail(number: int, page: Page) -> bool:
+    """A second, untiled page of subfile type 0 is Aperio's thumbnail (label is type 1, overview type 9)."""
+    return number == 1 and not page.tiled and page.subfile == 0 and page.ifd.kind is IfdKind.PAGE
 
 
 def _openslide_pictures(source: Path) -> Iterator[Picture]:
@@ -94,7 +85,7 @@ def _decoded(path: Path, page: Page) -> Iterator[Picture]:
 
         with path.open("rb") as file, tifffile.TiffFile(io.BufferedReader(Beginning(file, page.ifd.offset))) as tiff:
             pixels = tiff.pages.first.asarray()
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return
     picture = _as_picture(pixels)
     if picture is not None:

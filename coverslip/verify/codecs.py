@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from coverslip.errors import DamagedSlide, InputError
-from coverslip.verify import j2k_walk, jpeg_walk
+from coverslip.verify import j2k_meaning, j2k_walk, jpeg_walk
+from coverslip.verify.endings import GAP, endings, has_long_word, reads_like_words
+from coverslip.verify.jpeg_end import ends_with_its_picture, intervals, restarts_in_turn
+from coverslip.verify.jpeg_meaning import Key, Reading, read, shared_tables
+from coverslip.verify.jpeg_tables import Table
 from coverslip.verify.lzw_walk import lzw_end
 from coverslip.verify.pages import Page
 
@@ -21,11 +28,15 @@ class Judged:
     """One tile, walked to its end."""
 
     codes: tuple[str, ...]
-    """What is wrong with it: `foreign-marker`, `bytes-after-end`, `damaged-tile`."""
+    """What is wrong with it: `foreign-marker`, `more-than-needed`, `bytes-after-end`, `damaged-tile`."""
     scan: bytes
     """Everything that becomes pixels."""
     meaning: object
     """Equal meanings and equal scans decode to equal pixels."""
+    beside: bytes = field(default=b"", repr=False)
+    """What may be no picture although it is the source's own: headers and endings; all of a tile without headers."""
+    taken: frozenset[Key] = frozenset()
+    """JPEG tables it takes from its page."""
 
 
 class Judge(Protocol):
@@ -49,20 +60,50 @@ def judge_jpeg(page: Page, tile: bytes) -> Judged:
     """Walk one JPEG stream."""
     try:
         jpeg = jpeg_walk.walk_jpeg(tile, page.path)
-        tables = jpeg_tables(page)
-        meant = jpeg_walk.meaning(tables, jpeg.segments, page.path)
+        reading = read(jpeg_tables(page), jpeg.segments, page.path)
     except InputError:
         return Judged(("damaged-tile",), tile, None)
-    codes = ["foreign-marker"] if any(jpeg_walk.foreign(jpeg.segments)) else []
-    codes += ["bytes-after-end"] if jpeg.end < len(tile) else []
-    return Judged(tuple(codes), b"".join(tile[start:end] for start, end in jpeg.scans), meant)
+    scans = [tile[start:end] for start, end in jpeg.scans]
+    bare = [jpeg_walk.without_fill(scan) for scan in scans]
+    codes = {
+        "foreign-marker": reading.foreign,
+        "more-than-needed": bool(reading.wrong) or bare != scans,
+        "bytes-after-end": jpeg.end < len(tile) or any(_has_words_behind(reading, scans)),
+        "damaged-tile": not all(restarts_in_turn(scan, reading, number) for number, scan in enumerate(scans)),
+    }
+    found = tuple(code for code, wrong in codes.items() if wrong)
+    beside = b"".join(segment.payload for segment in jpeg.segments) + GAP + b"".join(map(_ends, scans))
+    return Judged(found, b"".join(bare), reading.meaning, beside, reading.taken)
 
 
-def jpeg_tables(page: Page) -> tuple[jpeg_walk.Segment, ...]:
-    """Segments of the page's shared tables. Raises `DamagedSlide`."""
+def _ends(scan: bytes) -> bytes:
+    return endings(intervals(scan))
+
+
+def _has_words_behind(reading: Reading, scans: Sequence[bytes]) -> Iterator[bool]:
+    """For each scan: whether an end in it reads like words and is no picture; a progressive one is not followed."""
+    for number, scan in enumerate(scans):
+        ends = _ends(scan)
+        if reading.frame.progressive:
+            yield has_long_word(ends)
+        else:
+            yield bool(reads_like_words(ends).any()) and not ends_with_its_picture(scan, reading, number)
+
+
+def jpeg_tables(page: Page) -> dict[Key, Table]:
+    """The page's shared tables. Raises `DamagedSlide`."""
     if not page.jpeg_tables:
-        return ()
-    return jpeg_walk.walk_jpeg(page.jpeg_tables, f"{page.path}/347").segments
+        return {}
+    where = f"{page.path}/347"
+    return shared_tables(jpeg_walk.walk_jpeg(page.jpeg_tables, where).segments, where)
+
+
+def shared_keys(page: Page) -> frozenset[Key]:
+    """Which tables a page shares among its tiles; none when they make no sense."""
+    try:
+        return frozenset(jpeg_tables(page)) if page.is_jpeg else frozenset()
+    except InputError:
+        return frozenset()
 
 
 def judge_j2k(page: Page, tile: bytes) -> Judged:
@@ -71,9 +112,19 @@ def judge_j2k(page: Page, tile: bytes) -> Judged:
         codestream = j2k_walk.walk_j2k(tile, page.path)
     except InputError:
         return Judged(("damaged-tile",), tile, None)
-    codes = ["foreign-marker"] if j2k_walk.foreign(codestream) else []
-    codes += ["bytes-after-end"] if codestream.end < len(tile) else []
-    return Judged(tuple(codes), j2k_walk.packets(tile, codestream), j2k_walk.meaning(codestream))
+    lasts = [tile[slice(*part.data)] for part in codestream.parts]
+    ends = endings(lasts)
+    doubtful = np.flatnonzero(reads_like_words(ends))
+    whole = tile[: codestream.end]
+    codes = {
+        "foreign-marker": bool(j2k_walk.foreign(codestream)),
+        "more-than-needed": any(j2k_meaning.objections(page, tile, codestream)),
+        "bytes-after-end": codestream.end < len(tile)
+        or not all(j2k_meaning.ends_with_its_packets(whole, codestream.parts[part]) for part in doubtful.tolist()),
+    }
+    beside = b"".join(segment.payload for segment in codestream.all_segments) + GAP + ends
+    found = tuple(code for code, wrong in codes.items() if wrong)
+    return Judged(found, j2k_walk.packets(tile, codestream), j2k_meaning.meaning(codestream), beside)
 
 
 def judge_plain(page: Page, tile: bytes) -> Judged:
@@ -83,7 +134,7 @@ def judge_plain(page: Page, tile: bytes) -> Judged:
     except DamagedSlide:
         return Judged(("damaged-tile",), tile, page.codec)
     behind = tile[end:] not in (b"", b"\0")  # some LZW encoders end on one empty byte
-    return Judged(("bytes-after-end",) if behind else (), tile[:end], page.codec)
+    return Judged(("bytes-after-end",) if behind else (), tile[:end], page.codec, tile)
 
 
 def _plain_end(page: Page, tile: bytes) -> int:

@@ -14,6 +14,14 @@ MAX_PIECES = 512
 MAX_TEXT = 1 << 16
 WINDOW = 32
 """Binary values are searched by samples of this many bytes."""
+SHORT_WINDOW = 8
+"""A binary value that is shorter than a sample is searched as a whole, down to this many bytes."""
+DISTINCT = 6
+"""Different bytes a short binary value needs, for zeros and ones stand everywhere."""
+MAX_RUNS = 256
+"""Stretches of text in a binary value."""
+MOSTLY = 0.7
+"""Share of ASCII in a stretch that may be words."""
 VOCABULARY = frozenset((
     "aperio", "image", "library", "leica", "biosystems", "hamamatsu", "philips", "scanner", "scanscope", "software",
     "version", "openslide", "coverslip", "generic", "pyramid", "pyramidal", "macro", "label", "thumbnail", "overview",
@@ -23,11 +31,16 @@ VOCABULARY = frozenset((
 ))  # fmt: skip
 """Words so ordinary that finding one proves nothing."""
 _NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
-_PIECES = re.compile(r"[\r\n\t\0;|<>\"^]+")
+_PIECES = re.compile(r"[\x00-\x1f;|<>\"^_]+")
+_AROUND = "".join(map(chr, range(33)))
+_SCHEMES = re.compile(r"(?:[A-Za-z][A-Za-z0-9.+-]*:)+")
+"""What an address or a UUID begins with."""
 _TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
+_ASCII = re.compile(rb"[\x20-\x7e]{6,}")
 _TABLES = re.compile(rb"\xff[\xc0\xc2\xc4\xda\xdb\xdd]([\x00-\x07].)", re.DOTALL)
-_WIDE = re.compile(rb"(?:[\x20-\x7e]\0){6,}|(?:\0[\x20-\x7e]){6,}")
+_WIDE = (re.compile(rb"(?:[\x20-\x7e]\0){6,}"), re.compile(rb"(?:\0[\x20-\x7e]){6,}"))
+"""UTF-16 in either order; one after the other, for what stands before may look like half a character."""
 
 
 class Ordinary:
@@ -53,11 +66,25 @@ def texts(value: bytes) -> Iterator[str]:
     try:
         yield value.decode("utf-8")
     except UnicodeDecodeError:
-        yield from (run.decode("latin-1") for run in _PRINTABLE.findall(value)[:64])
-    for run in _WIDE.findall(value)[:64]:
+        yield from _runs(value)
+    for run in (run for wide in _WIDE for run in wide.findall(value)[:MAX_RUNS]):
         yield run.replace(b"\0", b"").decode("latin-1")
     if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
         yield value.decode("utf-16", "ignore")
+
+
+def _runs(value: bytes) -> Iterator[str]:
+    """Printable runs that are mostly ASCII, also without their first character, which may be a length."""
+    runs = [run for run in _PRINTABLE.findall(value) if _is_mostly_ascii(run)][:MAX_RUNS]
+    for run in runs:
+        yield run.decode("latin-1")
+        yield run[1:].decode("latin-1")
+        yield from (part.decode("ascii") for part in _ASCII.findall(run) if part != run)
+
+
+def _is_mostly_ascii(run: bytes) -> bool:
+    """Words of European languages are; stretches of pixels that happen to be printable are not."""
+    return sum(byte < 128 for byte in run) >= MOSTLY * len(run)
 
 
 def without_tables(value: bytes) -> bytes:
@@ -72,10 +99,11 @@ def without_tables(value: bytes) -> bytes:
 
 def pieces(text: str) -> Iterator[str]:
     """The text, its lines and listed parts, values of pairs, base names of paths, and words that hold a digit."""
-    whole = text.strip("\0 \r\n\t")
+    whole = text.strip(_AROUND)
     yield whole
     for part in _PIECES.split(whole)[:MAX_PIECES]:
         yield part.strip()
+        yield _SCHEMES.sub("", part.strip(), count=1)
         yield part.partition("=")[2].strip()
         yield re.split(r"[/\\]", part.strip())[-1].strip()
     for token in _TOKENS.split(whole)[:MAX_PIECES]:
@@ -126,6 +154,8 @@ def _escapes(text: str) -> Iterator[str]:
 
 def windows(value: bytes) -> set[bytes]:
     """Samples of a binary value, as they stand: enough of them that a copy cannot be missed."""
+    if len(value) < WINDOW:
+        return {value.lower()} if len(value) >= SHORT_WINDOW and len(set(value)) >= DISTINCT else set()
     places = {at * max(1, (len(value) - WINDOW) // 15) for at in range(16)}
-    samples = {value[at : at + WINDOW] for at in places if len(value) >= WINDOW}
+    samples = {value[at : at + WINDOW] for at in places}
     return {sample.lower() for sample in samples if len(set(sample)) >= 8 and len(sample) == WINDOW}

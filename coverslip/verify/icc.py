@@ -7,6 +7,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from coverslip.verify.parts import parts
+
 WORDS = {b"desc": "scanner colour profile", b"cprt": "no copyright stated"}
 """The only texts a clean profile may carry."""
 TRANSFORM = frozenset(
@@ -14,6 +16,7 @@ TRANSFORM = frozenset(
     b" rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad lumi".split()
 )
 MAX_TAGS = 100
+MAX_UNREADABLE = 1 << 16
 _EMPTY = ((4, 8), (24, 36), (40, 44), (48, 56), (80, 84), (100, 128))
 """Header bytes that name a maker, a model, a platform or a time (ICC.1:2022 table 17)."""
 
@@ -57,6 +60,20 @@ def objections(profile: bytes) -> Iterator[str]:
             yield "holds a tag that is neither colour transform nor fixed text"
     if _slack(profile, found):
         yield "holds bytes that belong to no tag"
+
+
+def removable(profile: bytes) -> Iterator[tuple[str, bytes]]:
+    """What of a source's profile must not be found in a clean slide, with its place: makers, times and texts."""
+    found = tags(profile)
+    if found is None:
+        yield "profile", profile[:MAX_UNREADABLE]
+        return
+    places = [*_EMPTY, (84, 100)] if profile[84:100] != _identity(profile) else _EMPTY
+    yield from ((f"header[{start}]", profile[start:end]) for start, end in places)
+    for number, tag in enumerate(found):
+        if tag.signature not in TRANSFORM and not _is_fixed_text(tag):
+            texts = parts(tag.data) if tag.data[:4] in (b"desc", b"mluc") else (tag.data[8:],)
+            yield from ((f"tag[{number}]", text) for text in texts)
 
 
 def _identity(profile: bytes) -> bytes:

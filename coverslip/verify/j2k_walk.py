@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from coverslip.errors import DamagedSlide, LimitExceeded
 from coverslip.verify.limits import MAX_SEGMENTS
 
-SOC, SOT, SOD, EOC, SIZ, COM, TLM = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9, 0xFF51, 0xFF64, 0xFF55
-STRUCTURAL = frozenset(
-    {0xFF50, SIZ, 0xFF52, 0xFF53, TLM, 0xFF57, 0xFF58, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61, 0xFF63}
-)
-"""CAP SIZ COD COC TLM PLM PLT QCD QCC RGN POC PPM PPT CRG."""
+SOC, SOT, SOD, EOC, SIZ, COM = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9, 0xFF51, 0xFF64
+STRUCTURAL = frozenset({SIZ, 0xFF52, 0xFF53, 0xFF5C, 0xFF5D})
+"""SIZ COD COC QCD QCC: what decoding depends on. Pointers, comments and everything rarer have no place here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,10 @@ class TilePart:
     segments: tuple[J2kSegment, ...]
     data: tuple[int, int]
     """Start and end of the packets."""
+    start: int
+    """Position of its SOT marker."""
+    open_ended: bool
+    """Without a length of its own: it goes on to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,6 @@ def packets(data: bytes, codestream: J2k) -> bytes:
     return b"".join(data[start:end] for start, end in (part.data for part in codestream.parts))
 
 
-def meaning(codestream: J2k) -> tuple[object, ...]:
-    """What a decoder reads in the headers: everything but comments and the table of tile-part lengths."""
-    main = tuple(segment for segment in codestream.segments if segment.marker in STRUCTURAL - {TLM})
-    parts = tuple((part.number, tuple(s for s in part.segments if s.marker in STRUCTURAL)) for part in codestream.parts)
-    return main, parts
-
-
 def _segments(data: bytes, position: int, until: tuple[int, ...], where: str) -> tuple[tuple[J2kSegment, ...], int]:
     found: list[J2kSegment] = []
     while True:
@@ -109,4 +104,4 @@ def _part(data: bytes, position: int, where: str) -> TilePart:
     end = position + length if length else max(start, len(data) - 2)
     if not start <= end <= len(data):
         raise DamagedSlide("a tile part ends outside its codestream", where=where)
-    return TilePart(number, segments, (start, end))
+    return TilePart(number, segments, (start, end), position, not length)

@@ -1,4 +1,4 @@
-"""The verifier's own JPEG walker: marker segments, where the scans lie, and what the tables mean."""
+"""The verifier's own JPEG walker: marker segments, and where the scans lie."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 
 STRUCTURAL = FRAMES | {SOI, EOI, SOS, DQT, DHT, DRI}
 _IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker that ends a scan: not a stuffed byte, not a restart, not a fill byte."""
+_FILL = re.compile(rb"\xff+(?=\xff|$)")
+RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Segment:
     payload: bytes
     """Without marker and length."""
 
+    @property
+    def filled(self) -> bool:
+        """Whether fill bytes stand before its marker (T.81 B.1.1.2)."""
+        return self.end - self.start > len(self.payload) + 4
+
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
@@ -38,11 +45,6 @@ class Jpeg:
     """Start and end of each entropy-coded scan."""
     end: int
     """Position after EOI."""
-
-    @property
-    def header_end(self) -> int:
-        """Where the first scan begins, or the end without one."""
-        return self.scans[0][0] if self.scans else self.end
 
 
 def walk_jpeg(data: bytes, where: str) -> Jpeg:
@@ -77,6 +79,11 @@ def walk_header(data: bytes, where: str) -> Jpeg:
             raise LimitExceeded("too many marker segments", where=where)
 
 
+def without_fill(scan: bytes) -> bytes:
+    """A scan without the fill bytes before its restart markers and behind it."""
+    return _FILL.sub(b"", scan)
+
+
 def foreign(segments: Iterable[Segment]) -> Iterator[Segment]:
     """Segments that carry more than a decoder needs: all but tables, frames, scans, plain Adobe and JFIF."""
     for segment in segments:
@@ -85,78 +92,10 @@ def foreign(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def _is_plain_app(segment: Segment) -> bool:
-    payload = segment.payload
+    """One of the four payloads that say a colour transform and nothing else."""
     if segment.marker == APP14:
-        return len(payload) == 12 and payload[:5] == b"Adobe" and payload[11] <= 2
-    return segment.marker == APP0 and len(payload) == 14 and payload[:5] == b"JFIF\0" and payload[12:14] == b"\0\0"
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a decoder would do with a stream's headers; equal meanings decode equal scans to equal pixels."""
-
-    quantisation: tuple[tuple[int, tuple[int, ...]], ...]
-    huffman: tuple[tuple[int, bytes], ...]
-    frame: tuple[int, bytes]
-    scans: tuple[bytes, ...]
-    restart: int
-    colour: str
-
-
-def meaning(tables: Iterable[Segment], segments: Iterable[Segment], where: str) -> Meaning:
-    """What the stream's headers mean after the shared `tables`. Raises `DamagedSlide` for tables that make no sense."""
-    quantisation: dict[int, tuple[int, ...]] = {}
-    huffman: dict[int, bytes] = {}
-    frame, scans, restart, apps = (0, b""), [], 0, []
-    for segment in (*tables, *segments):
-        if segment.marker == DQT:
-            quantisation.update(_quantisation(segment.payload, where))
-        elif segment.marker == DHT:
-            huffman.update(_huffman(segment.payload, where))
-        elif segment.marker in FRAMES:
-            frame = (segment.marker, segment.payload)
-        elif segment.marker == SOS:
-            scans.append(segment.payload)
-        elif segment.marker == DRI:
-            restart = int.from_bytes(segment.payload[:2], "big")
-        else:
-            apps.append(segment)
-    ordered = tuple(sorted(quantisation.items())), tuple(sorted(huffman.items()))
-    return Meaning(*ordered, frame, tuple(scans), restart, _colour(apps, frame[1]))
-
-
-def _quantisation(payload: bytes, where: str) -> Iterator[tuple[int, tuple[int, ...]]]:
-    position = 0
-    while position < len(payload):
-        wide, number = divmod(payload[position], 16)
-        step = 2 if wide else 1
-        body = payload[position + 1 : position + 1 + 64 * step]
-        if len(body) != 64 * step:
-            raise DamagedSlide("a quantisation table ends early", where=where)
-        yield number, tuple(int.from_bytes(body[at : at + step], "big") for at in range(0, len(body), step))
-        position += 1 + 64 * step
-
-
-def _huffman(payload: bytes, where: str) -> Iterator[tuple[int, bytes]]:
-    position = 0
-    while position < len(payload):
-        lengths = payload[position + 1 : position + 17]
-        end = position + 17 + sum(lengths)
-        if len(lengths) != 16 or end > len(payload):
-            raise DamagedSlide("a Huffman table ends early", where=where)
-        yield payload[position], payload[position + 1 : end]
-        position = end
-
-
-def _colour(apps: list[Segment], frame: bytes) -> str:
-    """How a decoder without the TIFF tags would read three components (libjpeg's rule)."""
-    adobe = next((app.payload for app in apps if app.marker == APP14 and app.payload[:5] == b"Adobe"), b"")
-    jfif = any(app.marker == APP0 and app.payload[:5] == b"JFIF\0" for app in apps)
-    if len(frame) < 6 or frame[5] != 3:
-        return f"adobe {adobe[11]}" if len(adobe) == 12 else "plain"
-    if not jfif and len(adobe) == 12:
-        return "rgb" if adobe[11] == 0 else "ycc"
-    return "rgb" if not jfif and frame[6::3][:3] == b"RGB" else "ycc"
+        return segment.payload in {b"Adobe\0\x64\0\0\0\0" + bytes([transform]) for transform in range(3)}
+    return segment.marker == APP0 and segment.payload == b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 
 
 def _start(data: bytes, where: str) -> int:

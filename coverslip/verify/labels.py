@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from coverslip.verify.correlate import Grey, best_match, detail
+from coverslip.verify.correlate import Frame, Grey, detail
 from coverslip.verify.report import Finding
 
 COARSE = 64
@@ -101,12 +101,13 @@ def _turned(grey: Grey, turn: int) -> Grey:
 
 def _places(template: Grey, frame: Grey, cover: float) -> list[_Place]:
     """The most suspicious places of the template in the frame."""
+    looked = Frame(frame)
     found = [
         _Place(score, turn, *(row / frame.shape[0], column / frame.shape[1]), *_shares(scaled, frame))
         for turn in range(8)
         for scaled in _scales(_turned(template, turn), frame)
         if scaled.size >= cover * frame.size
-        for score, row, column in (best_match(scaled, frame, MIN_CONTRAST),)
+        for score, row, column in (looked.best_match(scaled, MIN_CONTRAST),)
         if score >= SUSPICIOUS
     ]
     return heapq.nlargest(CANDIDATES, found)
@@ -135,13 +136,13 @@ def _closely(template: Grey, frame: Grey, place: _Place) -> float:
         return 0.0
     cut = _cut(frame, place)
     shrink = min(1.0, FINE / max(height, width))
-    around = detail(_resized(cut, round(cut.shape[1] * shrink), round(cut.shape[0] * shrink)))
+    around = Frame(detail(_resized(cut, round(cut.shape[1] * shrink), round(cut.shape[0] * shrink))))
     turned = _turned(template, place.turn)
     scores = []
     for tweak in TWEAKS:
         wide, high = round(width * shrink * tweak), round(height * shrink * tweak)
         if wide <= around.shape[1] and high <= around.shape[0]:
-            scores.append(best_match(detail(_resized(turned, wide, high)), around, 1.0)[0])
+            scores.append(around.best_match(detail(_resized(turned, wide, high)), 1.0)[0])
     return max(scores, default=0.0)
 
 

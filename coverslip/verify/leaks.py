@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from coverslip.verify.claim import Secret
 from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.pages import Page
+from coverslip.verify.parts import parts
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, LeakProof, LeakSummary
 from coverslip.verify.search import Searcher
@@ -35,7 +37,7 @@ class Region:
 
 
 class Hunt:
-    """All secrets compiled into one searcher, and what it found so far."""
+    """All secrets compiled into one searcher, and what it found so far. Safe to share between threads."""
 
     def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str]) -> None:
         """Decide for each secret how it can be proved gone."""
@@ -47,9 +49,18 @@ class Hunt:
                 known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary)
         self.forms = [known[secret.untrusted_value] for secret in secrets]
         self._owners: list[list[int]] = []
-        self._searcher = Searcher(self._numbered())
+        numbered = self._numbered()
+        self._searcher = Searcher(numbered)
+        words = {
+            form
+            for secret, forms in zip(secrets, self.forms, strict=True)
+            if _is_text(secret.untrusted_value)
+            for form in forms
+        }
+        self._words = Searcher({form: number for form, number in numbered.items() if form in words})
         self.hits: Counter[tuple[int, str]] = Counter()
         self.searched = 0
+        self._counting = Lock()
 
     def _numbered(self) -> dict[bytes, int]:
         numbers: dict[bytes, int] = {}
@@ -63,25 +74,28 @@ class Hunt:
 
     def search(self, data: bytes, where: str, shortest: int = MIN_LENGTH) -> None:
         """Search bytes that stand at one place."""
-        self.searched += len(data)
-        for _, owner in self._searcher.find(data, shortest):
-            self._hit(owner, where)
+        self._count(len(data), [(owner, where) for _, owner in self._searcher.find(data, shortest)])
 
     def search_scan(self, data: bytes) -> None:
         """Search a tile that is not proved to be the source's."""
         self.search(data, "tiles", SHORTEST_IN_SCAN)
 
+    def search_proved(self, data: bytes) -> None:
+        """Search bytes of tiles that are the source's own, for words only: the source may hold a tile twice, and the
+        copy that nothing points to is a removed value."""
+        self._count(len(data), [(owner, "tiles") for _, owner in self._words.find(data, SHORTEST_IN_SCAN)])
+
     def search_file(self, file: Bytes, start: int, size: int, places: _Places) -> None:
         """Search a stretch of the file and name the structure around each hit."""
         for at in range(start, start + size, PIECE):
             data = file.read(at, min(PIECE + 4096, start + size - at), "search")
-            self.searched += min(PIECE, len(data))
-            for position, owner in self._searcher.find(data):
-                self._hit(owner, places.at(at + position))
+            found = [(owner, places.at(at + position)) for position, owner in self._searcher.find(data)]
+            self._count(min(PIECE, len(data)), found)
 
-    def _hit(self, owner: int, where: str) -> None:
-        for secret in self._owners[owner]:
-            self.hits[secret, where] += 1
+    def _count(self, searched: int, found: Sequence[tuple[int, str]]) -> None:
+        with self._counting:
+            self.searched += searched
+            self.hits.update((secret, where) for owner, where in found for secret in self._owners[owner])
 
     def summary(self) -> LeakSummary:
         """How each secret is known to be gone."""
@@ -98,7 +112,7 @@ class Hunt:
         """One finding per secret and place."""
         found = [
             Finding("leaks", "secret-found", where, f"a removed value of {self.secrets[secret].path} stands here")
-            for secret, where in self.hits
+            for secret, where in sorted(self.hits)
         ]
         return found[: 10 * MAX_FINDINGS_PER_CODE]
 
@@ -110,11 +124,11 @@ def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
 
 
 def _forms_outside(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
-    binary = not _is_text(value)
-    if binary:
-        value = without_tables(value)
-    forms = {form for text in wanted(value, ordinary) for form in patterns(text)}
-    return frozenset(forms | (windows(value) if binary else set()))
+    if _is_text(value):
+        return frozenset(form for text in wanted(value, ordinary) for form in patterns(text))
+    value = without_tables(value)
+    found = {text for inside in (value, *parts(value)) for text in wanted(inside, ordinary)}
+    return frozenset({form for text in found for form in patterns(text)} | windows(value))
 
 
 def _is_text(value: bytes) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from coverslip.geometry import Size
 from coverslip.verify import ome
 from coverslip.verify.ome import Tag
-from coverslip.verify.pages import Page, levels_below
+from coverslip.verify.pages import Page, is_level_of, levels_below
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, PlanesReading
 from coverslip.verify.tiff_walk import IfdKind, Tiff, raw
@@ -25,7 +25,7 @@ class Stack:
     """The planes of one slide."""
 
     pages: tuple[Page, ...] = field(repr=False)
-    """All levels of all planes, plane by plane in the order of the file's pages."""
+    """All levels of all planes, largest first, plane by plane in the order of the file's pages."""
     keys: tuple[str, ...]
     """What each of them is: `z 2, channel 0, t 0, level 1`."""
     reading: PlanesReading
@@ -34,6 +34,12 @@ class Stack:
     def first(self) -> tuple[Page, ...]:
         """The levels of the first plane's page."""
         return self.pages[: len(self.reading.levels)]
+
+    @property
+    def each(self) -> tuple[tuple[Page, ...], ...]:
+        """The levels of each plane."""
+        step = len(self.reading.levels)
+        return tuple(self.pages[at : at + step] for at in range(0, len(self.pages), step))
 
 
 def block(file: Bytes, tiff: Tiff) -> bytes:
@@ -133,12 +139,8 @@ def _whole(tag: Tag, name: str) -> int:
 
 
 def _stack(told: _Told, root: Tag, pages: Sequence[Page]) -> Stack | None:
-    groups = [(plane, (page, *levels_below(page, pages))) for plane, page in told.pages]
-    if len(groups) == 1:
-        plane, found = groups[0]
-        chained = [page for page in pages if page.ifd.kind is IfdKind.PAGE and page.tiled and page is not found[0]]
-        smaller = sorted((*found[1:], *chained), key=lambda page: -page.size.width)
-        groups = [(plane, (found[0], *smaller))]
+    chain = [page for page in pages if page.ifd.kind is IfdKind.PAGE] if len(told.pages) == 1 else []
+    groups = [(plane, (page, *_smaller(page, chain, pages))) for plane, page in told.pages]
     sizes = {tuple(page.size for page in found) for _, found in groups}
     if len(sizes) != 1 or groups[0][1][0].size != told.size:
         return None
@@ -149,6 +151,12 @@ def _stack(told: _Told, root: Tag, pages: Sequence[Page]) -> Stack | None:
     ]
     every = tuple(page for _, found in groups for page in found)
     return Stack(every, tuple(keys), _reading(told, root, sizes.pop(), groups[0][1][0].samples))
+
+
+def _smaller(plane: Page, chain: Sequence[Page], pages: Sequence[Page]) -> list[Page]:
+    """Levels below a plane and, of a plane that is the only one, in the chain of pages; largest first."""
+    chained = [page for page in chain if page is not plane and is_level_of(page, plane)]
+    return sorted((*levels_below(plane, pages), *chained), key=lambda page: -page.size.width)
 
 
 def _reading(told: _Told, root: Tag, levels: tuple[Size, ...], samples: int) -> PlanesReading:

@@ -15,7 +15,7 @@ class Finding:
     """One reason not to release the slide."""
 
     check: str
-    """The check that found it: `ledger`, `leaks`, `structure`, `scans`, `labels`, `utility`."""
+    """The check that found it: `ledger`, `leaks`, `structure`, `scans`, `labels`, `scene`, `utility`."""
     code: str
     """Stable word, e.g. `unowned-bytes`."""
     where: str

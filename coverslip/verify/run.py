@@ -1,4 +1,4 @@
-"""The checks in order: ledger, structure, scans, leaks, labels, utility."""
+"""The checks in order: ledger, structure, scans, leaks, labels, scene, utility."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from coverslip.verify import alone
 from coverslip.verify.associated import private_pictures, shown_pictures
 from coverslip.verify.claim import Claim, Secret
 from coverslip.verify.decoded import Sampled, check_decoded
-from coverslip.verify.labels import check_labels
+from coverslip.verify.labels import Picture, check_labels
 from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
 from coverslip.verify.ledger import check_ledger
 from coverslip.verify.pages import Page, level_pages, pictures
@@ -24,11 +24,14 @@ from coverslip.verify.planes import Stack, stack_of
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
 from coverslip.verify.scans import Levels, check_scans
+from coverslip.verify.scene import Scene, check_scene
 from coverslip.verify.structure import check_structure
 from coverslip.verify.tiff_walk import Tiff, walk
 from coverslip.verify.utility import Walked, check_utility
 
 HASH_BYTES = 4 << 20
+BESIDE = 3
+"""Checks that run at the same time: their work is mostly hashing, which needs no interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +115,28 @@ def _route(clean: _Side, source: _Side | None) -> Route:
 
 
 def _judge(claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progress: Progress) -> Report:
-    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+    """All checks. Those that read every tile, hash the file and compare pictures run beside the others."""
+    with ThreadPoolExecutor(BESIDE, thread_name_prefix="beside") as pool:
+        scanning = pool.submit(_scans, claim, clean, source, hunt, progress)
         digest = pool.submit(_sha256, clean.file)
+        comparing = pool.submit(_looked_at, claim, clean, source)
         ledger, ledger_findings = check_ledger(clean.file, clean.tiff, clean.pages)
         structure_findings = check_structure(clean.file, clean.tiff, clean.pages, claim.route)
-        scans, scan_findings, sampled = _scans(claim, clean, source, hunt, progress)
-        leak_findings = _leaks(hunt, clean)
-        likeness, label_findings = _labels(claim, clean, source)
         utility, utility_findings = check_utility(
             clean.walked, source.walked if source else None, claim.source, claim.route
         )
+        complete = _search_outside(hunt, clean)
+        scans, scan_findings, sampled = scanning.result()
+        leak_findings = _leaks(hunt, complete)
+        seen = comparing.result()
         progress(Stage.VERIFY, 1.0)
         checks = (
             _result("ledger", ledger_findings, {"total": ledger.total, "unowned": ledger.unowned}),
             _result("structure", structure_findings, {"directories": len(clean.tiff.ifds)}),
             _result("scans", scan_findings, _scan_numbers(scans, sampled)),
             _result("leaks", leak_findings, _leak_numbers(hunt)),
-            _result("labels", label_findings, {"best_likeness": likeness}),
+            _result("labels", seen.labels, {"best_likeness": seen.likeness}),
+            _result("scene", seen.others, _scene_numbers(seen.scene)),
             _result("utility", utility_findings, {"levels": len(utility.after.levels)}),
         )
         findings = [
@@ -136,7 +144,8 @@ def _judge(claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progres
             *structure_findings,
             *scan_findings,
             *leak_findings,
-            *label_findings,
+            *seen.labels,
+            *seen.others,
             *utility_findings,
         ]
         return _report(claim, findings, checks, (ledger, hunt, scans, utility), (digest, clean.file.size))
@@ -179,8 +188,7 @@ def _scans(
     same = claim.route is Route.SAME_CONTAINER
     keyed = source is not None and source.stack is not None and clean.stack is not None
     before = _levels(source, keyed=keyed) if source and same else None
-    search = hunt.search_scan if claim.secrets else None
-    result = check_scans(_levels(clean, keyed=keyed), before, search, step)
+    result = check_scans(_levels(clean, keyed=keyed), before, hunt if claim.secrets else None, step)
     search_headers(hunt, result.headers)
     if same or claim.source is None:
         return result.summary, result.findings, None
@@ -192,23 +200,40 @@ def _levels(side: _Side, *, keyed: bool) -> Levels:
     return Levels(side.file, side.levels, side.stack.keys if keyed and side.stack else ())
 
 
-def _leaks(hunt: Hunt, clean: _Side) -> list[Finding]:
+def _search_outside(hunt: Hunt, clean: _Side) -> bool:
     others = [page for page in clean.pages if page not in clean.levels]
-    complete = search_outside_levels(hunt, clean.file, clean.tiff, clean.levels, others)
+    return search_outside_levels(hunt, clean.file, clean.tiff, clean.levels, others)
+
+
+def _leaks(hunt: Hunt, complete: bool) -> list[Finding]:
     findings = hunt.findings()
     if not complete:
         findings.append(Finding("leaks", "too-much-packed", "file", "holds more packed data than can be searched"))
     return findings
 
 
-def _labels(claim: Claim, clean: _Side, source: _Side | None) -> tuple[float, list[Finding]]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What looking at pictures came to: whether they show what they must not, and what they must."""
+
+    likeness: float
+    labels: list[Finding]
+    scene: Scene
+    others: list[Finding]
+
+
+def _looked_at(claim: Claim, clean: _Side, source: _Side | None) -> _Seen:
+    shown: tuple[Picture, ...] = ()
+    likeness, labels = 0.0, []
     try:
         shown = shown_pictures(claim.clean, clean.pages)
     except DamagedSlide as error:
-        return 0.0, [Finding("labels", "undecodable-picture", error.where, error.detail)]
-    if claim.source is None or not shown:
-        return 0.0, []
-    return check_labels(private_pictures(claim.source, source.pages if source else ()), shown)
+        labels = [Finding("labels", "undecodable-picture", error.where, error.detail)]
+    if claim.source is not None and shown:
+        likeness, labels = check_labels(private_pictures(claim.source, source.pages if source else ()), shown)
+    planes = clean.stack.each if clean.stack else (clean.levels,)
+    scene, others = check_scene(claim.clean, clean.file, planes, shown)
+    return _Seen(likeness, labels, scene, others)
 
 
 def _result(name: str, findings: Sequence[Finding], measured: dict[str, Number]) -> CheckResult:
@@ -220,6 +245,10 @@ def _scan_numbers(scans: ScanSummary, sampled: Sampled | None) -> dict[str, Numb
     if sampled is not None:
         numbers |= {"worst_psnr_db": sampled.worst_psnr, "worst_mean_difference": sampled.worst_difference}
     return numbers
+
+
+def _scene_numbers(scene: Scene) -> dict[str, Number]:
+    return {"places": scene.places, "agreeing": scene.agreeing, "least_share": scene.worst}
 
 
 def _leak_numbers(hunt: Hunt) -> dict[str, Number]:

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coverslip.verify.blocks import runs
+from coverslip.verify.header_book import HeaderBook
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.merkle import merkle_root
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, ScanSummary
-from coverslip.verify.tiles import HeaderBook, Outcome, Pair, judge_block
+from coverslip.verify.tiles import Outcome, Pair, Search, judge_block
 
 DETAILS = {
+    "more-than-needed": "holds more than a decoder needs",
     "scan-differs": "the scan or its tables are not the source's",
     "foreign-marker": "a marker segment no decoder needs",
     "bytes-after-end": "bytes after the end of the stream",
@@ -54,7 +56,7 @@ class ScanResult:
 
 
 def check_scans(
-    clean: Levels, source: Levels | None, search: Callable[[bytes], None] | None, step: Callable[[float], None]
+    clean: Levels, source: Levels | None, search: Search | None, step: Callable[[float], None]
 ) -> ScanResult:
     """Walk and compare all tiles; `step` hears how much is done (0…1) and may raise to stop."""
     findings: list[Finding] = []
@@ -63,6 +65,7 @@ def check_scans(
     findings += [
         finding for pair, found in zip(pairs, outcomes, strict=True) for finding in _findings(pair.page, found)
     ]
+    findings += [finding for pair in pairs for finding in _unused(pair)]
     return ScanResult(_summary(source, pairs, levels, outcomes), findings, _headers(pairs))
 
 
@@ -84,9 +87,7 @@ def _alike(page: Page, other: Page) -> bool:
     return shape == (other.size, other.tile, other.codec, other.samples, other.bits, other.planar, len(other.offsets))
 
 
-def _pair(
-    clean: Levels, page: Page, source: Levels | None, match: Page | None, search: Callable[[bytes], None] | None
-) -> Pair:
+def _pair(clean: Levels, page: Page, source: Levels | None, match: Page | None, search: Search | None) -> Pair:
     pair = Pair(clean.file, page, HeaderBook(page) if page.is_jpeg else None, search=search)
     if source is not None and match is not None:
         pair.source, pair.source_page = source.file, match
@@ -135,6 +136,12 @@ def _findings(page: Page, outcomes: Sequence[Outcome]) -> Iterator[Finding]:
     for code, count in counts.items():
         if count > MAX_FINDINGS_PER_CODE:
             yield Finding("scans", code, page.path, f"{DETAILS[code]}: {count} in all")
+
+
+def _unused(pair: Pair) -> Iterator[Finding]:
+    """Shared JPEG tables that no tile asks for."""
+    if pair.book is not None and pair.book.unused:
+        yield Finding("structure", "jpeg-tables", f"{pair.page.path}/347", "holds a table that no tile uses")
 
 
 def _summary(

@@ -8,10 +8,11 @@ from itertools import pairwise
 from coverslip.errors import InputError
 from coverslip.slide import Route
 from coverslip.verify import grammar, icc, jpeg_walk, ome
-from coverslip.verify.codecs import judge_for
+from coverslip.verify.codecs import Judged, judge_for, shared_keys
+from coverslip.verify.jpeg_tables import DHT, DQT, tables_of
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
 from coverslip.verify.pages import Page, level_pages, levels_below, plane_pages
-from coverslip.verify.planes import stack_of
+from coverslip.verify.planes import block, stack_of
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding
 from coverslip.verify.tiff_walk import INTEGER_TYPES, TYPE_SIZES, Field, Ifd, IfdKind, Tiff, raw
@@ -29,17 +30,21 @@ RATIONAL = 5
 RATIONALS = frozenset({282, 283, 529, 532})
 OPAQUE = frozenset({JPEG_TABLES, ICC_PROFILE})
 MAX_DESCRIPTION = 4096
+BLOCK = b"<?xml"
+"""How the description begins that tells of planes."""
 
 
 def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route) -> list[Finding]:
     """Hold every directory, tag and picture against the verifier's lists."""
     by_ifd = {page.path: page for page in pages}
-    levels = {page.path for page in level_pages(pages)}
+    levels = level_pages(pages)
+    below = {page.path for page in levels if page.ifd.kind is IfdKind.SUBIFD}
     found: list[Finding] = []
     for ifd in tiff.ifds:
-        found += _directory(file, ifd, by_ifd.get(ifd.path), is_level=ifd.path in levels)
-    found += _pictures(pages, route)
-    found += _planes(file, tiff, pages)
+        page = by_ifd.get(ifd.path)
+        found += _directory(file, ifd, page, is_level=ifd.path in below)
+    found += _pictures(pages, levels, route)
+    found += _order(file, tiff, pages, levels)
     for page in pages:
         found += _tables(page)
         if not page.tiled:
@@ -100,53 +105,60 @@ def _is_big(file: Bytes) -> bool:
 
 
 def _description(value: bytes, where: str, *, first: bool) -> Iterator[Finding]:
-    block = first and value.startswith(b"<?xml")
-    most = ome.MAX_CLEAN if block else MAX_DESCRIPTION
+    told = first and value.startswith(BLOCK)
+    most = ome.MAX_CLEAN if told else MAX_DESCRIPTION
     if len(value) > most or not value.endswith(b"\0") or b"\0" in value[:-1] or not value.isascii():
         yield _finding("description", where, "is not one short ASCII text with one NUL at its end")
         return
     text = value[:-1].decode("ascii")
-    for objection in ome.objections(text) if block else grammar.objections(text):
+    for objection in ome.objections(text) if told else grammar.objections(text):
         yield _finding("description", where, objection)
 
 
-def _pictures(pages: Sequence[Page], route: Route) -> Iterator[Finding]:
-    """Levels are tiled; beside them one thumbnail and one label we drew may stand, and nothing in a converted slide."""
-    levels = [page for page in pages if page.tiled]
-    others = [page for page in pages if not page.tiled]
+def _pictures(pages: Sequence[Page], levels: Sequence[Page], route: Route) -> Iterator[Finding]:
+    """Levels are tiled, and nothing else is; beside them one thumbnail may stand, and nothing in a converted slide."""
+    others = [page for page in pages if page not in levels]
     if not levels or not pages[0].tiled:
         yield _finding("no-base-level", "ifd[0]", "the first page is not a tiled level")
-    allowed = 0 if route is Route.CONVERTED else 2
+    for page in others:
+        if page.tiled:
+            yield _finding("unexpected-picture", page.path, "a tiled picture that is no level of the first page")
+    allowed = 0 if route is Route.CONVERTED else 1
     for page in others[allowed:]:
         yield _finding("unexpected-picture", page.path, "there are more pictures beside the levels than expected")
     for page in others:
         if page.size.area > MAX_PICTURE_PIXELS:
             yield _finding("unexpected-picture", page.path, "a picture beside the levels is too large")
-    for column in _columns(pages):
-        for before, after in pairwise(column):
-            if after.size.area >= before.size.area:
-                yield _finding("level-order", after.path, "a level is not smaller than the one before it")
+    for page in pages:
+        if len(page.offsets) != page.pieces:
+            yield _finding("tile-count", page.path, f"there are not as many {page.piece}s as the size asks for")
 
 
-def _columns(pages: Sequence[Page]) -> Iterator[list[Page]]:
-    """Levels from the largest down: those of the chain, and those below each plane."""
-    planes = plane_pages(pages)
-    yield [
-        *planes[:1],
-        *(page for page in pages if page.tiled and page.ifd.kind is IfdKind.PAGE and page not in planes),
-    ]
+def _order(file: Bytes, tiff: Tiff, pages: Sequence[Page], levels: Sequence[Page]) -> Iterator[Finding]:
+    """Levels become smaller, of each plane by itself; and there are as many planes as the first page tells of."""
+    stack, planes = stack_of(file, tiff, pages), plane_pages(pages)
+    if stack is None:
+        if block(file, tiff).startswith(BLOCK):
+            yield _finding("planes", "ifd[0]/270", "the pages are not the planes that are told of")
+        yield from _smaller_and_smaller(levels)
+        return
+    if {page.path for page in planes} != {own[0].path for own in stack.each}:
+        yield _finding("planes", "ifd[0]/270", "the pages are not the planes that are told of")
+    if len(stack.each) == 1:
+        yield from _smaller_and_smaller(levels)
+        return
     for plane in planes:
-        own = {page.path for page in levels_below(plane, pages)}
-        yield [plane, *(page for page in pages if page.path in own)]
+        yield from _smaller_and_smaller((plane, *levels_below(plane, pages)))
+    full = {plane.path for plane in planes}
+    for page in levels:
+        if page.ifd.kind is IfdKind.PAGE and page.path not in full:
+            yield _finding("level-order", page.path, "a level that belongs to none of the planes")
 
 
-def _planes(file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> Iterator[Finding]:
-    """Several pages of the full size are planes only where the first page says which is which."""
-    count = len(plane_pages(pages))
-    stack = stack_of(file, tiff, pages)
-    told = stack.reading.counts if stack else (1, 1, 1)
-    if count != told[0] * told[1] * told[2]:
-        yield _finding("planes", "ifd[0]/270", "there are not as many pages of the full size as planes are told of")
+def _smaller_and_smaller(levels: Sequence[Page]) -> Iterator[Finding]:
+    for before, after in pairwise(levels):
+        if after.size.area >= before.size.area:
+            yield _finding("level-order", after.path, "a level is not smaller than the one before it")
 
 
 def _tables(page: Page) -> Iterator[Finding]:
@@ -160,16 +172,25 @@ def _tables(page: Page) -> Iterator[Finding]:
         return
     if walked.end != len(page.jpeg_tables):
         yield _finding("jpeg-tables", where, "bytes after the end of the shared tables")
-    allowed = {jpeg_walk.DQT, jpeg_walk.DHT, jpeg_walk.DRI}
-    if any(segment.marker not in allowed for segment in walked.segments):
+    if any(segment.marker not in (DQT, DHT) or segment.filled for segment in walked.segments):
         yield _finding("jpeg-tables", where, "the shared tables hold more than tables")
+    try:
+        found = [t for segment in walked.segments for t in tables_of(segment.marker, segment.payload, where)]
+    except InputError:
+        yield _finding("jpeg-tables", where, "the shared tables do not fill their segments")
+        return
+    if len({table.key for table in found}) != len(found):
+        yield _finding("jpeg-tables", where, "a shared table is defined twice")
 
 
 def _strips(file: Bytes, page: Page) -> Iterator[Finding]:
     """Pictures beside the levels are small, so each of their strips is walked."""
-    judge = judge_for(page)
+    judge, judged = judge_for(page), dict[int, Judged]()
     for number, (at, size) in enumerate(zip(page.offsets.tolist(), page.counts.tolist(), strict=True)):
-        if not size:
-            continue
-        for code in judge(page, file.read(at, size, page.path)).codes:
+        if size:
+            judged[number] = judge(page, file.read(at, size, page.path))
+    for number, found in judged.items():
+        for code in found.codes:
             yield _finding(code, f"{page.path}/strip[{number}]", "a strip holds more than its picture")
+    if shared_keys(page) - {key for found in judged.values() for key in found.taken}:
+        yield _finding("jpeg-tables", f"{page.path}/{JPEG_TABLES}", "holds a table that no strip uses")

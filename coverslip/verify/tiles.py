@@ -4,54 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coverslip.errors import InputError
 from coverslip.verify import jpeg_walk
 from coverslip.verify.blocks import Block, load
-from coverslip.verify.codecs import Judged, jpeg_tables, judge_for
+from coverslip.verify.codecs import Judged, judge_for, judge_jpeg
+from coverslip.verify.endings import endings, reads_like_words
+from coverslip.verify.header_book import HeaderBook
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
 
 Bools = NDArray[np.bool_]
 
+MAX_JUDGED = 64
+"""Tiles remembered because their like may come again."""
 
-class HeaderBook:
-    """JPEG headers of one page seen so far: nearly all its tiles begin alike, so each header is walked once."""
 
-    def __init__(self, page: Page) -> None:
-        """Begin with no header known. Raises `DamagedSlide` when the page's shared tables make no sense."""
-        self.page = page
-        self.tables = jpeg_tables(page)
-        self.known: dict[bytes, tuple[jpeg_walk.Segment, ...]] = {}
-        self._latest = b"\0"
+class Search(Protocol):
+    """Looks for what must be gone."""
 
-    def length(self, tile: bytes) -> int:
-        """How long this tile's header is; 0 when it does not begin as a JPEG stream with a scan."""
-        latest = self._latest
-        if tile.startswith(latest):
-            return len(latest)
-        try:
-            walked = jpeg_walk.walk_header(tile, self.page.path)
-        except InputError:
-            return 0
-        if walked.segments[-1].marker != jpeg_walk.SOS:
-            return 0
-        self._latest = tile[: walked.end]
-        self.known.setdefault(self._latest, walked.segments)
-        return walked.end
+    def search_scan(self, data: bytes) -> None:
+        """In bytes that no comparison has proved to be the source's own scan."""
 
-    def is_plain(self, header: bytes) -> bool:
-        """True when nothing but tables, frame and scan stand in a header met before."""
-        return not any(jpeg_walk.foreign(self.known.get(header, ())))
-
-    def meaning(self, header: bytes) -> jpeg_walk.Meaning:
-        """What a header met before means together with the shared tables."""
-        return jpeg_walk.meaning(self.tables, self.known[header], self.page.path)
+    def search_proved(self, data: bytes) -> None:
+        """In bytes of tiles that are the source's own, where words may stand for all that."""
 
 
 @dataclass(slots=True)
@@ -64,9 +44,10 @@ class Pair:
     source: Bytes | None = None
     source_page: Page | None = None
     source_book: HeaderBook | None = None
-    search: Callable[[bytes], None] | None = None
-    """Called with bytes that no comparison has proved to be the source's own scan."""
+    search: Search | None = None
     same_meaning: dict[tuple[bytes, bytes], bool] = field(default_factory=dict)
+    judged: dict[bytes, Judged] = field(default_factory=dict)
+    """Tiles that were looked at closely, by their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +69,13 @@ def judge_block(pair: Pair, tiles: NDArray[np.int64]) -> Outcome:
     pieces = block.pieces()
     digests = b"".join([hashlib.sha256(piece).digest() for piece in pieces])
     headers, plain = _headers(pair.book, block, pieces)
-    judge = judge_for(pair.page)
-    judged = {int(index): judge(pair.page, pieces[index]) for index in np.flatnonzero(~plain)}
+    plain &= ~_doubtful(pair, pieces, headers, plain)
+    judged = _judged(pair, pieces, np.flatnonzero(~plain))
     wrong = [(int(tiles[index]), code) for index, found in judged.items() for code in found.codes]
     identical = _identical(pair, block, pieces, (headers, judged))
     if pair.source is not None:
         wrong += [(int(tile), "scan-differs") for tile in tiles[~identical]]
-    _search_unproven(pair, pieces, identical, judged)
+    _search_judged(pair, pieces, identical, judged)
     return Outcome(tiles, digests, int(identical.sum()), tuple(wrong[:64]), Counter(code for _, code in wrong))
 
 
@@ -110,13 +91,41 @@ def _headers(book: HeaderBook | None, block: Block, pieces: list[bytes]) -> tupl
     return lengths, fine & (known > 0) & one_scan(block, known)
 
 
+def _doubtful(pair: Pair, pieces: list[bytes], headers: list[int], plain: Bools) -> Bools:
+    """Which plain tiles end in what reads like words; all endings are searched, since identical tiles are not."""
+    indices = np.flatnonzero(plain)
+    found = np.zeros(len(pieces), np.bool_)
+    if not len(indices):
+        return found
+    ends = endings([pieces[index][headers[index] : -2] for index in indices])
+    if pair.search is not None:
+        pair.search.search_proved(ends)
+    found[indices] = reads_like_words(ends)
+    return found
+
+
+def _judged(pair: Pair, pieces: list[bytes], indices: NDArray[np.int64]) -> dict[int, Judged]:
+    """A closer look at some tiles; the same bytes (blank tiles) once."""
+    judge, known = judge_for(pair.page), pair.judged
+    found: dict[int, Judged] = {}
+    for index in indices.tolist():
+        piece = pieces[index]
+        if piece not in known:
+            if len(known) >= MAX_JUDGED:
+                known.clear()
+            known[piece] = judge(pair.page, piece)
+            if pair.book is not None:
+                pair.book.taken |= known[piece].taken
+        found[index] = known.get(piece) or judge(pair.page, piece)
+    return found
+
+
 def one_scan(block: Block, headers: NDArray[np.int64]) -> Bools:
-    """Which tiles hold, after their header, no marker but restarts and one EOI at their very end."""
+    """Which tiles hold, after their header, no marker and no fill byte but one EOI at their very end."""
     data = np.frombuffer(block.data, np.uint8)
     at = np.flatnonzero(data[:-1] == 0xFF)
     following = data[at + 1]
-    marker = (following != 0) & (following != 0xFF) & ((following & 0xF8) != 0xD0)
-    at, following = at[marker], following[marker]
+    at, following = at[following != 0], following[following != 0]
     order = np.argsort(block.starts, kind="stable")
     tile = order[np.maximum(np.searchsorted(block.starts[order], at, side="right") - 1, 0)]
     ends = block.starts + block.sizes
@@ -154,9 +163,10 @@ def _same_run(block: Block, source: Block) -> bool:
 def _compare_jpeg(pair: Pair, tiles: tuple[bytes, bytes], length: int, same_bytes: bool) -> bool:
     clean, source = tiles
     before = pair.source_book.length(source) if pair.source_book else 0
-    if not before or not _same_meaning(pair, clean[:length], source[:before]):
-        return False
-    return same_bytes or _same_scan(clean, length, source, before)
+    known = before and _same_meaning(pair, clean[:length], source[:before])
+    if known and (same_bytes or _same_scan(clean, length, source, before)):
+        return True
+    return _compare_judged(pair, judge_jpeg(pair.page, clean), source)
 
 
 def _same_scan(clean: bytes, start: int, source: bytes, source_start: int) -> bool:
@@ -176,10 +186,8 @@ def _same_meaning(pair: Pair, header: bytes, source_header: bytes) -> bool:
 def _compare_meaning(pair: Pair, header: bytes, source_header: bytes) -> bool:
     if pair.book is None or pair.source_book is None:
         return False
-    try:
-        return pair.book.meaning(header) == pair.source_book.meaning(source_header)
-    except InputError:
-        return False
+    meaning = pair.book.meaning(header)
+    return meaning is not None and meaning == pair.source_book.meaning(source_header)
 
 
 def _compare_judged(pair: Pair, judged: Judged, source: bytes) -> bool:
@@ -189,9 +197,13 @@ def _compare_judged(pair: Pair, judged: Judged, source: bytes) -> bool:
     return judged.scan == before.scan and judged.meaning == before.meaning
 
 
-def _search_unproven(pair: Pair, pieces: list[bytes], identical: Bools, judged: dict[int, Judged]) -> None:
+def _search_judged(pair: Pair, pieces: list[bytes], identical: Bools, judged: dict[int, Judged]) -> None:
+    """Everything of a tile that is not the source's own; of the others what may be no picture."""
     if pair.search is None:
         return
     for index, piece in enumerate(pieces):
-        if not identical[index] or (index in judged and judged[index].codes):
-            pair.search(piece)
+        found = judged.get(index)
+        if not identical[index] or (found and found.codes):
+            pair.search.search_scan(piece)
+        elif found:
+            pair.search.search_proved(found.beside)

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.codestreams import icc, jpeg
+from coverslip.codestreams import icc
 from coverslip.elements import ElementPath, ImageRole
 from coverslip.errors import LimitExceeded, UnknownStructure
 from coverslip.formats.contract import Page
@@ -27,6 +27,7 @@ from coverslip.policy import Keep, Plan, Replace
 from coverslip.progress import Progress, Stage, silent
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import Blocks
+from coverslip.tiff.structure import Directory
 from coverslip.write import fields as f
 from coverslip.write.emit import Emitter
 from coverslip.write.thumbnail import thumbnail
@@ -92,6 +93,10 @@ def _appears(page: Page, plan: Plan) -> bool:
     return isinstance(plan.action(page.path), Keep | Replace)
 
 
+def _kept_levels(slide: TiffSlide, plan: Plan) -> list[Directory]:
+    return [level.directory for level in slide.levels if isinstance(plan.action(level.path), Keep)]
+
+
 def _out_page(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     match plan.action(page.path):
         case Keep():
@@ -114,8 +119,9 @@ def _rebuilt_fields(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutF
     """Description, JPEG tables and colour profile, each from its parsed parts."""
     directory = page.directory
     yield from _description(slide, page, plan)
-    if plan.keeps(f"{directory.path}/JPEGTables"):
-        yield f.OutField(t.JPEG_TABLES, t.UNDEFINED, jpeg.tables(directory.raw(t.JPEG_TABLES)).clean)
+    tables = slide.blocks(directory).tables
+    if tables and plan.keeps(f"{directory.path}/JPEGTables"):
+        yield f.OutField(t.JPEG_TABLES, t.UNDEFINED, tables)
     if plan.keeps(f"{directory.path}/ICCProfile/transform"):
         yield f.OutField(t.ICC_PROFILE, t.UNDEFINED, icc.clean(icc.parse(directory.raw(t.ICC_PROFILE))))
 
@@ -131,7 +137,8 @@ def _description(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutFiel
 
 def _regenerated(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     """A thumbnail of the source's size, as one strip (TIFF Technical Note 2)."""
-    size, data = thumbnail(slide.path, page.directory.size)
+    smallest = min(_kept_levels(slide, plan), key=lambda level: level.size.area)
+    size, data = thumbnail(slide.tiff, smallest, page.directory.size)
     order = slide.tiff.order
     fields = [f.integer(order, code, *values) for code, values in _thumbnail_fields(size).items()]
     fields.extend(_description(slide, page, plan))

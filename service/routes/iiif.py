@@ -17,15 +17,16 @@ import re
 from functools import partial
 from typing import Any, Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from coverslip.pyramid import iiif
 from coverslip.pyramid.colour import Encoding, Format, encode
 from coverslip.pyramid.display import Display
-from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, served_tile
+from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, ground_of, served_tile
 from service.planes import PARAMETERS, Shown, region_of, shown_of
 
 LD_JSON: Final = "application/ld+json"
+RECODED: Final = frozenset({"quality", "color"})
 _SID = r"(?P<sid>[A-Za-z0-9-]{1,64})"
 _TURNS: Final = {
     90: Image.Transpose.ROTATE_270,  # Pillow turns against the clock, IIIF with it
@@ -68,17 +69,19 @@ async def image(ask: Ask) -> Answer:
     links = f'<{iiif.PROFILES[version]}>; rel="profile", <{_address(ask, version)}/{canonical}>; rel="canonical"'
     headers = (("link", links),)
     tile = request.tile(ask.pyramid.grid)
-    shown = await shown_of(ask)
-    if tile is not None and "color" not in ask.untrusted_query and shown.display == Display():
+    shown, ground = await shown_of(ask), ground_of(ask)
+    if tile is not None and not RECODED & set(ask.untrusted_query) and shown.display == Display():
         return served_tile(ask, shown.picture, tile, headers)
     encoding = encoding_of(ask, str(request.format))
-    made = partial(_drawn, ask, request, encoding, shown)
-    return Answer(f"{canonical} {encoding.key}{shown.key}", request.format.media_type, made, How.DERIVE, headers)
+    bare = ground if request.rotation % 90 else None  # where nothing is left bare a ground shows nowhere
+    made = partial(_drawn, ask, request, encoding, shown, bare)
+    key = f"{canonical} {encoding.key}{shown.key}{bare or ''}"
+    return Answer(key, request.format.media_type, made, How.DERIVE, headers)
 
 
-def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, shown: Shown) -> bytes:
+def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, shown: Shown, ground: str | None) -> bytes:
     picture = region_of(ask, shown, request.region, request.size)
-    picture = _turned(ImageOps.mirror(picture) if request.mirrored else picture, request)
+    picture = _turned(ImageOps.mirror(picture) if request.mirrored else picture, request, ground)
     match request.quality:
         case iiif.Quality.GRAY:
             picture = picture.convert("LA" if picture.mode == "RGBA" else "L")
@@ -89,18 +92,20 @@ def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, shown: Show
     return encode(picture, encoding, ask.profile(encoding))
 
 
-def _turned(picture: Image.Image, request: iiif.ImageRequest) -> Image.Image:
-    """Turned clockwise: by right angles without touching a pixel, else on nothing where that exists, or on black.
+def _turned(picture: Image.Image, request: iiif.ImageRequest, ground: str | None) -> Image.Image:
+    """Turned clockwise: by right angles without touching a pixel, else on the ground asked for.
 
-    Black, because the corners are then no glass, and because the validator of the protocol expects it.
+    Where none was: on nothing where that exists, or on black, because the corners are then no glass, and because the
+    validator of the protocol expects it.
     """
     if request.rotation in _TURNS:
         return picture.transpose(_TURNS[int(request.rotation)])
     if not request.rotation:
         return picture
-    clear = request.format is not Format.JPG and request.quality is not iiif.Quality.BITONAL
-    ready, ground = (picture.convert("RGBA"), (0, 0, 0, 0)) if clear else (picture, (0, 0, 0))
-    return ready.rotate(-request.rotation, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
+    clear = ground is None and request.format is not Format.JPG and request.quality is not iiif.Quality.BITONAL
+    ready = picture.convert("RGBA") if clear else picture
+    bare = (0, 0, 0, 0) if clear else ImageColor.getrgb(ground or "#000000")
+    return ready.rotate(-request.rotation, Image.Resampling.BICUBIC, expand=True, fillcolor=bare)
 
 
 async def manifest(ask: Ask) -> Answer:
@@ -154,7 +159,7 @@ ROUTES: Final = (
             r"/(?P<rotation>[^/]{1,40})/(?P<last>[^/]{1,80})"
         ),
         image,
-        frozenset({"color"}) | PARAMETERS,
+        RECODED | PARAMETERS | {"bg"},
     ),
     Route(re.compile(rf"/iiif/presentation/3/slides/{_SID}/manifest"), manifest),
 )

@@ -27,7 +27,6 @@ from typing import Final
 
 import orjson
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 
 from coverslip.errors import NotFound
 from coverslip.geometry import Point, Region, Size, TileIndex
@@ -37,13 +36,13 @@ from coverslip.pyramid.display import Display
 from coverslip.pyramid.readouts import histogram, histograms, tissue
 from coverslip.pyramid.regions import decoded_tile, pixels_of_level
 from coverslip.pyramid.thumbnail import thumbnail
-from service.asking import Answer, Ask, How, Route, document, encoding_of, number, served_tile, whole_number
+from service.asking import Answer, Ask, How, Route, document, encoding_of, ground_of, number, served_tile, whole_number
+from service.crews import FETCHING
 from service.errors import Malformed, TooLarge
-from service.planes import PARAMETERS, PLANES, SAMPLES, Shown, carried, plane_of, region_of, samples_of, shown_of
+from service.planes import PARAMETERS, PLANES, Shown, carried, plane_of, region_of, shown_of
 from service.routes import iiif
 
-RECODED: Final = frozenset({"quality", "color"})
-DERIVED: Final = RECODED | PARAMETERS
+DERIVED: Final = iiif.RECODED | PARAMETERS | {"bg"}
 OVERVIEW_SIDE: Final = 1024
 """Pixels of the longer side that histogram and tissue look at."""
 THUMBNAIL_WIDTHS: Final = range(16, 1025)
@@ -85,15 +84,13 @@ def _displayed(jpeg: bytes, display: Display) -> bytes:
 async def zxy_tile(ask: Ask) -> Answer:
     """A slippy-map tile of full size."""
     tile = zxy.tile_at(ask.pyramid.grid, int(ask.part["z"]), int(ask.part["x"]), int(ask.part["y"]))
-    ground = ask.untrusted_query.get("bg", "ffffff")
-    if not re.fullmatch("[0-9A-Fa-f]{6}", ground, re.ASCII):
-        raise Malformed("bg is six hexadecimal digits.")
+    ground = ground_of(ask) or "#ffffff"
     encoding = encoding_of(ask, ask.part["fmt"])
     if zxy.whole(ask.pyramid.grid, tile):
         return await _tile(ask, tile, encoding)
     shown = await shown_of(ask)
-    key = f"zxy {tile} {ground.lower()} {encoding.key}{shown.key}"
-    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, f"#{ground}", encoding, shown))
+    key = f"zxy {tile} {ground} {encoding.key}{shown.key}"
+    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, ground, encoding, shown))
 
 
 async def zoomify_tile(ask: Ask) -> Answer:
@@ -103,13 +100,17 @@ async def zoomify_tile(ask: Ask) -> Answer:
 
 
 async def _tile(ask: Ask, tile: TileIndex, encoding: Encoding) -> Answer:
-    """A served tile: bytes as they are served where nothing is done to them. Raises TileNotFound."""
+    """A served tile: bytes as they are served where nothing is done to them; a ground shows nowhere.
+
+    Raises TileNotFound.
+    """
+    ground_of(ask)
     shown = await shown_of(ask)
     served = served_tile(ask, shown.picture, tile)
-    if encoding.format is Format.JPG and not RECODED & set(ask.untrusted_query) and shown.display == Display():
+    if encoding.format is Format.JPG and not iiif.RECODED & set(ask.untrusted_query) and shown.display == Display():
         return served
     make = partial(_recoded, ask, tile, encoding, shown)
-    return Answer(f"tile {tile} {encoding.key}{shown.key}", encoding.format.media_type, make)
+    return Answer(f"{served.key} {encoding.key}{shown.display.key}", encoding.format.media_type, make)
 
 
 def _recoded(ask: Ask, tile: TileIndex, encoding: Encoding, shown: Shown) -> bytes:
@@ -163,9 +164,8 @@ async def levels(ask: Ask) -> Answer:
 async def native_tile(ask: Ask) -> Answer:
     """A stored tile, untouched; its type is known once the slide's structure is."""
     level, column, row = (int(ask.part[name]) for name in ("level", "column", "row"))
-    native = await run_in_threadpool(ask.sources.native, ask.opened)
-    plane = plane_of(ask)
-    media_type = await run_in_threadpool(native.media_type, level, plane)
+    native, plane = await FETCHING.run(ask.sources.native, ask.opened), plane_of(ask)
+    media_type = await FETCHING.run(native.media_type, level, plane)
     make = partial(native.tile, level, column, row, plane)
     return Answer(f"native {plane} {level} {column} {row}", media_type, make, How.READ)
 
@@ -178,6 +178,7 @@ async def region(ask: Ask) -> Answer:
     if target.area > ask.settings.region_pixels or max(target.width, target.height) > iiif.limits(ask).side:
         raise TooLarge("The region has more pixels at that scale than are given at once.")
     encoding, shown = encoding_of(ask, ask.untrusted_query.get("fmt", "jpg")), await shown_of(ask)
+    ground_of(ask)  # a region lies wholly within the slide: it shows nowhere
 
     def make() -> bytes:
         return encode(region_of(ask, shown, area, target), encoding, ask.profile(encoding))
@@ -193,7 +194,7 @@ async def _scale(ask: Ask) -> float:
         case []:
             return 1.0
         case ["level"]:
-            native = await run_in_threadpool(ask.sources.native, ask.opened)
+            native = await FETCHING.run(ask.sources.native, ask.opened)
             return native.levels[whole_number(ask, "level", range(len(native.levels)))].downsample
         case ["mpp"] if slide.mpp:
             scale = number(ask, "mpp") / slide.mpp.x
@@ -230,14 +231,14 @@ def _rectangle(ask: Ask) -> Region:
 
 
 async def pixel(ask: Ask) -> Answer:
-    """The colour of one pixel, and the samples it is shown for where they are not that colour."""
+    """The colour of one pixel."""
     full, side, shown = ask.pyramid.size, ask.pyramid.tile_size, await shown_of(ask)
     x, y = whole_number(ask, "x", range(full.width)), whole_number(ask, "y", range(full.height))
 
     def make() -> bytes:
         tile = decoded_tile(shown.picture, 0, x // side, y // side)[y % side, x % side].reshape(1, 1, 3)
         rgb = list(shown.display.applied(Image.fromarray(tile)).tobytes())
-        return orjson.dumps({"x": x, "y": y, "rgb": rgb, **samples_of(ask, shown, x, y)})
+        return orjson.dumps({"x": x, "y": y, "rgb": rgb})
 
     return Answer(f"pixel {x} {y} {shown.key}", "application/json", make)
 
@@ -247,7 +248,7 @@ async def histogram_of(ask: Ask) -> Answer:
     shown = await shown_of(ask)
 
     def make() -> bytes:
-        if ask.pyramid.stack.samples == SAMPLES:
+        if not ask.pyramid.stack.joined:
             return orjson.dumps(histogram(pixels_of_level(shown.picture, OVERVIEW_SIDE)))
         grey = ((channel, ask.pyramid.plane(shown.z, channel, shown.t)) for channel in shown.channels)
         pixels = {channel: pixels_of_level(plane, OVERVIEW_SIDE)[..., 0] for channel, plane in grey}
@@ -315,7 +316,7 @@ ROUTES: Final = (
     Route(_route(r"\.dzi"), descriptor, PARAMETERS),
     Route(_route("/thumbnail"), thumbnail_of, PARAMETERS | {"width"}),
     Route(_route(rf"_files/(?P<level>[0-9]{{1,2}})/(?P<column>{_N6})_(?P<row>{_N6})\.{_FMT}"), deepzoom_tile, DERIVED),
-    Route(_route(rf"/zxy/(?P<z>[0-9]{{1,2}})/(?P<x>{_N6})/(?P<y>{_N6})\.{_FMT}"), zxy_tile, DERIVED | {"bg"}),
+    Route(_route(rf"/zxy/(?P<z>[0-9]{{1,2}})/(?P<x>{_N6})/(?P<y>{_N6})\.{_FMT}"), zxy_tile, DERIVED),
     Route(_route(rf"/levels/(?P<level>[0-9]{{1,3}})/tiles/{_XY}"), native_tile, PLANES | {"channels"}),
     Route(
         _route(rf"/zoomify/TileGroup(?P<group>[0-9]{{1,9}})/(?P<z>[0-9]{{1,2}})-(?P<x>{_N6})-(?P<y>{_N6})\.jpg"),
@@ -332,5 +333,5 @@ ROUTES: Final = (
     Route(_route("/tissue"), tissue_of, PARAMETERS | {"width"}),
     Route(_route("/icc"), icc),
     Route(_route("/associated"), associated),
-    Route(_route("/associated/(?P<name>[a-z]{1,16})"), associated_picture, RECODED | {"fmt"}),
+    Route(_route("/associated/(?P<name>[a-z]{1,16})"), associated_picture, iiif.RECODED | {"fmt"}),
 )

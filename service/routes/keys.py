@@ -14,6 +14,7 @@ from service.context import Here, Service, ask
 from service.rendering import render
 from service.roles import Role, has
 from service.schemas import KeyOut
+from service.strict import PROGRAM
 
 router = APIRouter(tags=["keys"])
 
@@ -31,7 +32,7 @@ async def keys(request: Request, service: Here, caller: Caller) -> Response:
     return render(request, service, "keys.html", caller, keys=found, roles=list(Role), secret=None)
 
 
-@router.get("/keys.json")
+@router.get("/keys.json", dependencies=PROGRAM)
 async def keys_json(service: Here, caller: Admin) -> list[KeyOut]:
     """The same as JSON, without secrets: nobody has those."""
     return await ask(keys_of, service)

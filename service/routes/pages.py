@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
+import orjson
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from markupsafe import Markup
@@ -12,16 +13,19 @@ from markupsafe import Markup
 from coverslip import certificate_page
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
-from coverslip.errors import NotFound, NotPermitted
+from coverslip.errors import NotPermitted
 from coverslip.preflight.zip import MAX_ENTRIES
 from service import tus
-from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide, may_look
+from service.access import may_look
+from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
 from service.context import Here, Service, ask
+from service.crews import LOOKING
 from service.errors import Overloaded
 from service.facts import facts_of
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
+from service.routes import uploads
 from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import (
     LARGEST_PAGE,
@@ -34,6 +38,7 @@ from service.routes.slides import (
     move,
 )
 from service.schemas import EventOut, Queues, SlideOut, SlidePage, UploadDesk, UploadOut
+from service.strict import PROGRAM
 from service.timeline import timeline
 
 router = APIRouter(tags=["pages"])
@@ -84,7 +89,7 @@ async def slides(
     )
 
 
-@router.get("/slides.json")
+@router.get("/slides.json", dependencies=PROGRAM)
 async def slides_json(
     service: Here, caller: Caller, state: States = None, cursor: Cursor = None, q: Words = ""
 ) -> SlidePage:
@@ -101,7 +106,7 @@ async def live(service: Here) -> Response:
     return StreamingResponse(service.pulse.stream(), media_type="text/event-stream", headers=headers)
 
 
-@router.get("/slides/{sid}.json")
+@router.get("/slides/{sid}.json", dependencies=PROGRAM)
 async def slide_json(slide: VisibleSlide, service: Here) -> dict[str, Any]:
     """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
     facts = await facts_of(service, slide)
@@ -112,7 +117,7 @@ async def slide_json(slide: VisibleSlide, service: Here) -> dict[str, Any]:
 async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """Viewer, facts, timeline, verdict."""
     events = await ask(_events, service, caller, slide)
-    certificate = await ask(certificate_of, service, slide)
+    certificate = await LOOKING.run(certificate_of, service, slide)
     facts = await facts_of(service, slide)
     viewable = facts.links.dzi is not None and may_look(caller, slide)
     return render(
@@ -143,17 +148,15 @@ async def decide(
 @router.get("/slides/{sid}/certificate")
 async def certificate(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """What was removed, what was kept and why, and how to check it without us."""
-    found = await ask(certificate_of, service, slide)
-    if found is None:
-        raise NotFound
+    found = orjson.loads(await LOOKING.run(certificate_bytes, service, slide))
     body = Markup(certificate_page.body(found))
     return render(request, service, "certificate.html", caller, slide=SlideOut.of(slide), body=body)
 
 
-@router.get("/slides/{sid}/certificate.json")
+@router.get("/slides/{sid}/certificate.json", dependencies=PROGRAM)
 async def certificate_json(slide: VisibleSlide, service: Here) -> Response:
     """The certificate as the pipeline wrote it."""
-    body = await ask(certificate_bytes, service, slide)
+    body = await LOOKING.run(certificate_bytes, service, slide)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -167,7 +170,7 @@ async def upload(request: Request, service: Here, caller: Caller) -> Response:
     return render(request, service, "upload.html", caller, desk=await ask(desk_of, service, caller))
 
 
-@router.get("/upload.json")
+@router.get("/upload.json", dependencies=PROGRAM)
 async def upload_json(service: Here, caller: Submitter) -> UploadDesk:
     """What an uploader needs to know first."""
     return await ask(desk_of, service, caller)
@@ -196,7 +199,7 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
     )
 
 
-@router.get("/ops.json")
+@router.get("/ops.json", dependencies=PROGRAM)
 async def ops_json(service: Here, caller: Ops) -> Queues:
     """The same figures as JSON."""
     return Queues.of(await ask(service.catalog.queue_stats))
@@ -206,7 +209,7 @@ def desk_of(service: Service, caller: Principal) -> UploadDesk:
     """Limits, choices, and what is unfinished."""
     return UploadDesk(
         endpoint="/uploads",
-        max_bytes=service.settings.max_upload_bytes,
+        max_bytes=uploads.largest(service),
         max_files=MAX_ENTRIES,
         policies=list(tus.POLICIES),
         policy=service.settings.policy,

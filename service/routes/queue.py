@@ -8,8 +8,11 @@ from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import RedirectResponse
 
 from coverslip.archive.pauses import Scope
+from coverslip.archive.records import Job, SlideRecord
 from coverslip.archive.turns import Priority
-from service.auth import Ops, Staff, VisibleSlide
+from coverslip.errors import NotFound
+from service.access import may_see
+from service.auth import Ops, SignedIn, Staff, VisibleSlide
 from service.context import Here, Service, ask
 from service.schemas import (
     DeadLetterOut,
@@ -21,8 +24,9 @@ from service.schemas import (
     Replayed,
     ReplayIn,
 )
+from service.strict import PROGRAM
 
-router = APIRouter(prefix="/api/v1", tags=["queue"])
+router = APIRouter(prefix="/api/v1", tags=["queue"], dependencies=PROGRAM)
 pages = APIRouter(tags=["queue"])
 """What the buttons of the pages ask for; each leads back to its page."""
 
@@ -33,10 +37,13 @@ CODE = Annotated[str, Form(max_length=64, pattern=r"^([a-z][a-z-]*)?$")]
 
 
 @router.get("/jobs/{job}")
-async def job(job: str, service: Here, caller: Staff, response: Response) -> JobOut:
-    """One job."""
+async def job(job: str, service: Here, caller: SignedIn, response: Response) -> JobOut:
+    """One job, its stage and how much of that is done: for curators, ops and who sent the slide in."""
     response.headers["Cache-Control"] = "no-store"
-    return await _job(service, job)
+    found = await _job(service, job)
+    if not may_see(caller, await ask(service.catalog.slide, found.sid)):
+        raise NotFound
+    return found
 
 
 @router.post("/jobs/{job}/cancel")
@@ -144,4 +151,9 @@ def pauses_of(service: Service) -> list[PauseOut]:
 
 
 async def _job(service: Service, job: str) -> JobOut:
-    return JobOut.model_validate(await ask(service.catalog.job, job))
+    return JobOut.of(*await ask(_with_slide, service, job))
+
+
+def _with_slide(service: Service, job: str) -> tuple[Job, SlideRecord]:
+    found = service.catalog.job(job)
+    return found, service.catalog.slide(found.sid)

@@ -7,10 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from service.auth import SECRET_LIMIT, Caller, require_own_page
+from service.auth import Caller, require_own_page
 from service.context import Here, ask
 from service.rendering import render, set_session
 from service.schemas import Me
+from service.sessions import SECRET_LIMIT
+from service.strict import PROGRAM
 
 router = APIRouter(tags=["session"])
 
@@ -23,7 +25,7 @@ async def form(request: Request, service: Here, caller: Caller, next: str = HOME
     return render(request, service, "signin.html", caller, next=own_page(next), refused=False)
 
 
-@router.get("/signin.json")
+@router.get("/signin.json", dependencies=PROGRAM)
 async def me(service: Here, caller: Caller) -> Me:
     """Who is signed in."""
     if caller is None:

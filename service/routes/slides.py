@@ -14,17 +14,22 @@ from coverslip.archive.records import Principal, SlideRecord
 from coverslip.archive.states import BY_PEOPLE, State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, NotPermitted, Outdated, StorageFailed
-from service.auth import Caller, Ops, SignedIn, VisibleSlide, may_look
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match
+from service.accept import require_accepted
+from service.access import absent, may_look
+from service.auth import Caller, Ops, SignedIn, VisibleSlide
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match, unchanged
 from service.context import Here, Service, ask
+from service.crews import LOOKING
 from service.downloads import download
+from service.errors import NotReady, Withdrawn
 from service.facts import facts_of
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
 from service.shelf import READABLE, file_of
+from service.strict import PROGRAM, STRICT
 
-router = APIRouter(prefix="/api/v1", tags=["slides"])
-files = APIRouter(tags=["slides"])
+router = APIRouter(prefix="/api/v1", tags=["slides"], dependencies=PROGRAM)
+files = APIRouter(tags=["slides"], dependencies=[STRICT])
 """What lies beside the API: files under the slide's own address."""
 
 Words = Annotated[str, Query(max_length=100)]
@@ -53,10 +58,13 @@ async def slides(
     return page
 
 
-@router.get("/slides/{sid}")
-async def slide(slide: VisibleSlide, service: Here, response: Response) -> SlideOut:
+@router.get("/slides/{sid}", response_model=SlideOut)
+async def slide(request: Request, slide: VisibleSlide, service: Here, response: Response) -> Response | SlideOut:
     """One slide; its ETag is what If-Match of a transition is held against."""
-    response.headers.update({"Cache-Control": "no-store", "ETag": etag_of(slide)})
+    headers = {"Cache-Control": "no-store", "ETag": etag_of(slide)}
+    if unchanged(request.headers.get, headers["ETag"], 0):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
     return await facts_of(service, slide)
 
 
@@ -70,16 +78,18 @@ async def events(slide: VisibleSlide, service: Here, caller: SignedIn, response:
 @router.get("/slides/{sid}/report")
 async def report(slide: VisibleSlide, service: Here) -> Response:
     """The certificate, byte for byte as the pipeline wrote it."""
-    body = await ask(certificate_bytes, service, slide)
+    body = await LOOKING.run(certificate_bytes, service, slide)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @files.api_route("/slides/{sid}/file", methods=["GET", "HEAD"])
 async def file(request: Request, slide: VisibleSlide, service: Here, caller: Caller) -> Response:
     """The clean slide itself, in ranges where asked; named by its id, known by its SHA-256."""
-    if slide.clean_name is None or slide.sha256 is None or not may_look(caller, slide):
+    await require_files(service, caller, slide)
+    require_accepted(request.headers.get("accept", ""), "image/tiff")
+    if slide.clean_name is None or slide.sha256 is None:
         raise NotFound
-    found = await ask(_clean, service, slide)
+    found = await LOOKING.run(_clean, service, slide)
     digest = base64.b64encode(bytes.fromhex(slide.sha256)).decode()
     headers = {
         "ETag": f'"{slide.sha256}"',
@@ -87,7 +97,7 @@ async def file(request: Request, slide: VisibleSlide, service: Here, caller: Cal
         "Cache-Control": CACHE_PUBLIC if slide.state is State.RELEASED else CACHE_PRIVATE,
     }
     name = f"{slide.sid}{''.join(PurePath(slide.clean_name).suffixes)}"
-    return await ask(download, request, found, headers, "image/tiff", name)
+    return await LOOKING.run(download, request, found, headers, "image/tiff", name)
 
 
 def _clean(service: Service, slide: SlideRecord) -> Stored:
@@ -124,6 +134,14 @@ async def queues(service: Here, caller: Ops, response: Response) -> Queues:
     """Depth, age, workers, failures by cause."""
     response.headers["Cache-Control"] = "no-store"
     return Queues.of(await ask(service.catalog.queue_stats))
+
+
+async def require_files(service: Service, caller: Principal | None, slide: SlideRecord) -> None:
+    """Raise `Withdrawn`, `NotReady` or `NotFound` unless the caller may have files of a slide it may see."""
+    if slide.state not in READABLE:
+        raise absent(slide, await ask(service.catalog.open_job, slide.sid))
+    if not may_look(caller, slide):
+        raise NotFound
 
 
 def etag_of(slide: SlideRecord) -> str:
@@ -163,7 +181,9 @@ def events_of(service: Service, caller: Principal, slide: SlideRecord) -> list[E
 
 
 def certificate_bytes(service: Service, slide: SlideRecord) -> bytes:
-    """The certificate's JSON; raises `NotFound` while there is none."""
+    """The certificate's JSON; raises `Withdrawn`, `NotReady` or `NotFound` where there is none."""
+    if slide.state not in READABLE:
+        raise absent(slide, service.catalog.open_job(slide.sid))
     found = file_of(service.archive, slide, "slide.certificate.json")
     if found.size > CERTIFICATE_LIMIT:
         raise NotFound
@@ -174,7 +194,7 @@ def certificate_of(service: Service, slide: SlideRecord) -> dict[str, object] | 
     """The certificate as parsed, or None."""
     try:
         found: dict[str, object] = orjson.loads(certificate_bytes(service, slide))
-    except NotFound:
+    except (NotFound, NotReady, Withdrawn):
         return None
     return found
 

@@ -13,28 +13,30 @@ short way of `service.quick`; the rest comes here.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 
-from coverslip.archive.catalog import Catalog
-from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import State
+from coverslip.archive.records import Principal
 from coverslip.errors import CoverslipError, NotFound, TileNotFound
 from coverslip.pyramid import Pyramid
+from coverslip.pyramid.made_by import made_by
 from coverslip.settings import Settings
 from service import lent
-from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, fresh, http_date
-from service.derived import Workshop, cache_status
-from service.errors import Malformed, NotReady, Withdrawn, answer, no_such_method
+from service.accept import require_accepted
+from service.access import absent, may_look, may_see
+from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, http_date, unchanged
+from service.crews import LOOKING
+from service.derived import AT_HAND, Workshop, cache_status, read_status
+from service.errors import KeyRefused, Malformed, SignInNeeded, answer, no_such_method
 from service.links import LinkTokens
-from service.quick import Place, Quick, key_of
-from service.roles import Role, has
-from service.sessions import Sessions, cookie_in
+from service.quick import Place, Quick, key_of, tag_of
+from service.sessions import SECRET_LIMIT, Sessions, cookie_in, secret_of
 from service.shelf import Opened, Shelf
+from service.thumbnails import width_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -50,8 +52,6 @@ ADDRESS = re.compile(
 LINK_ALONE = re.compile(rb"(?:token=[^&]*)?")
 OTHER_PLANES = re.compile(rb"(?:^|&)(?:z|t|channels|window)=")
 TOKEN = re.compile(rb"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
-THUMBNAIL_WIDTHS = range(16, 1025)
-DEFAULT_THUMBNAIL = 256
 
 PUBLIC = CACHE_PUBLIC.encode()
 PRIVATE = CACHE_PRIVATE.encode()
@@ -61,7 +61,6 @@ _XML = (b"content-type", b"application/xml")
 _SNIFF = (b"x-content-type-options", b"nosniff")
 _CROSS = (b"cross-origin-resource-policy", b"cross-origin")
 _OWN = (b"cross-origin-resource-policy", b"same-origin")
-_WORKING = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
 
 
 class Tiles:
@@ -72,7 +71,6 @@ class Tiles:
         shelf: Shelf,
         sessions: Sessions,
         links: LinkTokens,
-        catalog: Catalog,
         workshop: Workshop,
         settings: Settings,
     ) -> None:
@@ -80,9 +78,8 @@ class Tiles:
         self._shelf = shelf
         self._sessions = sessions
         self._links = links
-        self._catalog = catalog
         self._workshop = workshop
-        self.quick = Quick(shelf, sessions, workshop, settings)
+        self.quick = Quick(shelf, sessions, links, workshop, settings)
         """The short way, tried first by `service.express`."""
 
     @staticmethod
@@ -116,47 +113,62 @@ class Tiles:
 
     async def opened(self, scope: Scope, sid: str) -> Opened:
         """The slide, if the caller may look at it and it has tiles; raises `NotFound`, `NotReady` or `Withdrawn`."""
-        opened = self._shelf.ready(sid) or await self._shelf.find(sid)
-        if not opened.public and not await self._may_look(scope, sid):
-            raise Withdrawn if opened.slide.state is State.WITHDRAWN else NotFound
+        try:
+            opened = self._shelf.ready(sid) or await self._shelf.find(sid)
+        except NotFound:
+            await self._caller(scope["headers"])  # a bad key is told so whether or not there is such a slide
+            raise
+        if not opened.public and not self._is_lent(scope, sid):
+            caller = await self._caller(scope["headers"])
+            if not may_look(caller, opened.slide):
+                raise absent(opened.slide, opened.job) if may_see(caller, opened.slide) else NotFound
         if opened.pyramid is None:
-            raise _absent(opened.slide)
+            raise absent(opened.slide, opened.job)
         return opened
 
-    async def _may_look(self, scope: Scope, sid: str) -> bool:
-        """Whether a link token in the address or the caller's role opens a slide that is not released."""
+    def _is_lent(self, scope: Scope, sid: str) -> bool:
+        """Whether a link token in the address opens a slide that is not released."""
         found = TOKEN.search(scope["query_string"])
         link = scope.get(lent.LINK) or (found and found[1].decode())
-        if link and self._links.allows(link, sid):
-            scope[lent.LENT] = link
-            return True
-        return has(await self._caller(scope["headers"]), Role.CURATOR)
+        if not link or not self._links.allows(link, sid):
+            return False
+        scope[lent.LENT] = link
+        return True
 
     async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """Who asks: a cookie verified a moment ago costs one look-up."""
+        """Who asks: a key or cookie looked up a moment ago costs a look into memory; raises `KeyRefused`."""
         if bearer := _header(headers, b"authorization"):
-            scheme, _, secret = bearer.partition(" ")
-            if scheme.lower() != "bearer":
-                return None  # a 401 would say that the slide exists
-            return await run_in_threadpool(self._catalog.principal, secret)
+            return await self._holder(secret_of(bearer))
         token = cookie_in(_header(headers, b"cookie"), self._sessions.cookie)
         if token is None:
             return None
         return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.verify, token)
 
+    async def _holder(self, untrusted_secret: str | None) -> Principal:
+        if untrusted_secret is None:
+            raise SignInNeeded
+        if known := self._sessions.remembered_bearer(untrusted_secret):
+            return known
+        looked = len(untrusted_secret) <= SECRET_LIMIT
+        principal = await run_in_threadpool(self._sessions.bearer, untrusted_secret) if looked else None
+        if principal is None:
+            raise KeyRefused
+        return principal
+
     async def _content(self, scope: Scope, opened: Opened) -> Answer:
         found = scope["coverslip.address"]
         if found["what"] == ".dzi":
             return _descriptor(scope, opened)
+        require_accepted(_header(scope["headers"], b"accept"), "image/jpeg")
         if found["what"] == "/thumbnail":
-            return await _thumbnail(scope, opened)
+            return await self._thumbnail(scope, opened)
         return await self._tile(scope, opened, (int(found["level"]), int(found["column"]), int(found["row"])))
 
     async def _tile(self, scope: Scope, opened: Opened, place: Place) -> Answer:
         pyramid = opened.pyramid
         assert pyramid is not None
         try:
-            etag = pyramid.etag(*place).encode()
+            etag = tag_of(pyramid, place).encode()
             if _has(scope, opened, etag):
                 return 304, [(b"etag", etag), *_caching(opened)], b""
             body, told = await self._body(pyramid, place)
@@ -166,14 +178,29 @@ class Tiles:
         about = [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *told]
         return 200, [*about, *_caching(opened)], body
 
+    async def _thumbnail(self, scope: Scope, opened: Opened) -> Answer:
+        pyramid = opened.pyramid
+        assert pyramid is not None
+        width = width_of(scope["query_string"])
+        etag = f'"{pyramid.version}-thumbnail-{width}-{made_by()}"'.encode()
+        if _has(scope, opened, etag):
+            return 304, [(b"etag", etag), *_caching(opened)], b""
+        made = await self._workshop.make(f"{pyramid.version} thumbnail {width}", partial(pyramid.thumbnail, width))
+        about = [_JPEG, (b"content-length", b"%d" % len(made.body)), (b"etag", etag), *cache_status(made)]
+        return 200, [*about, *_caching(opened)], made.body
+
     async def _body(self, pyramid: Pyramid, place: Place) -> tuple[bytes, Headers]:
         """A tile from memory, from the disk, or made now; raises `TileNotFound` and `Overloaded`."""
         if pyramid.on_request(*place):
             made = await self._workshop.make(key_of(pyramid, place), partial(pyramid.tile, *place))
             return made.body, cache_status(made)
         at_hand = pyramid.tile_at_hand(*place)
+        if at_hand is not None:
+            return bytes(at_hand), AT_HAND
+        began = time.perf_counter()
         # the disk may take its time, the others must not wait for it
-        return (await run_in_threadpool(pyramid.tile, *place) if at_hand is None else bytes(at_hand)), []
+        body = await LOOKING.run(pyramid.tile, *place)
+        return body, read_status(time.perf_counter() - began)
 
 
 def _other(query: bytes) -> bool:
@@ -182,6 +209,9 @@ def _other(query: bytes) -> bool:
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:
     assert opened.pyramid is not None
+    if not LINK_ALONE.fullmatch(scope["query_string"]):
+        raise Malformed("A descriptor takes no parameters.")
+    require_accepted(_header(scope["headers"], b"accept"), "application/xml")
     etag = f'"{opened.pyramid.version}-dzi"'.encode()
     if _has(scope, opened, etag):
         return 304, [(b"etag", etag), *_caching(opened)], b""
@@ -189,41 +219,10 @@ def _descriptor(scope: Scope, opened: Opened) -> Answer:
     return 200, [_XML, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
 
 
-async def _thumbnail(scope: Scope, opened: Opened) -> Answer:
-    assert opened.pyramid is not None
-    width = _width(scope["query_string"].decode("latin-1"))
-    etag = f'"{opened.pyramid.version}-thumbnail-{width}"'.encode()
-    if _has(scope, opened, etag):
-        return 304, [(b"etag", etag), *_caching(opened)], b""
-    body = await run_in_threadpool(opened.pyramid.thumbnail, width)
-    return 200, [_JPEG, (b"content-length", b"%d" % len(body)), (b"etag", etag), *_caching(opened)], body
-
-
-def _width(query: str) -> int:
-    """`width` of a thumbnail; an unknown parameter is refused, not ignored."""
-    given = parse_qs(query, keep_blank_values=True, max_num_fields=8)
-    given.pop("token", None)
-    texts = given.pop("width", [str(DEFAULT_THUMBNAIL)])
-    if given or len(texts) != 1 or not re.fullmatch(r"[0-9]{1,4}", texts[0]) or int(texts[0]) not in THUMBNAIL_WIDTHS:
-        raise Malformed("A thumbnail takes one parameter: width, 16 to 1024.")
-    return int(texts[0])
-
-
-def _absent(slide: SlideRecord) -> CoverslipError:
-    match slide.state:
-        case State.WITHDRAWN:
-            return Withdrawn()
-        case state if state in _WORKING:
-            return NotReady(slide.sid)
-        case _:
-            return NotFound()
-
-
 def _has(scope: Scope, opened: Opened, etag: bytes) -> bool:
-    """Whether the caller has it already."""
-    named = dict(scope["headers"])
-    tags, since = (named.get(name) for name in (b"if-none-match", b"if-modified-since"))
-    return fresh(tags and tags.decode("latin-1"), since and since.decode("latin-1"), etag.decode(), opened.modified)
+    """Whether the caller has it already; raises `Outdated` when it wants something else."""
+    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return unchanged(named.get, etag.decode(), opened.modified)
 
 
 def _caching(opened: Opened) -> Headers:

@@ -6,34 +6,35 @@ last PATCH, which may be empty. Until the digest is known and matches what lies 
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from coverslip.archive.records import Principal, Upload
+from coverslip.archive.records import Load, Principal, Upload
+from coverslip.archive.storage import Zone
 from coverslip.archive.turns import Priority
 from coverslip.errors import NotFound, NotPermitted
 from service import tus
 from service.auth import SignedIn, Submitter
+from service.checksums import ALGORITHMS, Checksum, checked, checksum_of
 from service.context import Here, Service, ask
-from service.errors import DigestMismatch, OffsetConflict, TooLarge, TooManyUploads, UploadExpired
-from service.receiving import Line, Target, receive, require_room, unless_ended
+from service.crews import FINISHING, UPLOADING
+from service.errors import DigestMismatch, OffsetConflict, QuotaExceeded, TooLarge, TooManyUploads, UploadExpired
+from service.receiving import Line, receive, require_room, unless_ended
 from service.roles import Role, has
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 
 PATIENCE = 30.0
-"""Seconds without a byte until a PATCH is ended; what came is kept."""
+"""Seconds in which a PATCH brings 64 KiB, or is ended; what came is kept."""
 
 
 @router.options("")
 @router.options("/{uid}")
 async def abilities(service: Here, uid: str = "") -> Response:
     """What this server speaks; the one tus request that needs no credential."""
-    size = str(service.settings.max_upload_bytes)
-    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": size}
+    said = {"Tus-Version": tus.VERSION, "Tus-Extension": tus.EXTENSIONS, "Tus-Max-Size": str(largest(service))}
+    said["Tus-Checksum-Algorithm"] = ",".join(ALGORITHMS)
     return Response(status_code=204, headers=said)
 
 
@@ -41,7 +42,7 @@ async def abilities(service: Here, uid: str = "") -> Response:
 async def create(request: Request, service: Here, caller: Submitter) -> Response:
     """Announce a file: nothing is stored but a row, and only if there will be room."""
     tus.require_version(request.headers)
-    length = tus.length_of(request.headers, service.settings.max_upload_bytes)
+    length = tus.length_of(request.headers, largest(service))
     said = tus.metadata_of(request.headers)
     upload = await ask(_admit, service, caller, length, said)
     where = {"Location": f"/uploads/{upload.uid}", "Upload-Expires": tus.expires(upload.expires)}
@@ -64,14 +65,15 @@ async def append(uid: str, request: Request, service: Here, caller: Submitter) -
     tus.require_version(request.headers)
     tus.require_chunk(request.headers)
     claimed, declared = tus.offset_of(request.headers), tus.digest_of(request.headers)
+    checksum = checksum_of(request.headers)
     upload = await ask(_owned, service, caller, uid)
     if claimed + (tus.announced_bytes(request.headers) or 0) > upload.length:
         raise TooLarge("More bytes than Upload-Length announced.")
     async with service.floor.taken(uid, Line(request, PATIENCE)) as line:
-        upload = await _receive(service, uid, claimed, line)
+        upload = await _receive(service, uid, claimed, line, checksum)
         sid = upload.sid
         if upload.offset == upload.length and sid is None:
-            sid = await ask(_finish, service, caller, upload, declared)
+            sid = await FINISHING.run(_finish, service, caller, upload, declared)
     return Response(status_code=204, headers={**_progress(upload), **({"Coverslip-Slide": sid} if sid else {})})
 
 
@@ -85,40 +87,49 @@ async def terminate(uid: str, request: Request, service: Here, caller: SignedIn)
     return Response(status_code=204)
 
 
-def path_of(service: Service, uid: str) -> Path:
-    """Where an upload's bytes lie: the PHI zone, under a random name."""
-    return service.storage.incoming(uid)
+def largest(service: Service) -> int:
+    """Bytes of the largest file that is taken."""
+    return min(service.settings.max_upload_bytes, service.archive.arrivals.largest)
 
 
-async def _receive(service: Service, uid: str, claimed: int, line: Line) -> Upload:
+async def _receive(service: Service, uid: str, claimed: int, line: Line, checksum: Checksum | None) -> Upload:
     generation = await ask(service.archive.begin_patch, uid)
     upload: Upload = await ask(service.catalog.upload, uid)
     if claimed != upload.offset:
         raise OffsetConflict
-    target = await asyncio.to_thread(Target, path_of(service, uid), claimed)
-
-    async def acknowledge(offset: int) -> None:
-        await ask(service.catalog.advance, uid, generation, offset)
-
+    with unless_ended():
+        target = await UPLOADING.run(service.archive.writer, upload, generation)
+    pieces = line.pieces()
+    if checksum is not None:
+        pieces = checked(pieces, checksum, service.storage.zone(Zone.INCOMING), upload.length - claimed)
     try:
-        await receive(line.pieces(), target, upload.length, acknowledge)
+        await receive(pieces, target, upload.length)
     finally:
         target.close()
     return await ask(service.catalog.upload, uid)
 
 
 def _admit(service: Service, caller: Principal, length: int, said: tus.Metadata) -> Upload:
-    open_now = service.catalog.open_uploads(caller.owner)
-    if len(open_now) >= service.settings.max_open_uploads:
-        raise TooManyUploads
-    promised = sum(upload.length - upload.offset for upload in open_now)
-    require_room(service.storage, length, promised, service.settings.disk_reserve_ratio)
-    until = datetime.now(UTC) + service.settings.upload_expiry
-    return service.catalog.create_upload(caller.owner, length, until, said.untrusted_filename, said.wishes())
+    settings, on_disk = service.settings, service.archive.arrivals.on_disk
+
+    def admit(load: Load) -> None:
+        if load.open_now >= settings.max_open_uploads:
+            raise TooManyUploads
+        _require_quota(service, load.owned + length)
+        require_room(service.storage, length, load, settings.disk_reserve_ratio, on_disk=on_disk)
+
+    until = datetime.now(UTC) + settings.upload_expiry
+    name, wishes = said.untrusted_filename, said.wishes()
+    return service.catalog.create_upload(caller.owner, length, until, name, wishes, admit=admit)
+
+
+def _require_quota(service: Service, owned: int) -> None:
+    if 0 < service.settings.owner_bytes < owned:
+        raise QuotaExceeded
 
 
 def _finish(service: Service, caller: Principal, upload: Upload, declared: str | None) -> str | None:
-    """Queue the slide if its digest is known and right; permission is looked at again, an upload takes long."""
+    """Queue the slide if its digest is known and right; an upload takes long: permission and quota are asked again."""
     said = service.catalog.unseal(upload.uid, caller.owner).metadata
     expected = declared or said.get("sha256")
     if expected is None:
@@ -129,6 +140,7 @@ def _finish(service: Service, caller: Principal, upload: Upload, declared: str |
             raise DigestMismatch
         if not has(service.sessions.current(caller.key_id), Role.SUBMITTER):
             raise NotPermitted
+        _require_quota(service, service.catalog.load(upload.owner).owned)
 
     policy, collection = (
         said.get("policy", service.settings.policy),

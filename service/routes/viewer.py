@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse
 from coverslip.archive.records import Principal, SlideRecord
 from coverslip.errors import NotFound, StateConflict
 from coverslip.settings import Settings
-from service.auth import Caller, Curator, VisibleSlide, may_look
+from service.access import absent, may_look, may_see
+from service.auth import Caller, Curator, VisibleSlide
 from service.context import Here, Service, ask
 from service.edge import CSP
 from service.errors import LinkExpired
@@ -20,6 +21,8 @@ from service.lent import PREFIX
 from service.links import Link
 from service.rendering import render
 from service.schemas import LinkOut, SlideOut
+from service.shelf import READABLE
+from service.strict import PROGRAM
 
 router = APIRouter(tags=["viewer"])
 
@@ -48,10 +51,10 @@ async def _shown(service: Service, caller: Principal | None, sid: str, token: st
     slides = [await shown_slide(service, caller, sid, token)]
     if beside:
         slides.append(await shown_slide(service, caller, beside))
-    facts = [await facts_of(service, slide) for slide in slides]
-    if any(slide.links.dzi is None for slide in facts):
-        raise NotFound
-    return facts
+    for slide in slides:
+        if slide.state not in READABLE:
+            raise absent(slide, await ask(service.catalog.open_job, slide.sid))
+    return [await facts_of(service, slide) for slide in slides]
 
 
 @router.post("/slides/{sid}/links")
@@ -61,7 +64,7 @@ async def share(slide: VisibleSlide, service: Here, caller: Curator) -> Response
     return RedirectResponse(address(slide.sid, link), 303)
 
 
-@router.post("/api/v1/slides/{sid}/links", status_code=201)
+@router.post("/api/v1/slides/{sid}/links", status_code=201, dependencies=PROGRAM)
 async def links(slide: VisibleSlide, service: Here, caller: Curator, response: Response) -> LinkOut:
     """A link that shows one slide to whoever holds it, for a quarter of an hour."""
     link = await ask(make_link, service, caller, slide)
@@ -78,13 +81,18 @@ async def links(slide: VisibleSlide, service: Here, caller: Curator, response: R
 
 
 async def shown_slide(service: Service, caller: Principal | None, sid: str, untrusted_token: str = "") -> SlideRecord:
-    """A slide the caller or the link may look at; unknown, invisible and out of time are told apart by nobody."""
+    """A slide the caller or the link may look at; unknown, invisible and out of time are told apart by nobody.
+
+    Also one that has nothing to look at yet or any more, for whom it exists. Raises `NotFound` or `LinkExpired`.
+    """
     refused = LinkExpired if untrusted_token else NotFound
     try:
         slide: SlideRecord = await ask(service.catalog.slide, sid)
     except NotFound:
         raise refused from None
     if may_look(caller, slide) or service.links.allows(untrusted_token, sid):
+        return slide
+    if slide.state not in READABLE and may_see(caller, slide):
         return slide
     raise refused
 

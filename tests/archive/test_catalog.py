@@ -383,6 +383,23 @@ class CatalogContract:
         catalog.fail(catalog.claim(job, "a"), "child-timed-out")
         assert catalog.slide(sid).state is State.QUARANTINED
 
+    def test_a_bucket_that_is_away_costs_no_attempt(self, open_catalog, url, fill, clock):
+        """The job waits, twice as long each time up to five minutes; after four hours it counts as any failure."""
+        catalog = open_catalog(url)
+        sid, job = fill(catalog).slide()
+        waits = []
+        while catalog.slide(sid).state is State.QUEUED:
+            begin = clock.now
+            while (claim := catalog.claim(job, "a")) is None:
+                clock.wait(seconds=5)
+            waits.append((clock.now - begin).total_seconds())
+            catalog.fail(claim, "storage-away", "s3")
+        assert waits[:4] == [0, 5, 10, 20]
+        assert max(waits) == 300
+        assert 3 * 3600 < sum(waits) < 6 * 3600
+        assert catalog.slide(sid).state is State.FAILED
+        assert catalog.job(job).attempts == 3
+
     @pytest.mark.parametrize("ask", ["slide", "upload", "job"])
     def test_what_does_not_exist_is_not_found(self, catalog, ask):
         """One answer for unknown things."""

@@ -172,7 +172,7 @@ def test_frames_are_bound_to_their_upload(originals, seal, plain):
     """With the right key, under the name of another upload, nothing opens."""
     sealed = seal(plain)
     key = originals._wrap.decrypt(sealed.wrapped[:12], sealed.wrapped[12:], b"uid")
-    size = originals.store.size(sealed.name)
+    size = originals.store.stat(sealed.name).size
 
     def read(length, offset):
         return originals.store.read(sealed.name, length, offset)

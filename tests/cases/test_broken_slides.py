@@ -2,7 +2,8 @@
 
 import pytest
 
-from coverslip.pipeline import Cleaned, deidentify
+from coverslip.outcomes import Cleaned
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from samples import broken
 

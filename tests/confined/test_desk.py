@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from coverslip import cli
-from coverslip.batch import Batch, here, run_batch
+from coverslip.batch import Batch, run_batch
 from coverslip.confined.desk import Desk
 from coverslip.errors import PolicyInvalid
 from coverslip.geometry import Size
-from coverslip.pipeline import Cleaned, Rejected
+from coverslip.outcomes import Cleaned, Rejected
 from coverslip.policy import files_of
 from coverslip.progress import silent
-from coverslip.settings import Settings
+from coverslip.unconfined import here
 from samples import aperio, broken, traps
 
 KEY = b"k" * 32
@@ -40,14 +40,14 @@ def sound(tmp_path_factory):
 @pytest.fixture(scope="module")
 def desk():
     """Where the real work is done."""
-    with Desk(Settings()) as found:
+    with Desk() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def reckless():
     """Where limits are not looked at."""
-    with Desk(Settings(), "tests.confined.mischief") as found:
+    with Desk("tests.confined.mischief") as found:
         yield found
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_ends_the_process_does_not_end_the_batch(reckless, sound, tr
 
 
 def test_what_is_no_plain_file_gets_no_final_name(reckless, sound, tmp_path):
-    """A link to somewhere else on this machine is refused, with all that came along."""
+    """Something else under a slide's name is refused, with all that came along."""
     (result,) = run_batch(batch(tmp_path / "out", sound[0], pyramid=True), Nobody(), reckless)
     assert isinstance(result.outcome, Rejected)
     assert result.outcome.code == "child-crashed"

@@ -25,6 +25,7 @@ import httpx
 import psutil
 
 from tests.faults.front import Front
+from tests.s3_servers import SERVERS, serving, settings_of
 
 MIB = 1 << 20
 EVERY = 0.05
@@ -127,10 +128,10 @@ class Figures:
     looks: int
 
 
-def uploads(folder: Path, size: int, count: int) -> Figures:
-    """`count` files of `size` bytes at once."""
+def uploads(folder: Path, size: int, count: int, bucket: str = "") -> Figures:
+    """`count` files of `size` bytes at once; `bucket` names the S3 server they go to, if they do."""
     with ExitStack() as stack:
-        front = started(stack, folder)
+        front = started(stack, folder, bucket)
         sparse = folder / "sparse"
         with sparse.open("wb") as file:
             file.truncate(size)
@@ -141,7 +142,7 @@ def uploads(folder: Path, size: int, count: int) -> Figures:
         with watched(front) as seen:
             took = max(pool.map(lambda _: send(front, sparse, sha256), range(count)))
         amount, whole = count * size / 1e6, time.perf_counter() - begin
-        name = f"{count} x {size // MIB} MiB"
+        name = f"{count} x {size // MIB} MiB{bucket and f' to {bucket}'}"
         return Figures(name, amount / took, amount / whole, disk, seen.grown, seen.p99, len(seen.answers))
 
 
@@ -178,9 +179,14 @@ def small(folder: Path) -> Path:
     return found
 
 
-def started(stack: ExitStack, folder: Path) -> Front:
+def started(stack: ExitStack, folder: Path, bucket: str = "") -> Front:
     """A server of its own: a program started anew, for what a forked one shares would not show."""
-    front = Front(Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "data", PYTHONUNBUFFERED="1")
+    own = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+    changes = {}
+    if bucket:
+        (own / "bucket").mkdir()
+        changes = settings_of(stack.enter_context(serving(bucket, own / "bucket")))
+    front = Front(own / "data", changes, PYTHONUNBUFFERED="1")
     stack.callback(front.close)
     front.start()
     return front
@@ -192,10 +198,11 @@ def main() -> int:
     parser.add_argument("--gib", type=float, default=10, help="size of the one large file")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the disk is")
     parser.add_argument("--only", choices=["one", "many", "slow"], action="append")
+    parser.add_argument("--bucket", choices=list(SERVERS), default="", help="an S3 server the files go to")
     asked = parser.parse_args()
     rigs: dict[str, tuple[Callable[[Path], Figures], float]] = {
-        "one": (lambda folder: uploads(folder, int(asked.gib * 1024) * MIB, 1), 64),
-        "many": (lambda folder: uploads(folder, int(asked.gib * 1024 / 10) * MIB, 16), 300),
+        "one": (lambda folder: uploads(folder, int(asked.gib * 1024) * MIB, 1, asked.bucket), 64),
+        "many": (lambda folder: uploads(folder, int(asked.gib * 1024 / 10) * MIB, 16, asked.bucket), 300),
         "slow": (lambda folder: slow_loris(folder, 200, 20), 64),
     }
     good = True

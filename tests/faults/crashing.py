@@ -22,7 +22,7 @@ from coverslip.archive.records import Claim, Produced, SetAside
 from coverslip.archive.states import State
 from coverslip.errors import OriginalPurged
 from coverslip.settings import Settings
-from service.receiving import Target, receive
+from service.receiving import receive
 
 DATA = bytes(range(256)) * 8192
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -74,17 +74,13 @@ def upload(archive: Archive) -> None:
     (found,) = catalog.open_uploads("owner") or (None,)
     if found is None:
         return
-    generation = archive.begin_patch(found.uid)
-    target = Target(archive.storage.incoming(found.uid), found.offset)
+    target = archive.writer(found, archive.begin_patch(found.uid))
 
     async def pieces() -> AsyncIterator[bytes]:
         for at in range(found.offset, len(DATA), 1 << 19):
             yield DATA[at : at + (1 << 19)]
 
-    async def acknowledge(offset: int) -> None:
-        catalog.advance(found.uid, generation, offset)
-
-    asyncio.run(receive(pieces(), target, len(DATA), acknowledge))
+    asyncio.run(receive(pieces(), target, len(DATA)))
     target.close()
     archive.finish_upload(catalog.upload(found.uid), "strict", "default", _is_data)
 

@@ -58,6 +58,10 @@ class Forked:
         """SIGKILL."""
         self._process.kill()
 
+    def poll(self) -> int | None:
+        """How it left; None while it runs."""
+        return self._process.exitcode
+
     def wait(self) -> None:
         """Until it is gone."""
         self._process.join()
@@ -70,15 +74,17 @@ class Front:
     `environment` (libraries to preload) it is a program started anew.
     """
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, changes: Mapping[str, str] | None = None, **environment: str) -> None:
+        """`changes`: settings beside the folder."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = Settings(data_dir=folder, max_open_uploads=100_000)
+        changed = {"max_open_uploads": "100000", **(changes or {})}
+        self.settings = Settings(data_dir=folder, **changed)
         self.archive = Archive.open(self.settings, with_vault=True)
         self.key = self.archive.catalog.create_key("submitter", {"submitter"}, "submitter")[1]
         variables = {"COVERSLIP_DATA_DIR": str(folder), "COVERSLIP_PORT": str(self.port)}
-        self._variables = {**variables, "COVERSLIP_MAX_OPEN_UPLOADS": "100000"}
+        self._variables = variables | {f"COVERSLIP_{name.upper()}": value for name, value in changed.items()}
         self._environment = environment
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self._client: httpx.Client | None = None
@@ -97,10 +103,19 @@ class Front:
             self._client = httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
         return self._client
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
+        self._process = self._anew() if self._environment else Forked(self._variables)
+
     def start(self) -> float:
         """Start and wait until it answers; returns how long that took."""
         begin = time.monotonic()
-        self._process = self._anew() if self._environment else Forked(self._variables)
+        self.launch()
         while time.monotonic() - begin < START_UP:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/healthz").status_code == 200:
@@ -134,9 +149,7 @@ class Front:
 
     def announce(self, size: int, sha256: str) -> str:
         """Announce a file of which only these two are known; its address."""
-        said = {"filename": b"x.svs", "sha256": sha256.encode()}
-        pairs = ",".join(f"{key} {base64.b64encode(value).decode()}" for key, value in said.items())
-        answer = self.client.post("/uploads", headers={"Upload-Length": str(size), "Upload-Metadata": pairs})
+        answer = self.client.post("/uploads", headers=words(size, sha256))
         assert answer.status_code == 201, answer.text
         return answer.headers["Location"]
 
@@ -151,6 +164,18 @@ class Front:
         head += f"Authorization: Bearer {self.key}\r\nContent-Type: {CHUNK['Content-Type']}\r\n"
         connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + data)
         return connection
+
+
+def announcement(data: bytes) -> dict[str, str]:
+    """What is said of a file before it is sent."""
+    return words(len(data), hashlib.sha256(data).hexdigest())
+
+
+def words(size: int, sha256: str) -> dict[str, str]:
+    """The same of a file of which only these two are known."""
+    said = {"filename": b"x.svs", "sha256": sha256.encode()}
+    pairs = ",".join(f"{key} {base64.b64encode(value).decode()}" for key, value in said.items())
+    return {"Upload-Length": str(size), "Upload-Metadata": pairs}
 
 
 def cut(connection: socket.socket, *, reset: bool) -> None:

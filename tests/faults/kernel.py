@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +17,10 @@ import pytest
 
 KERNEL_FORBIDS = "the kernel forbids it: "
 """As tests/conftest.py knows it: such a skip is no failure in CI."""
+
+
+SLACK = 4 << 20
+"""Bytes a group that is squeezed may still take before somebody is killed."""
 
 
 def kernel_forbids(reason: str) -> NoReturn:
@@ -54,14 +59,46 @@ def mounted(folder: Path, *options: str | Path) -> Iterator[Path]:
 class Memory:
     """A group of processes that together get so much memory and no more: beyond it the kernel kills one of them."""
 
-    def __init__(self, folder: Path, limit: str, kills: str) -> None:
+    def __init__(self, folder: Path, limit: str, kills: str, usage: str) -> None:
         self.join = f"open({str(folder / 'cgroup.procs')!r}, 'w').write('0')"
         """Code that puts whoever runs it into the group, and its children with it."""
-        self._folder, self._limit, self._kills = folder, limit, kills
+        self._folder, self._limit, self._kills, self._usage = folder, limit, kills, usage
+
+    def add(self, pid: int) -> None:
+        """Put somebody else into it, with the children it will have."""
+        (self._folder / "cgroup.procs").write_text(str(pid))
+
+    @property
+    def used(self) -> int:
+        """Bytes it needs now."""
+        return int((self._folder / self._usage).read_text())
 
     def bound(self, size: int) -> None:
         """Set the limit."""
         (self._folder / self._limit).write_text(str(size))
+
+    def squeeze(self) -> None:
+        """Let it have no more than it needs at this moment, and take some of that: the kernel kills somebody of it."""
+        with suppress(OSError):  # refused: less cannot be had without killing
+            for _ in range(100):
+                self.bound(self.used * 9 // 10)
+        with suppress(OSError):  # it took some meanwhile: then there is less left
+            self.bound(self.used + SLACK)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run([sys.executable, "-S", "-c", self._hog], timeout=5, check=False, stderr=subprocess.DEVNULL)
+
+    @property
+    def _hog(self) -> str:
+        """Code that takes memory inside the group until somebody was killed, but not itself."""
+        return "\n".join(
+            (
+                self.join,
+                "open('/proc/self/oom_score_adj', 'w').write('-1000')",
+                f"kills = lambda: open({str(self._folder / self._kills)!r}).read()",
+                "before, held = kills(), []",
+                "while kills() == before and len(held) < 256: held.append(b'x' * (1 << 20))",
+            )
+        )
 
     @property
     def kills(self) -> int:
@@ -75,9 +112,9 @@ def memory_group(size: int) -> Iterator[Memory]:
     """A memory cgroup (version 1 or 2) of our own; everybody in it must be gone when the block ends."""
     first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
     parent, files = (
-        (first, ("memory.limit_in_bytes", "memory.oom_control"))
+        (first, ("memory.limit_in_bytes", "memory.oom_control", "memory.usage_in_bytes"))
         if first.is_dir()
-        else (second, ("memory.max", "memory.events"))
+        else (second, ("memory.max", "memory.events", "memory.current"))
     )
     folder = parent / f"coverslip-{uuid.uuid4().hex[:8]}"
     try:
@@ -94,6 +131,17 @@ def memory_group(size: int) -> Iterator[Memory]:
         yield group
     finally:
         _remove(folder)
+
+
+@contextmanager
+def memory_group_if_any(size: int) -> Iterator[Memory | None]:
+    """The same, or None where the kernel gives us none."""
+    with ExitStack() as stack:
+        try:
+            group = stack.enter_context(memory_group(size))
+        except pytest.skip.Exception:
+            group = None
+        yield group
 
 
 def _remove(folder: Path) -> None:

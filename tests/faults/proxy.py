@@ -60,11 +60,15 @@ class Proxy:
                 writer.transport.abort()
 
     async def _end(self) -> None:
+        self._flowing.set()
+        for writer in tuple(self._open):
+            writer.transport.abort()
         mine = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not mine]
-        for task in others:
+        _, late = await asyncio.wait(others, timeout=2) if others else (set(), set())
+        for task in late:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

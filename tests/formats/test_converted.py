@@ -16,7 +16,7 @@ from coverslip.formats.landing import REACH, TOLERANCE, entry, error
 from coverslip.geometry import Mpp, Point, Region, Size
 from coverslip.slide import Route
 from coverslip.write.cuts import blocks
-from samples import mirax
+from samples import leica, mirax
 
 Real = Callable[[str], Path]
 NDPI = "hamamatsu/test3-DAPI.ndpi"
@@ -153,6 +153,15 @@ def test_too_large_a_read_is_refused(ndpi: ConvertedSlide) -> None:
     """Nothing is allocated for a region nobody can mean."""
     with pytest.raises(LimitExceeded):
         ndpi.read(0, Region(Point(0, 0), Size(1 << 20, 1 << 20)))
+
+
+def test_a_claim_nothing_stored_bears_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole glass of eight gigapixels in a file of 60 kB would be minutes of white; the same small scan passes."""
+    assert READER.open(leica.write(tmp_path / "small.scn")).facts.vendor == "leica"
+    monkeypatch.setattr(leica, "GLASS", Size(26_000_000, 76_000_000))
+    with pytest.raises(LimitExceeded) as caught:
+        READER.open(leica.write(tmp_path / "large.scn"))
+    assert caught.value.where == "level[0]"
 
 
 def _said(caught: CoverslipError) -> str:

@@ -9,12 +9,14 @@ from coverslip.errors import tree
 from samples import hostile
 from tests.hostile.running import mutations
 
-RUNS = int(os.environ.get("COVERSLIP_HOSTILE_RUNS", "12"))
+RUNS = int(os.environ.get("COVERSLIP_HOSTILE_RUNS", "30"))
 """Damaged slides per kind; 500 for a long run."""
-BATCH = 6
+BATCH = 10
 CODES = {"ok", *(error.code for error in tree())} - {"coverslip-error", "child-crashed", "storage-failed"}
 """A crash is typed too, but none is accepted: what libraries do on damage is known and named."""
-PLANTED = re.compile(r"ZQ|JANE|slide\.(svs|tiff|ndpi|mrxs|dcm|vms|czi|svslide|zip)", re.IGNORECASE)
+PLANTED = re.compile(
+    r"ZQ|JANE|slide\.(svs|tiff|tif|ndpi|mrxs|dcm|vms|vmu|czi|svslide|zip|scn|bif|ngr|full)", re.IGNORECASE
+)
 """What every planted identifier, and every file name, has in it."""
 
 

@@ -11,8 +11,9 @@ from workers import work
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
-    """All stages as workers do them; of a folder with a MIRAX or VMS slide its entry is opened."""
-    entries = sorted([*task.source.glob("*.mrxs"), *task.source.glob("*.vms")]) if task.source.is_dir() else []
+    """All stages as workers do them; of a folder with a MIRAX, VMS or VMU slide its entry is opened."""
+    endings = ("*.mrxs", "*.vms", "*.vmu")
+    entries = sorted(file for ending in endings for file in task.source.glob(ending)) if task.source.is_dir() else []
     outcome = work.deidentify(dataclasses.replace(task, source=entries[0] if entries else task.source), progress)
     if isinstance(outcome, Made):
         made = Task(task.out_dir / outcome.clean_name, task.out_dir, "", b"", outcome.sha256, complete=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from coverslip.geometry import Size
-from coverslip.pipeline import Outcome, deidentify
+from coverslip.outcomes import Outcome
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from samples import aperio, generic, ome
 from samples.identifiers import Planted

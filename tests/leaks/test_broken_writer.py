@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coverslip.codestreams import jpeg
+from coverslip.codestreams import jpeg, jpeg_header
 from coverslip.formats.aperio import AperioDescription
 from coverslip.geometry import Size
-from coverslip.pipeline import Cleaned, Quarantined, deidentify
+from coverslip.outcomes import Cleaned, Quarantined
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from coverslip.tiff import tags as t
 from coverslip.write import emit, fields, tiff
@@ -54,8 +55,13 @@ def test_keeps_software_tag(outcome, monkeypatch):
 
 def test_keeps_comments_in_tiles(outcome, monkeypatch):
     """COM segments inside tiles survive the copy."""
-    honest = jpeg.rebuild
-    monkeypatch.setattr(jpeg, "rebuild", lambda segment: segment if segment.marker == jpeg.COM else honest(segment))
+    honest = jpeg_header.Builder._opening
+
+    def broken(self, frame):
+        yield from (segment.encode() for segment in self.foreign if segment.marker == jpeg.COM)
+        yield from honest(self, frame)
+
+    monkeypatch.setattr(jpeg_header.Builder, "_opening", broken)
     assert any("tile" in reason for reason in checks(outcome()))
 
 

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from coverslip.pipeline import Cleaned, Quarantined, deidentify
+from coverslip.outcomes import Cleaned, Quarantined
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from coverslip.write import converted_page
 from samples import archives, mirax

@@ -3,7 +3,7 @@
 import pytest
 from openslide import OpenSlide
 
-from coverslip.pipeline import Cleaned
+from coverslip.outcomes import Cleaned
 from tests.leaks.conftest import FAMILIES, hits
 
 VARIANTS = [(family, variant) for family, (_, variants) in FAMILIES.items() for variant in variants]

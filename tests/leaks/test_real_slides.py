@@ -6,7 +6,8 @@ import tifffile
 from openslide import OpenSlide, OpenSlideUnsupportedFormatError
 
 from coverslip.formats import open_slide
-from coverslip.pipeline import Cleaned, deidentify
+from coverslip.outcomes import Cleaned
+from coverslip.pipeline import deidentify
 from coverslip.policy import Keep, load
 from samples import mirax
 from samples.identifiers import Planted

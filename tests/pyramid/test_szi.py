@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import struct
 import zipfile
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from coverslip.cli import app
 from coverslip.errors import OutputExists, PyramidInvalid
 from coverslip.pyramid import PageFacts, Pyramid, build, export_static, export_szi, szi_chunks, szi_length
-from coverslip.pyramid.zipped import Member, zip_chunks, zip_length
+from coverslip.pyramid.zipped import LIMIT_32, Member, zip_chunks, zip_length, zip_range
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,34 @@ def test_its_length_is_known_and_it_is_always_the_same(pyramid):
     first = b"".join(szi_chunks(pyramid, "one"))
     assert szi_length(pyramid, "one") == len(first)
     assert first == b"".join(szi_chunks(pyramid, "one"))
+
+
+@pytest.mark.parametrize("limit", [LIMIT_32, 200, 3000])
+def test_any_range_is_that_part_of_the_whole(limit):
+    """Whatever is asked for, with and without ZIP64, comes as it stands in the whole."""
+    made = members(60, 90)
+    whole, chance = packed(made, limit=limit), random.Random(1)
+    edges = [0, 1, len(whole) - 1, len(whole)]
+    for _ in range(300):
+        start, stop = sorted(chance.choice([*edges, chance.randrange(len(whole))]) for _ in range(2))
+        assert b"".join(zip_range(lambda: made, start, stop, limit=limit)) == whole[start:stop], (start, stop)
+
+
+def test_a_range_reads_what_it_needs():
+    """Of sixty members two are read for a range within them; all for one that reaches the directory."""
+    read = []
+
+    def member(number):
+        return Member(f"m/{number}", 90, lambda: read.append(number) or bytes([number]) * 90)
+
+    made = [member(number) for number in range(60)]
+    at = sum(30 + len(f"m/{number}") + 90 for number in range(10))
+    assert len(b"".join(zip_range(lambda: made, at + 100, at + 150))) == 50
+    assert read == [10, 11]
+    read.clear()
+    whole = zip_length(made)
+    assert len(b"".join(zip_range(lambda: made, whole - 1, whole))) == 1
+    assert read == list(range(60))
 
 
 def test_the_length_of_a_sparse_one_is_not_known(tiled, tmp_path, pyramid):

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,8 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.records import Claim, Produced, Refused, SetAside
 from coverslip.archive.states import State
 from coverslip.geometry import Size
-from coverslip.pipeline import Cleaned, deidentify
+from coverslip.outcomes import Cleaned
+from coverslip.pipeline import deidentify
 from coverslip.policy import load
 from coverslip.pyramid import Pyramid, build
 from coverslip.settings import Settings
@@ -163,6 +164,14 @@ def house(tmp_path_factory: pytest.TempPathFactory, tiled: Tiled) -> Iterator[Ho
     """A front end with one key per role; each key's owner is called like its role."""
     with _house(Settings(data_dir=tmp_path_factory.mktemp("house"), **MANY), tiled) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def house_with(tmp_path_factory: pytest.TempPathFactory, tiled: Tiled) -> Iterator[Callable[..., House]]:
+    """The same with settings of one's own: `house_with(cors_origins="*")`."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp
+        yield lambda **more: stack.enter_context(_house(Settings(data_dir=folder("house"), **{**MANY, **more}), tiled))
 
 
 @pytest.fixture(scope="module")

@@ -127,9 +127,10 @@ def test_an_original_goes_to_the_bucket_encrypted_and_is_purged_there(house_with
     """From the upload to the end of its key."""
     archive, data = house_with_bucket.archive, b"an original, " * 20_000
     upload = archive.catalog.create_upload("o", len(data), datetime.now(UTC) + timedelta(days=1), "x", {})
-    generation = archive.begin_patch(upload.uid)
-    archive.storage.incoming(upload.uid).write_bytes(data)
-    archive.catalog.advance(upload.uid, generation, len(data))
+    writer = archive.writer(upload, archive.begin_patch(upload.uid))
+    writer.write(data)
+    writer.keep(writer.mark())
+    writer.close()
     seen = []
     sid = archive.finish_upload(archive.catalog.upload(upload.uid), "strict", "default", seen.append)
     assert seen == [hashlib.sha256(data).hexdigest()]

@@ -1,5 +1,7 @@
 """Who has something already is told so; who decides on something old is stopped; ranges are what RFC 9110 says."""
 
+import base64
+import hashlib
 import io
 import zipfile
 from email.utils import formatdate, parsedate_to_datetime
@@ -47,6 +49,30 @@ def test_by_tag_and_by_date(house, released, path):
             assert bool(again.content) is (status == 200)
 
 
+@pytest.mark.parametrize("path", [*DATED, *WHOLE, "/api/v1/slides/{}"])
+def test_who_wants_something_else_is_told(house, released, path):
+    """If-Match and If-Unmodified-Since on a GET: what is not as it was is 412, and a tag wins over a date."""
+    where = path.format(released)
+    with house.client() as client:
+        first = client.get(where)
+        tag = first.headers["ETag"]
+        asked = {
+            200: [{"If-Match": tag}, {"If-Match": f'"x", {tag}'}, {"If-Match": "*"}],
+            412: [{"If-Match": '"other"'}, {"If-Match": f"W/{tag}"}, {"If-Match": '"x"', "If-None-Match": tag}],
+        }
+        if "Last-Modified" in first.headers:
+            date = first.headers["Last-Modified"]
+            before = formatdate(parsedate_to_datetime(date).timestamp() - 1, usegmt=True)
+            asked[200] += [{"If-Unmodified-Since": date}, {"If-Match": tag, "If-Unmodified-Since": before}]
+            asked[200] += [{"If-Unmodified-Since": "yesterday"}]
+            asked[412] += [{"If-Unmodified-Since": before}]
+        for status, headers in ((status, headers) for status, many in asked.items() for headers in many):
+            again = client.get(where, headers=headers)
+            assert again.status_code == status, headers
+            assert status == 200 or again.json()["code"] == "outdated"
+        assert client.get(where, headers={"If-None-Match": tag}).status_code == 304
+
+
 def test_a_zip_is_the_folder(house, released):
     """Unpacked on any web server it is a DeepZoom image: the descriptor and the tiles as they are served."""
     with house.client() as client:
@@ -85,14 +111,22 @@ def test_a_zip_of_a_slide_in_review_is_not_for_everybody(house):
         ({"Range": "bytes=999999999-"}, 416, "range-outside"),
         ({"Range": "bytes=9-5"}, 400, "malformed-request"),
         ({"Range": "bytes=0-9", "If-Range": '"other"'}, 200, None),
+        ({"Range": "Bytes=0-9"}, 206, None),
+        ({"Range": "lines=0-9"}, 200, None),
+        ({"Range": "nonsense"}, 200, None),
     ],
 )
-def test_ranges_of_a_file(house, released, headers, status, code):
-    """A part, the whole, or a refusal in our own words that still says how long the file is."""
+@pytest.mark.parametrize("path", WHOLE)
+def test_ranges_of_a_file(house, released, path, headers, status, code):
+    """A part, the whole, or a refusal in our own words that still says how long it is; an unknown unit is ignored."""
+    where = path.format(released)
     with house.client() as client:
-        answer = client.get(f"/slides/{released}/file", headers=headers)
+        whole = client.get(where)
+        answer = client.get(where, headers=headers)
+        assert client.head(where, headers={"Range": "bytes=0-9"}).status_code == 200  # ranges are for GET
+    assert whole.headers["Accept-Ranges"] == "bytes"
     assert answer.status_code == status
-    length = house.tiled.clean.stat().st_size
+    length = len(whole.content)
     if status == 416:
         assert answer.headers["Content-Range"] == f"bytes */{length}"
     if code is not None:
@@ -100,6 +134,32 @@ def test_ranges_of_a_file(house, released, headers, status, code):
         assert answer.json()["code"] == code
     else:
         assert int(answer.headers["Content-Length"]) == len(answer.content)
+        assert status == 200 or answer.content in (whole.content[:10], whole.content[-5:])
+
+
+@pytest.mark.parametrize("path", WHOLE)
+def test_a_broken_download_goes_on(house, released, path):
+    """Two halves asked for one after the other are the whole, as long as it is still the same."""
+    where = path.format(released)
+    with house.client() as client:
+        whole = client.get(where)
+        half = len(whole.content) // 2
+        headers = {"If-Range": whole.headers["ETag"]}
+        first = client.get(where, headers={**headers, "Range": f"bytes=0-{half - 1}"})
+        rest = client.get(where, headers={**headers, "Range": f"bytes={half}-"})
+    assert rest.headers["Content-Range"] == f"bytes {half}-{len(whole.content) - 1}/{len(whole.content)}"
+    assert first.content + rest.content == whole.content
+
+
+@pytest.mark.parametrize("path", WHOLE)
+def test_a_digest_is_told_once_it_is_known(house, path):
+    """Of a file always; of an archive as soon as it was made once (RFC 9530)."""
+    where = path.format(house.slide(State.RELEASED))
+    with house.client() as client:
+        first, again = client.get(where), client.head(where)
+    digest = base64.b64encode(hashlib.sha256(first.content).digest()).decode()
+    assert again.headers["Repr-Digest"] == f"sha-256=:{digest}:"
+    assert first.headers.get("Repr-Digest") in (None, again.headers["Repr-Digest"])
 
 
 def test_a_decision_on_something_old_is_refused(house):

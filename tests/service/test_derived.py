@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+import time
+from contextlib import suppress
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from coverslip.errors import PyramidInvalid
 from service.derived import Workshop
 from service.errors import Overloaded
+from service.packing import Packing
 
 
 @pytest.fixture
@@ -80,3 +84,36 @@ def test_who_leaves_takes_nothing_away(workshop):
         return await workshop.make("b", lambda: b"now")
 
     assert asyncio.run(go()).body == b"now"
+
+
+def endless():
+    """What a reader leaves in the middle of."""
+    while True:
+        time.sleep(0.01)
+        yield b"piece"
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.4"])
+def test_who_leaves_in_mid_archive_makes_room(workshop, version, monkeypatch):
+    """Whether the server tells of it by a message or by refusing to send."""
+    monkeypatch.setattr("service.packing.ARCHIVES", 1)
+    packing = Packing(workshop)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "asgi": {"spec_version": version}}
+
+    async def receive():
+        await asyncio.sleep(0.1)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if version == "2.4" and message["type"] == "http.response.body":
+            raise OSError
+
+    async def go():
+        response = packing.sent(endless(), {})
+        with pytest.raises(Overloaded):
+            packing.sent(endless(), {})
+        with suppress(ClientDisconnect):
+            await response(scope, receive, send)
+        assert packing.sent(iter(()), {})
+
+    asyncio.run(go())

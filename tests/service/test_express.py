@@ -10,7 +10,7 @@ import pytest
 from coverslip.archive.states import State
 from coverslip.geometry import TileIndex
 from coverslip.pyramid import Pyramid, zxy
-from service import sessions, shelf
+from service import links, sessions, shelf
 from service.express import Express
 from service.quick import Quick
 
@@ -258,6 +258,116 @@ def test_a_tile_that_is_not_in_memory(house, released, monkeypatch):
     monkeypatch.setattr(Pyramid, "tile_at_hand", lambda *_: None)
     answer = house.client().get(f"/slides/{released}_files/9/0_0.jpg")
     assert answer.content == pyramid.tile(9, 0, 0)
+
+
+SITE = "https://viewer.example"
+ALONG = {"If-Modified-Since": "never"}
+"""A condition nobody can answer at once, and which is ignored where it is looked at."""
+
+
+@pytest.fixture(scope="module")
+def open_house(house_with):
+    """A front end that two other sites may read."""
+    return house_with(cors_origins=f"https://other.example,{SITE}")
+
+
+@pytest.mark.parametrize("origin", [None, SITE, "https://evil.example", "null"])
+@pytest.mark.parametrize("path", ["/slides/{}_files/9/0_0.jpg", "/iiif/3/{}/0,0,256,256/256,256/0/default.jpg"])
+def test_an_allow_list_is_looked_up(open_house, at_once, origin, path):
+    """Who may read is told by both ways alike, and that the answer depends on who asks."""
+    where = path.format(open_house.slide(State.RELEASED))
+    with open_house.client(**({"Origin": origin} if origin else {})) as client:
+        warm(client, where, at_once)
+        short, long = client.get(where), client.get(where, headers=ALONG)
+    assert [one is None for one in at_once[-2:]] == [False, True]
+    assert alike(short, long)
+    assert short.headers["Vary"] == "Origin"
+    assert short.headers.get("Access-Control-Allow-Origin") == (SITE if origin == SITE else None)
+
+
+def ways_in(house, sid):
+    """What opens a slide in review: (what stands before an address, behind it, headers)."""
+    token = house.client("curator").post(f"/api/v1/slides/{sid}/links").json()["token"]
+    return {
+        "key": ("", "", {"Authorization": f"Bearer {house.keys['curator']}"}),
+        "lent": (f"/t/{token}", "", {}),
+        "token": ("", f"?token={token}", {}),
+        "lent to a stranger": (f"/t/{token}", "", {"Cookie": "coverslip=forged"}),
+    }
+
+
+@pytest.mark.parametrize("way", ["key", "lent", "token", "lent to a stranger"])
+def test_every_way_in_is_short(house, at_once, way):
+    """A key, a lent address and a link's parameter, once looked at: under each address of each tile both ways agree."""
+    sid = house.slide(State.IN_REVIEW)
+    before, behind, headers = ways_in(house, sid)[way]
+    quick = 0
+    with house.client(**headers) as client:
+        warm(client, f"{before}/slides/{sid}_files/9/0_0.jpg{behind}", at_once)
+        version = client.get(f"{before}/slides/{sid}_files/9/0_0.jpg{behind}").headers["ETag"][1:17]
+        for path in every_address(house, sid):
+            for pinned in ("", f"/v/{version}"):
+                where = f"{before}{pinned}{path}{behind}"
+                client.get(where, headers=ALONG)  # what is made on request is in memory now
+                short, said = client.get(where), at_once[-1]
+                long = client.get(where, headers=ALONG)
+                assert short.status_code == 200, where
+                assert said is None or alike(short, long), where
+                quick += said is not None
+    assert quick > 100
+
+
+@pytest.mark.parametrize("way", ["key", "cookie"])
+def test_a_revoked_key_opens_no_further_tile(house, at_once, way):
+    """However long a process believes: on the very next request a key that somebody else's process revoked is none."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    key_id, house.keys["passing"] = house.archive.catalog.create_key("passing", {"curator"}, "passing")
+    with house.client("passing" if way == "key" else None) as client:
+        if way == "cookie":
+            client.post("/signin", data={"key": house.keys["passing"]}, headers={"Origin": house.url})
+        warm(client, where, at_once)
+        house.archive.catalog.revoke_key(key_id)
+        assert client.get(where).status_code == {"key": 401, "cookie": 404}[way]
+    assert at_once[-1] is None
+
+
+def test_another_keys_end_is_asked_for_once(house, at_once):
+    """A revocation costs those who are still in one look at the catalogue, and nothing else."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    key_id, _ = house.archive.catalog.create_key("passing", {"curator"}, "passing")
+    with house.client("curator") as client:
+        warm(client, where, at_once)
+        house.archive.catalog.revoke_key(key_id)
+        assert [client.get(where).status_code for _ in range(2)] == [200, 200]
+    assert [one is None for one in at_once[-2:]] == [True, False]
+
+
+@pytest.mark.parametrize("way", ["lent", "token"])
+def test_a_link_ends_on_the_short_way_too(house, at_once, monkeypatch, way):
+    """What was remembered of a link is forgotten in its last second; another slide it never opened."""
+    sid, other = house.slide(State.IN_REVIEW), house.slide(State.IN_REVIEW)
+    before, behind, _ = ways_in(house, sid)[way]
+    with house.client() as client:
+        warm(client, f"{before}/slides/{sid}_files/9/0_0.jpg{behind}", at_once)
+        assert client.get(f"{before}/slides/{other}_files/9/0_0.jpg{behind}").status_code == 404
+        now = time.time()
+        monkeypatch.setattr(links.time, "time", lambda: now + links.LIFETIME + 1)
+        assert client.get(f"{before}/slides/{sid}_files/9/0_0.jpg{behind}").status_code == 404
+    assert at_once[-1] is None
+
+
+def test_a_bad_key_is_told_so_whatever_it_asks_for(house):
+    """401 with RFC 6750's reason, for a slide that is hidden and for one that does not exist, in the same words."""
+    hidden = house.slide(State.IN_REVIEW)
+    answers = []
+    for sid in (hidden, "nothing"):
+        for path in ("/slides/{}_files/9/0_0.jpg", "/iiif/3/{}/info.json", "/v/0123456789abcdef/slides/{}.dzi"):
+            answers.append(house.client(Authorization="Bearer csk_x").get(path.format(sid)))
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.headers["WWW-Authenticate"] for answer in answers} == {
+        'Bearer realm="coverslip", error="invalid_token"'
+    }
+    assert len({answer.content for answer in answers}) == 1
 
 
 def test_withdrawal_reaches_the_short_way(house, at_once, monkeypatch):

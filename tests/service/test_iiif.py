@@ -169,6 +169,31 @@ def test_other_angles(picture):
     assert picture("100,100,300,300/max/45/bitonal.jpg").size == turned.size
 
 
+@pytest.mark.parametrize("fmt", ["jpg", "png", "webp"])
+def test_a_ground_for_what_is_left_bare(client, sid, fmt):
+    """Corners of a turned picture take `bg`; where nothing is bare it changes neither bytes nor tag."""
+    where = f"/iiif/3/{sid}/0,0,200,200/100,/{{}}/default.{fmt}"
+    answer = client.get(where.format(45), params={"bg": "00Ff00", "quality": 95})
+    found = Image.open(io.BytesIO(answer.content))
+    assert found.mode == "RGB"
+    assert np.abs(np.asarray(found)[1, 1].astype(int) - (0, 255, 0)).max() < 8
+    for turn in (0, 90):
+        plain, grounded = (client.get(where.format(turn), params=more) for more in ({}, {"bg": "00ff00"}))
+        assert plain.headers["ETag"] == grounded.headers["ETag"]
+        assert plain.content == grounded.content
+    for wrong in ("red", "00ff0", "00ff000", "#00ff00"):
+        assert client.get(where.format(45), params={"bg": wrong}).status_code == 400
+
+
+def test_quality_of_a_picture(client, sid):
+    """Fewer bytes for who asks for less, another tag, and 400 for what is no quality."""
+    where = f"/iiif/2/{sid}/0,0,300,300/200,/0/default.jpg"
+    low, high = (client.get(where, params={"quality": quality}) for quality in (20, 95))
+    assert len(low.content) < len(high.content)
+    assert low.headers["ETag"] != high.headers["ETag"]
+    assert client.get(where, params={"quality": 0}).status_code == 400
+
+
 def test_qualities_and_formats(picture):
     """Grey is grey, bitonal has two values, and each format is what it says."""
     grey = np.asarray(picture("0,0,300,300/max/0/gray.png").convert("RGB")).astype(int)

@@ -110,6 +110,18 @@ def test_slippy_edges_are_filled_up(client, sid, pyramid):
     assert client.get(f"/slides/{sid}/zxy/{z}/{x}/0.png?bg=red").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "path", ["_files/9/0_0.png", "_files/9/0_0.jpg", "/zoomify/TileGroup0/0-0-0.jpg", "/region?x=0&y=0&w=9&h=9"]
+)
+def test_a_ground_that_shows_nowhere(client, sid, path):
+    """Every derived picture takes `bg`; where it shows nowhere the picture and its tag stay the same."""
+    where, more = f"/slides/{sid}{path}", "&" if "?" in path else "?"
+    plain, grounded = client.get(where), client.get(f"{where}{more}bg=123456")
+    assert plain.content == grounded.content
+    assert plain.headers["ETag"] == grounded.headers["ETag"]
+    assert client.get(f"{where}{more}bg=wrong").status_code == 400
+
+
 def test_zoomify(client, sid, pyramid):
     """The descriptor names the slide, and every tile of every tier is the DeepZoom tile, in its group and no other."""
     root = ET.fromstring(client.get(f"/slides/{sid}/zoomify/ImageProperties.xml").text)

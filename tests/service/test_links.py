@@ -44,8 +44,11 @@ def test_a_link_shows_one_slide_to_anybody(house, slide, link):
         assert tile.content.startswith(b"\xff\xd8")
         assert tile.headers["Cache-Control"] == "private, no-store"
         assert client.get(f"/slides/{slide}/thumbnail", params=ticket).status_code == 200
-        for path in ("", "/file", ".szi", "/certificate", ".json"):
+        for path in ("", "/certificate"):
             assert client.get(f"/slides/{slide}{path}", params=ticket).status_code == 404, path
+        for path in ("/file", ".szi", ".json"):  # a parameter they do not know, whether or not there is such a slide
+            assert client.get(f"/slides/{slide}{path}", params=ticket).status_code == 400, path
+            assert client.get(f"/slides/nothing{path}", params=ticket).status_code == 400, path
         other = house.slide(State.IN_REVIEW)
         assert client.get(f"/slides/{other}_files/9/0_0.jpg", params=ticket).status_code == 404
         assert client.get(f"/slides/{other}/viewer", params=ticket).status_code == 403
@@ -114,7 +117,7 @@ def test_side_by_side_shows_two(house, slide):
     assert page.text.count('class="view"') == 2
     assert house.client().get(f"/slides/{other}/viewer?beside={slide}").status_code == 404
     assert house.client().get(f"/slides/{other}/viewer").text.count('class="view"') == 1
-    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}/viewer").status_code == 404
+    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}/viewer").status_code == 409
 
 
 def test_framing_is_for_named_origins(house, slide):
@@ -149,4 +152,4 @@ def test_an_szi_is_what_a_viewer_gets(house):
                 assert archive.read(name) == client.get(f"/slides/{name.removeprefix(f'{sid}/')}").content
         again = client.get(f"/slides/{sid}.szi", headers={"If-None-Match": f'"x", W/{answer.headers["ETag"]}'})
         assert (again.status_code, again.content) == (304, b"")
-    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}.szi").status_code == 404
+    assert house.client("curator").get(f"/slides/{house.slide(State.QUEUED)}.szi").status_code == 409

@@ -33,7 +33,7 @@ TABLE = {
     ("POST", "/api/v1/slides/{sid}/transitions"): CURATORS,
     ("GET", "/api/v1/queues"): OPS,
     ("GET", "/api/v1/openapi.json"): EVERYBODY,
-    ("GET", "/api/v1/jobs/{job}"): STAFF,
+    ("GET", "/api/v1/jobs/{job}"): STAFF | {"submitter"},
     ("POST", "/api/v1/jobs/{job}/cancel"): STAFF,
     ("POST", "/api/v1/jobs/{job}/priority"): STAFF,
     ("GET", "/api/v1/dead-letters"): STAFF,

@@ -62,6 +62,20 @@ def test_public_headers(house, released):
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
 
 
+def test_a_stored_tile_says_that_it_was(house, released, monkeypatch):
+    """Cache-Status and Server-Timing tell a tile that lay in memory from one that had to be fetched."""
+    where = f"/slides/{released}_files/9/0_0.jpg"
+    with house.client() as client:
+        for _ in range(2):
+            answer = client.get(where)
+            assert answer.headers["Cache-Status"] == "coverslip; hit; detail=stored"
+            assert answer.headers["Server-Timing"] == "stored"
+        monkeypatch.setattr(Pyramid, "tile_at_hand", lambda *_: None)
+        answer = client.get(where)
+    assert answer.headers["Cache-Status"] == "coverslip; fwd=miss; detail=stored"
+    assert answer.headers["Server-Timing"].startswith("read;dur=")
+
+
 @pytest.mark.parametrize("what", ["_files/9/0_0.jpg", ".dzi", "/thumbnail"])
 def test_not_modified(house, released, what):
     """If-None-Match: the tag, a list with it, a weak form and `*` give 304 without a body; another tag gives 200."""
@@ -127,7 +141,6 @@ def test_not_tiled_yet(house):
     sid = house.slide(State.PROCESSING)
     answer = house.client("curator").get(f"/slides/{sid}_files/9/0_0.jpg")
     assert (answer.status_code, answer.json()["code"]) == (409, "not-ready")
-    assert answer.headers["Location"] == f"/api/v1/slides/{sid}"
     assert int(answer.headers["Retry-After"]) > 0
     assert house.client().get(f"/slides/{sid}_files/9/0_0.jpg").status_code == 404
 
@@ -170,14 +183,22 @@ def test_no_route_leads_to_a_label(house, released, role, what):
 
 
 def test_thumbnail(house, released):
-    """As wide as asked, never wider than the slide, and strict about its parameter."""
+    """As wide as asked or the next of a few widths, never wider than the slide, and strict about its parameter."""
     with house.client() as client:
-        small = client.get(f"/slides/{released}/thumbnail?width=100")
-        assert Image.open(io.BytesIO(small.content)).size == (100, 71)
-        large = client.get(f"/slides/{released}/thumbnail?width=1024")
-        assert Image.open(io.BytesIO(large.content)).size == (700, 500)
-        for wrong in ("width=5", "width=a", "width=1&width=2", "size=3", "width=99999"):
+        for asked, width in ((128, 128), (100, 128), (16, 16), (17, 24), (1024, 700)):
+            found = client.get(f"/slides/{released}/thumbnail?width={asked}")
+            assert Image.open(io.BytesIO(found.content)).size == (width, round(500 * width / 700))
+        for wrong in ("width=5", "width=a", "width=1&width=2", "size=3", "width=99999", "width=%D9%A3%D9%A3"):
             assert client.get(f"/slides/{released}/thumbnail?{wrong}").status_code == 400
+
+
+def test_a_thumbnail_is_made_once(house, released):
+    """A thousand widths are thirteen pictures: the second who asks for about as wide a one finds it in memory."""
+    with house.client() as client:
+        first, again = (client.get(f"/slides/{released}/thumbnail?width={width}") for width in (290, 300))
+    assert first.headers["Cache-Status"] == "coverslip; fwd=miss; stored"
+    assert again.headers["Cache-Status"] == "coverslip; hit"
+    assert (first.content, first.headers["ETag"]) == (again.content, again.headers["ETag"])
 
 
 def test_the_file_itself(house, released, reviewed):

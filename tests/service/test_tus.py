@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import io
 import os
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,7 +16,16 @@ import pytest
 from tusclient import client as tuspy
 
 from coverslip.errors import NotFound
+from service import receiving
+from service.routes import uploads
 from service.routes.uploads import PATIENCE
+
+
+@pytest.fixture(scope="module", params=["on the disk", "in a bucket"])
+def house(request, house, house_with_bucket):
+    """Everything here holds wherever uploads arrive."""
+    return house if request.param == "on the disk" else house_with_bucket
+
 
 CHUNK = {"Content-Type": "application/offset+octet-stream"}
 
@@ -48,11 +59,19 @@ def offset(client, where):
     return int(client.head(where).headers["Upload-Offset"])
 
 
+def patch(house, where, length, *more):
+    """The head of a PATCH, for a bare connection."""
+    lines = [f"PATCH {where} HTTP/1.1", "Host: x", f"Authorization: Bearer {house.keys['submitter']}"]
+    lines += ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0", *more]
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
+
+
 def test_options_say_what_is_spoken(house):
     """OPTIONS needs no key and names version, extensions and the largest file."""
     answer = house.client().options("/uploads")
     assert answer.status_code == 204
-    assert answer.headers["Tus-Extension"] == "creation,expiration,termination"
+    assert answer.headers["Tus-Extension"] == "creation,expiration,checksum,termination"
+    assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
     assert answer.headers["Tus-Max-Size"] == str(64 << 20)
 
 
@@ -91,16 +110,27 @@ def test_wrong_digest_queues_nothing(house, tus):
     assert send(tus(), where, b"", len(data), **{"Repr-Digest": digest(data)}).headers["Coverslip-Slide"]
 
 
-def test_bit_flipped_on_disk_is_seen(house, tus):
-    """What is hashed is what lies on the disk at the end, not what passed by."""
-    data = os.urandom(80_000)
+def test_bit_flipped_where_it_lies_is_seen(house, tus):
+    """What is hashed is what lies there at the end, not what passed by."""
+    data = os.urandom(180_000)
     where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
-    send(tus(), where, data[:40_000])
-    path = house.archive.storage.incoming(where.rsplit("/", 1)[1])
-    with path.open("r+b") as file:
-        file.seek(12_345)
-        file.write(bytes([data[12_345] ^ 1]))
-    assert send(tus(), where, data[40_000:], 40_000).status_code == 460
+    send(tus(), where, data[:140_000])
+    flip(house, where.rsplit("/", 1)[1])
+    assert send(tus(), where, data[140_000:], 140_000).status_code == 460
+
+
+def flip(house, uid):
+    """Turn a bit over in what is kept of an upload."""
+    if house.archive.arrivals.on_disk:
+        with house.archive.storage.incoming(uid).open("r+b") as file:
+            byte = os.pread(file.fileno(), 1, 12_345)[0]
+            os.pwrite(file.fileno(), bytes([byte ^ 1]), 12_345)
+        return
+    pieces = house.archive.arrivals.pieces
+    (kept,) = pieces.names(uid)
+    data = bytearray(pieces.read(kept.name, kept.size, 0))
+    data[12_345] ^= 1
+    pieces.replace(kept.name, io.BytesIO(data))
 
 
 def test_stale_offset_is_refused(tus):
@@ -209,14 +239,13 @@ def test_what_came_before_a_cut_is_kept(house, tus):
 
 def test_a_newer_request_wins(house, tus):
     """While an old PATCH hangs with the connection open, HEAD and a new PATCH take over at once and lose nothing."""
-    data = os.urandom(3_000_000)
+    data = os.urandom(12_000_000)
     where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
-    with half_sent(house, where, data, 2_000_000) as old:
-        path = house.archive.storage.incoming(where.rsplit("/", 1)[1])
-        until(lambda: path.exists() and path.stat().st_size >= 1 << 20)
+    with half_sent(house, where, data, 9_000_000) as old:
+        until(lambda: house.archive.catalog.upload(where.rsplit("/", 1)[1]).offset >= 7 << 20)
         started = time.monotonic()
         kept = offset(tus(), where)
-        assert 1 << 20 <= kept <= 2_000_000
+        assert 7 << 20 <= kept <= 9_000_000
         answer = send(tus(), where, data[kept:], kept)
         assert time.monotonic() - started < PATIENCE, "nobody waited for the old one to be given up"
         assert answer.headers["Coverslip-Slide"]
@@ -240,6 +269,49 @@ def half_sent(house, where, data, count):
     head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(data)}\r\n\r\n"
     connection.sendall(head.encode() + data[:count])
     return connection
+
+
+@pytest.mark.parametrize("every", [0.1, 60.0])
+def test_a_trickle_is_ended_and_kept(house, tus, monkeypatch, every):
+    """A byte now and then, or none at all, holds a request no longer than its patience (408); what came is promised."""
+    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
+    client, data = tus(), os.urandom(100_000)
+    where = begin(client, data)
+    target = urlsplit(house.url)
+    began = time.monotonic()
+    with socket.create_connection((target.hostname, target.port), timeout=30) as sock:
+        lines = [
+            f"PATCH {where} HTTP/1.1",
+            f"Host: {target.netloc}",
+            f"Authorization: Bearer {house.keys['submitter']}",
+        ]
+        lines += ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0"]
+        sock.sendall("\r\n".join([*lines, "Content-Length: 100000", "", ""]).encode())
+        sock.settimeout(every)
+        answer, at = b"", 0
+        while not answer and at < 400:
+            sock.sendall(data[at : at + 1])
+            at += 1
+            with suppress(TimeoutError):
+                answer = sock.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - began < 20
+    assert 1 <= offset(client, where) <= at
+
+
+def test_a_slow_line_that_goes_on_is_waited_for(tus, monkeypatch):
+    """A whole step within the patience gives new patience: together it may take many times as long."""
+    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
+    client, data = tus(), os.urandom(6 * receiving.STEP_BYTES)
+    where = begin(client, data)
+
+    def slowly():
+        for at in range(0, len(data), receiving.STEP_BYTES // 2):
+            time.sleep(0.3)
+            yield data[at : at + receiving.STEP_BYTES // 2]
+
+    assert send(client, where, slowly()).status_code == 204
+    assert offset(client, where) == len(data)
 
 
 def test_tuspy_uploads_in_pieces(house, tmp_path):

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 
 from coverslip.slide import Route
 from coverslip.verify import Claim, Report, Secret, verify
 
 TILE = 64
-SIZES = ((256, 192), (64, 64))
+SIZES = ((256, 192), (64, 48))
 SECRET = b"ZQ-7781-DOE^JANE"
 NAME = b"S12-34567"
 DESCRIPTION = b"Aperio Image Library v12.0.15\r\n256x192 [0,0 256x192] (64x64) JPEG/RGB Q=75"
@@ -131,12 +132,23 @@ class Slide:
         return start + head + entry * len(tags)
 
 
-def jpeg_tile(seed: int, size: int = TILE) -> bytes:
-    """A tile with structure, no two alike."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(40, 255, (size // 8, size // 8, 3), dtype=np.uint8)
-    pixels = np.ascontiguousarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8)))
-    return bare(simplejpeg.encode_jpeg(pixels, quality=75, colorsubsampling="444"))
+def scene() -> np.ndarray:
+    """The picture all levels show: a mosaic, each part of it different, darker in a round spot."""
+    rng = np.random.default_rng(7)
+    mosaic = np.kron(rng.integers(40, 255, (24, 32, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+    rows, columns = np.mgrid[0:192, 0:256]
+    spot = np.hypot(rows - 60, (columns - 70) * 0.8) < 45
+    return np.where(spot[..., None], mosaic // 2 + 60, mosaic // 2 + 120).astype(np.uint8)
+
+
+def shown(size: tuple[int, int]) -> np.ndarray:
+    """The scene at a size."""
+    return np.asarray(Image.fromarray(scene()).resize(size, Image.Resampling.BOX))
+
+
+def encoded(pixels: np.ndarray, quality: int = 75) -> bytes:
+    """A bare JPEG stream."""
+    return bare(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=quality, colorsubsampling="444"))
 
 
 def bare(stream: bytes) -> bytes:
@@ -160,16 +172,24 @@ def geometry(size: tuple[int, int], subfile: int = 0) -> tuple[Tag, ...]:
     )  # fmt: skip
 
 
-def level(size: tuple[int, int], seed: int, description: bytes) -> PageSpec:
-    tiles = tuple(jpeg_tile(seed + number) for number in range(-(-size[0] // TILE) * -(-size[1] // TILE)))
-    tags = (*geometry(size), Tag(322, 4, (TILE,)), Tag(323, 4, (TILE,)), Tag(270, 2, description + b"\0"))
+def level(pixels: np.ndarray, description: bytes, subfile: int = 0) -> PageSpec:
+    """A tiled page, its last column and row of tiles padded."""
+    height, width = pixels.shape[:2]
+    padded = np.pad(pixels, ((0, -height % TILE), (0, -width % TILE), (0, 0)), mode="edge")
+    tiles = tuple(
+        encoded(padded[top : top + TILE, left : left + TILE])
+        for top in range(0, height, TILE)
+        for left in range(0, width, TILE)
+    )
+    size = (width, height)
+    tags = (*geometry(size, subfile), Tag(322, 4, (TILE,)), Tag(323, 4, (TILE,)), Tag(270, 2, description + b"\0"))
     return PageSpec(tags, tiles)
 
 
 def picture(pixels: np.ndarray, subfile: int) -> PageSpec:
     size = (pixels.shape[1], pixels.shape[0])
-    stream = bare(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=80, colorsubsampling="444"))
-    return PageSpec((*geometry(size, subfile), Tag(278, 4, (size[1],))), (stream,), tiled=False)
+    tags = (*geometry(size, subfile), Tag(278, 4, (size[1],)))
+    return PageSpec(tags, (encoded(pixels, 80),), tiled=False)
 
 
 def label_pixels() -> np.ndarray:
@@ -181,15 +201,6 @@ def label_pixels() -> np.ndarray:
         pixels[row : row + 12, :, :] = np.where(np.repeat(words, 5), 20, 245)[None, :, None]
     pixels[150:220, 10:190] = np.where(np.repeat(rng.random(60) < 0.5, 3), 10, 245)[None, :, None]
     return pixels
-
-
-def thumbnail_pixels() -> np.ndarray:
-    """Blobs on white."""
-    rows, columns = np.mgrid[0:180, 0:240]
-    blob = np.hypot(rows - 100, (columns - 90) * 0.8) < 60 + 8 * np.sin(columns / 7)
-    pixels = np.full((180, 240, 3), 240, np.uint8)
-    grain = np.random.default_rng(5).integers(0, 70, (180, 240, 1), dtype=np.uint8)
-    return np.where(blob[..., None], np.uint8([180, 90, 150]) - grain // 2, pixels).astype(np.uint8)
 
 
 @dataclass
@@ -209,7 +220,9 @@ class Workshop:
     description = DESCRIPTION
     tag = staticmethod(Tag)
     picture = staticmethod(picture)
+    level = staticmethod(level)
     label = staticmethod(label_pixels)
+    shown = staticmethod(shown)
     commented = staticmethod(commented)
 
     def judge(self, clean: Slide, **changes: object) -> Report:
@@ -227,8 +240,8 @@ class Workshop:
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     """A classic little-endian Aperio look-alike with a label and an identifier in description, tile and tail."""
-    levels = [level(size, 100 * number, DESCRIPTION) for number, size in enumerate(SIZES)]
-    thumbnail = picture(thumbnail_pixels(), 0).with_tag(Tag(270, 2, DESCRIPTION + b"\0"))
+    levels = [level(shown(size), DESCRIPTION) for size in SIZES]
+    thumbnail = picture(shown((240, 180)), 0).with_tag(Tag(270, 2, DESCRIPTION + b"\0"))
     clean = Slide((levels[0], thumbnail, levels[1]))
     named = Tag(270, 2, DESCRIPTION + b"|Patient = " + SECRET + b"|Slide = 3\0")
     first = levels[0].with_tag(named).with_piece(0, commented)

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
-from coverslip.verify import j2k_walk, jpeg_walk, verify_alone
+from coverslip.verify import j2k_meaning, j2k_walk, jpeg_walk, verify_alone
 from coverslip.verify.lzw_walk import lzw_end
 from coverslip.verify.merkle import merkle_root
 from coverslip.verify.pages import pictures
@@ -59,7 +59,7 @@ def test_a_codestream_is_walked_to_its_end(options):
     at = stream.index(b"\xff\x52")
     commented = j2k_walk.walk_j2k(stream[:at] + comment + stream[at:], "tile")
     assert j2k_walk.COM in j2k_walk.foreign(commented)
-    assert j2k_walk.meaning(commented) == j2k_walk.meaning(walked)
+    assert j2k_meaning.meaning(commented) == j2k_meaning.meaning(walked)
 
 
 def test_a_progressive_jpeg_is_walked_scan_by_scan():

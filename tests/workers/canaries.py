@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import mmap
 import os
-import resource
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-from coverslip.confined import libc
 from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.errors import DamagedSlide
 from coverslip.progress import Progress, Stage
-
-CLONE = 56
 
 
 def made(task: Task, data: bytes) -> Made:
@@ -63,12 +56,25 @@ def tile(task: Task, progress: Progress) -> Outcome:
     return Tiled()
 
 
+def list_words(task: Task, progress: Progress) -> Outcome:
+    """Write down what it was told about the slide."""
+    (task.out_dir / "words.json").write_text(json.dumps(task.untrusted_words))
+    return copy(task, progress)
+
+
 def slow_copy(task: Task, progress: Progress) -> Outcome:
     """Write half a file, then take a while."""
     (task.out_dir / "slide.svs").write_bytes(task.source.read_bytes()[:3])
     for step in range(80):
         progress(Stage.WRITE, step / 80)
         time.sleep(0.05)
+    return copy(task, progress)
+
+
+def brief_copy(task: Task, progress: Progress) -> Outcome:
+    """Take long enough to be struck in the middle now and then."""
+    progress(Stage.WRITE, 0.5)
+    time.sleep(0.2)
     return copy(task, progress)
 
 
@@ -193,108 +199,9 @@ def print_secret(task: Task, progress: Progress) -> Outcome:
     return copy(task, progress)
 
 
-def attempt(task: Task, name: str) -> str:
-    """What came of one forbidden act."""
-    acts = {
-        "connect": lambda: socket.create_connection(("127.0.0.1", int(task.policy or 1)), 2).close(),
-        "socket": lambda: socket.socket(socket.AF_UNIX).close(),
-        "exec": lambda: subprocess.run(["/bin/true"], check=True),
-        "execve": lambda: os.execv("/bin/true", ["/bin/true"]),
-        "fork": fork,
-        "read neighbour": lambda: (task.source.parent / "neighbour").read_bytes(),
-        "list phi": lambda: list(task.source.parent.iterdir()),
-        "read environ": lambda: Path("/proc/1/environ").read_bytes(),
-        "read parent environ": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
-        "write neighbour": lambda: (task.source.parent / "made").write_bytes(b"x"),
-        "write source": lambda: task.source.open("r+b").close(),
-        "kill parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
-        "write program": lambda: Path(__file__).with_name("made").write_bytes(b"x"),
-        "read key": lambda: (task.source.parent.parent / "secrets" / "key").read_bytes(),
-        "read through a link": lambda: linked(task).read_bytes(),
-        "hard link": lambda: os.link(task.source.parent / "neighbour", task.out_dir / "hard"),
-        "move neighbour": lambda: (task.source.parent / "neighbour").rename(task.out_dir / "moved"),
-        "read parent memory": lambda: Path(f"/proc/{os.getppid()}/mem").open("rb").close(),
-        "read parent's memory by call": lambda: called(310, os.getppid(), 0, 0, 0, 0, 0),
-        "trace parent": lambda: called(101, 16, os.getppid(), 0, 0),
-        "seize parent": lambda: called(101, 0x4206, os.getppid(), 0, 0),
-        "take parent's files": lambda: called(434, os.getppid(), 0),
-        "fork bomb": fork_bomb,
-        "fork by clone": lambda: called(56, signal.SIGCHLD, 0, 0, 0, 0),
-        "write 10 GB": lambda: write_at(task.out_dir / "great", 10 << 30),
-        "allocate 10 GB": lambda: allocate(task.out_dir / "allocated", 10 << 30),
-        "mount": lambda: called(165, b"none", str(task.out_dir).encode(), b"tmpfs", 0, None),
-        "new user namespace": lambda: called(272, 0x10000000),
-        "change root": lambda: os.chroot(task.out_dir),
-        "make a device": lambda: os.mknod(task.out_dir / "device", 0o60600, os.makedev(8, 0)),
-        "raise a limit": lambda: resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2),
-    }
-    try:
-        acts[name]()
-    except OSError as error:
-        return f"refused {error.errno}"
-    except ValueError:  # Python's own word for a limit that may not be raised
-        return "refused"
-    return "allowed"
-
-
-def called(number: int, *arguments: object) -> None:
-    """A system call by its number on x86-64, past what Python would check; a child it makes leaves at once."""
-    result = libc.syscall(number, *arguments)
-    if number == CLONE and result == 0:
-        os._exit(0)
-
-
-def linked(task: Task) -> Path:
-    """A link in our own folder to what lies beside the source."""
-    link = task.out_dir / "link"
-    link.symlink_to(task.source.parent / "neighbour")
-    return link
-
-
-def fork_bomb() -> None:
-    """As many processes as there may be; the first refusal ends it."""
-    for _ in range(1000):
-        fork()
-
-
-def write_at(path: Path, place: int) -> None:
-    """One byte far behind, so that nothing before it need be written."""
-    with path.open("wb") as file:
-        file.seek(place)
-        file.write(b"x")
-
-
-def allocate(path: Path, length: int) -> None:
-    """Room on the disk without writing to it."""
-    with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, length)
-
-
-def fork() -> None:
-    """Fork, and leave at once if it worked."""
-    if os.fork() == 0:
-        os._exit(0)
-
-
 def as_asked(task: Task, progress: Progress) -> Outcome:
     """Do what the file's first word says."""
     return globals()[task.source.read_bytes().split(b" ")[0].decode()](task, progress)
-
-
-ACTS = (
-    "connect", "socket", "exec", "execve", "fork", "read neighbour", "list phi", "read environ",
-    "read parent environ", "write neighbour", "write source", "kill parent", "write program", "read key",
-    "read through a link", "hard link", "move neighbour", "read parent memory", "read parent's memory by call",
-    "trace parent", "seize parent", "take parent's files", "fork bomb", "fork by clone", "write 10 GB",
-    "allocate 10 GB", "mount", "new user namespace", "change root", "make a device", "raise a limit",
-)  # fmt: skip
-
-
-def escape(task: Task, progress: Progress) -> Outcome:
-    """Try every forbidden act and write down what came of it."""
-    results = [f"{name}: {attempt(task, name)}" for name in ACTS]
-    (task.out_dir / "acts").write_text("\n".join(results))
-    return copy(task, progress)
 
 
 def honest_needs(task: Task, progress: Progress) -> Outcome:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,10 +34,12 @@ class Installation:
     archive: Archive
     original = ORIGINAL
 
-    def add_slide(self, filename: str = "x.svs", original: bytes = ORIGINAL) -> tuple[str, str]:
+    def add_slide(
+        self, filename: str = "x.svs", original: bytes = ORIGINAL, metadata: Mapping[str, str] | None = None
+    ) -> tuple[str, str]:
         """Upload a file; returns the slide's and its job's id."""
-        catalog = self.archive.catalog
-        upload = catalog.create_upload("owner", len(original), datetime.now(UTC) + timedelta(days=1), filename, {})
+        catalog, until = self.archive.catalog, datetime.now(UTC) + timedelta(days=1)
+        upload = catalog.create_upload("owner", len(original), until, filename, metadata or {})
         generation = self.archive.begin_patch(upload.uid)
         self.archive.storage.incoming(upload.uid).write_bytes(original)
         catalog.advance(upload.uid, generation, len(original))

@@ -2,13 +2,13 @@
 
 import ctypes.util
 import dataclasses
-import socket
+import os
+import time
 from datetime import timedelta
 
 import pytest
 
 from coverslip.confined import landlock, layers, messages
-from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Doubted, Made, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import (
@@ -20,9 +20,7 @@ from coverslip.errors import (
     DamagedSlide,
     LimitExceeded,
 )
-from coverslip.progress import Stage, silent
-from tests.faults.kernel import kernel_forbids
-from tests.workers.canaries import ACTS
+from coverslip.progress import Stage
 
 CANARIES = "tests.workers.canaries"
 
@@ -69,31 +67,6 @@ def test_a_doubt_is_an_outcome(run):
     assert run("doubt") == Doubted(code="unknown-structure", where="ifd[3]")
 
 
-@pytest.fixture(scope="module")
-def escaped(zygote, tmp_path_factory):
-    """What came of every forbidden act, in one child; a connection is tried to a port somebody listens on."""
-    root = tmp_path_factory.mktemp("escape")
-    for name in ("phi", "secrets", "out"):
-        (root / name).mkdir()
-    for name in ("phi/original", "phi/neighbour", "secrets/key"):
-        (root / name).write_bytes(b"somebody else")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        task = Task(root / "phi" / "original", root / "out", str(server.getsockname()[1]), b"k" * 32)
-        limits = Limits(memory=1 << 30, cpu=timedelta(seconds=60), wall=timedelta(seconds=120), output=8 << 20)
-        zygote.run(f"{CANARIES}:escape", task, limits, progress=silent)
-    assert sorted(path.name for path in (root / "phi").iterdir()) == ["neighbour", "original"]
-    return dict(line.split(": ") for line in (root / "out" / "acts").read_text().splitlines())
-
-
-@pytest.mark.parametrize("act", ACTS)
-def test_escapes_are_refused(escaped, zygote, act):
-    """No network, no program, no process, no file but its own, no signal, no rights, no room beyond the limits."""
-    missing = {"landlock", "seccomp", "no_network"} - set(zygote.layers)
-    if missing:
-        kernel_forbids(f"it lacks {sorted(missing)}")
-    assert escaped[act].startswith("refused")
-
-
 def test_layers_are_named(zygote, run):
     """What the machine can do holds, and `doctor` can say so."""
     run("copy")
@@ -103,11 +76,15 @@ def test_layers_are_named(zygote, run):
     assert possible <= set(zygote.layers)
 
 
-def test_strict_refuses_when_a_layer_is_missing(monkeypatch, task, limits):
-    """Without a required layer nothing is parsed."""
-    monkeypatch.setattr(layers, "STEPS", {"rlimits": lambda limits, reach: None})
-    with pytest.raises(ConfinementFailed, match="seccomp"):
+@pytest.mark.parametrize("missing", ["rlimits", "no_new_privs", "seccomp", "landlock or own_root"])
+def test_strict_refuses_when_a_layer_is_missing(missing, monkeypatch, task, limits):
+    """Without a required layer nothing is parsed, and the error says which; of two that serve alike one is enough."""
+    steps = {name: lambda limits, reach: None for name in layers.STEPS if name not in missing.split(" or ")}
+    monkeypatch.setattr(layers, "STEPS", steps)
+    with pytest.raises(ConfinementFailed, match=missing):
         layers.apply(limits, layers.Reach(task.source, task.out_dir), strict=True)
+    monkeypatch.setattr(layers, "STEPS", steps | {missing.split(" or ")[0]: lambda limits, reach: None})
+    assert layers.apply(limits, layers.Reach(task.source, task.out_dir), strict=True)
 
 
 def test_a_typed_error_keeps_code_and_place_but_not_its_text(run):
@@ -198,17 +175,34 @@ def test_a_killed_zygote_is_replaced(task, limits):
         assert isinstance(zygote.run(f"{CANARIES}:copy", task, limits, progress=lambda stage, done: None), Made)
 
 
-def test_a_child_costs_milliseconds(run):
-    """Confinement is cheap enough to use for every slide."""
-    import time
+def test_a_child_costs_milliseconds(run, record_property):
+    """At most 50 for every slide (target 14), and what this machine takes three times for a fork that does nothing.
 
+    The quickest says what it costs, the others what else the machine does.
+    """
     run("copy")
-    took = []
-    for _ in range(10):
+    took, bare = timed(20, lambda: run("copy")), timed(20, fork_and_wait)
+    print(f"a confined child: median {took[10] * 1000:.1f} ms, quickest {took[0] * 1000:.1f} ms")
+    record_property("median_ms", took[10] * 1000)
+    assert took[0] < 0.05 + 3 * bare[0]
+
+
+def timed(count, act):
+    """Seconds each of so many takes, the quickest first."""
+    found = []
+    for _ in range(count):
         begin = time.perf_counter()
-        run("copy")
-        took.append(time.perf_counter() - begin)
-    assert min(took) < 0.25, "the quickest says what it costs, the others what else the machine does"
+        act()
+        found.append(time.perf_counter() - begin)
+    return sorted(found)
+
+
+def fork_and_wait():
+    """A child that leaves at once."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,43 @@ def test_the_event_loop_waits_for_no_message(valkey, how, says):
     assert run.stdout.strip() == says
 
 
+CLOSE = """
+import sys
+from pathlib import Path
+from kombu import Connection, Queue
+from workers.valkey import Valkey
+if sys.argv[2] == "fixed":
+    from workers import kombu_fix
+    kombu_fix.apply()
+with Valkey(Path(sys.argv[1])) as server:
+    connection = Connection(server.url)
+    channels = connection.default_channel, connection.channel()
+    queues = [Queue("hints")(channel) for channel in channels]
+    for queue in queues:
+        queue.declare()
+        connection.Producer().publish("a hint", routing_key="hints")
+        assert queue.get(no_ack=False)
+    for queue in queues:
+        queue.consume("tag")
+        channels[0].connection.cycle._register_BRPOP(queue.channel)
+connection.collect(socket_timeout=1)
+try:
+    connection.close()
+    print("goes on")
+except AttributeError:
+    print("ends")
+"""
+"""What Celery does to a connection whose broker went away while it waited, with a message nobody had acknowledged."""
+
+
+@pytest.mark.parametrize(("how", "says"), [("fixed", "goes on"), ("as it is", "ends")])
+def test_a_broken_connection_ends_no_worker(socket_dir, how, says):
+    """Without our fix its last words are an AttributeError; when that changes, kombu has mended it."""
+    command = [sys.executable, "-c", CLOSE, str(socket_dir / "broker" / "valkey.sock"), how]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == says
+
+
 def test_nobody_connects_again_behind_kombu_s_back(tmp_path):
     """redis-py would mend a connection in place, and kombu would go on with what it knew of the old one."""
     app = create(Settings(data_dir=tmp_path, broker_url="redis://localhost/0"))
@@ -96,6 +133,6 @@ def test_nobody_connects_again_behind_kombu_s_back(tmp_path):
 def test_an_unknown_kombu_is_left_alone(monkeypatch, version):
     """We replace only code we have read."""
     monkeypatch.setattr(kombu, "VERSION", version)
-    before = Message.ack_log_error, redis.Channel._receive
+    before = Message.ack_log_error, redis.Channel._receive, redis.Channel.do_restore
     assert not kombu_fix.apply()
-    assert (Message.ack_log_error, redis.Channel._receive) == before
+    assert (Message.ack_log_error, redis.Channel._receive, redis.Channel.do_restore) == before

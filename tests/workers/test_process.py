@@ -1,5 +1,6 @@
 """One job from claim to verdict, in this process with a real confined child."""
 
+import json
 import threading
 
 import pytest
@@ -47,6 +48,19 @@ def test_a_slide_ends_in_review_in_a_bucket(install, zygote, s3_server):
     assert found.read(found.size, 0) == installation.original
     for path in installation.settings.data_dir.rglob("*"):
         assert not path.is_file() or installation.original[:16] not in path.read_bytes()
+
+
+def test_the_child_is_told_what_the_slide_was_called(installation, station):
+    """The original lies under a random name, so what the client called it has to be said; its opening is on record."""
+    sid, job = installation.add_slide(
+        "Kowalczyk Anna/S26-48213.svs", metadata={"policy": "strict", "said[0]": "MRN 7712"}
+    )
+    process(job, station("list_words"))
+    slide = installation.slide(sid)
+    told = json.loads(installation.archive.file(slide, "words.json").path.read_text())
+    assert told == ["Kowalczyk Anna", "S26-48213", "Kowalczyk Anna/S26-48213.svs", "MRN 7712"]
+    opened = [event.actor for event in installation.archive.catalog.events(sid) if event.action == "vault-opened"]
+    assert opened == ["worker-a@test"]
 
 
 def test_a_second_hint_does_nothing(installation, station):

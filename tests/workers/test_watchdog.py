@@ -2,9 +2,12 @@
 
 import os
 import signal
-from contextlib import nullcontext
+import time
+from datetime import timedelta
 
 import pytest
+import redis.exceptions
+from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from coverslip.archive.states import State
@@ -22,7 +25,7 @@ class Control:
         return self
 
     def connection_for_write(self):
-        return nullcontext()
+        return Connection("redis://")
 
     def ping(self, **_):
         answer = self._answers.pop(0)
@@ -46,10 +49,23 @@ def test_two_silences_in_a_row_are_a_hang(watch):
     assert [dog.hangs() for _ in range(4)] == [False, False, False, True]
 
 
-def test_a_broker_that_is_away_is_not_the_worker_s_fault(watch):
-    """Killing workers would not bring it back."""
-    dog = watch(OperationalError(), ConnectionError(), OperationalError())
+AWAY = (
+    OperationalError(),
+    ConnectionError(),
+    redis.exceptions.ConnectionError(),
+    redis.exceptions.TimeoutError(),
+    redis.exceptions.BusyLoadingError(),
+    redis.exceptions.ReadOnlyError(),
+)
+"""What a question raises while the broker dies, stands still, comes back or is a replica; most are no `OSError`."""
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: f"{type(error).__module__}.{type(error).__name__}")
+def test_a_broker_that_is_away_is_not_the_worker_s_fault(watch, error):
+    """Killing workers would not bring it back, and whoever asks must live through it: all its work would end."""
+    dog = watch(*[error] * 4)
     assert not any(dog.hangs() for _ in range(3))
+    assert not dog.greets()
 
 
 def test_a_worker_that_answers_but_takes_no_work_hangs(watch, install):
@@ -68,17 +84,30 @@ def test_a_worker_that_starts_may_be_silent(watch):
     assert not dog.has_answered
 
 
+DEFAULTS = {"watchdog_every": timedelta(seconds=15), "watchdog_stall": timedelta(seconds=60)}
+REPLACED = 60
+"""Seconds until a worker that hangs has been started again (target 7)."""
+
+
 @pytest.mark.slow
-def test_a_stopped_worker_is_replaced(install, start_worker):
-    """SIGSTOP of Celery's main process: the watchdog replaces it and the slide is done."""
+def test_a_stopped_worker_is_replaced(install, start_worker, record_property):
+    """SIGSTOP of Celery's main process, the watchdog as delivered: a minute later another one has done the slide.
+
+    On a busy machine as much later as starting a worker takes longer here than it should.
+    """
     import psutil
 
-    installation = install(watchdog_every=1, watchdog_stall=30)
+    installation = install(**DEFAULTS)
     first, _ = installation.add_slide()
+    begin = time.monotonic()
     supervisor = start_worker(installation, work="copy")
     installation.until(lambda: installation.slide(first).state is State.IN_REVIEW)
+    starting = time.monotonic() - begin
     (celery,) = psutil.Process(supervisor.pid).children()
     os.kill(celery.pid, signal.SIGSTOP)
     second, _ = installation.add_slide()
-    installation.until(lambda: installation.slide(second).state is State.IN_REVIEW)
+    took = installation.until(lambda: installation.slide(second).state is State.IN_REVIEW)
+    print(f"a hung worker's slide was done by another after {took:.1f} s (a start takes {starting:.1f} s)")
+    record_property("replaced_after", took)
     assert not psutil.pid_exists(celery.pid)
+    assert took <= REPLACED + 2 * starting

@@ -1,0 +1,153 @@
+"""A pyramid whose build was cut short goes on in the next attempt, whoever makes it, and comes out the same."""
+
+import os
+import signal
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from coverslip.archive import begun
+from coverslip.archive.states import State
+from coverslip.confined.supervisor import Zygote
+from coverslip.geometry import Size
+from coverslip.pyramid import build, check
+from samples import generic
+from tests.workers.conftest import RUN
+from tests.workers.resuming import CRASHES
+from workers.process import process
+
+WORK = "tests.workers.resuming:deidentify"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A slide whose pyramid is more than twenty units of work here."""
+    path = tmp_path_factory.mktemp("slide") / "slide.tiff"
+    generic.write(path, Size(1100, 900), tile=64, downsamples=(1,), identifiers=False)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def zygote():
+    """Where the children come from."""
+    with Zygote("tests.workers.resuming") as made:
+        yield made
+
+
+def unfinished(installation):
+    """Folders of pyramids that attempts began, and how many files are in each."""
+    folders = (installation.settings.data_dir / "tmp").glob(f"*{begun.SUFFIX}")
+    return [len(list(folder.iterdir())) for folder in folders]
+
+
+def published(installation, sid, tmp_path):
+    """Whether the slide is in review with the index a build here makes; nothing of the way there is left."""
+    slide = installation.slide(sid)
+    folder = installation.archive.where_is(slide)
+    if slide.state is not State.IN_REVIEW or folder is None:
+        return False
+    plain = tmp_path / "plain.pyramid"
+    build(folder / "slide.svs", plain)
+    check(folder / "slide.svs", folder / "slide.pyramid")
+    installation.archive.discard_drafts()
+    assert unfinished(installation) == []
+    return (folder / "slide.pyramid").read_bytes() == plain.read_bytes()
+
+
+def test_a_child_that_crashed_is_followed_by_one_that_goes_on(installation, station, zygote, original, tmp_path):
+    """The next attempt takes up every unit that was written down, or its child would say so."""
+    sid, job = installation.add_slide(original=original + CRASHES)
+    here = replace(station(), zygote=zygote, work=WORK)
+    process(job, here)
+    assert (installation.slide(sid).state, unfinished(installation)) == (State.QUEUED, [2])
+    installation.archive.discard_drafts()
+    assert unfinished(installation) == [2], "somebody wants them"
+    process(job, here)
+    assert published(installation, sid, tmp_path)
+    assert installation.archive.catalog.job(job).token == 2
+
+
+def test_what_was_begun_goes_when_the_slide_goes_no_further(installation, station, zygote, original):
+    """A cancelled job needs no half pyramid."""
+    _, job = installation.add_slide(original=original + CRASHES)
+    process(job, replace(station(), zygote=zygote, work=WORK))
+    installation.archive.catalog.cancel(job, "ops")
+    assert unfinished(installation) == [2]
+    installation.archive.discard_drafts()
+    assert unfinished(installation) == []
+
+
+def test_an_attempt_takes_nothing_from_one_that_came_after_it(tmp_path):
+    """Folders of lower tokens of the same job are taken over, a finished index never; all others stay as they are."""
+    names = {"s.job-1": True, "s.job-2": True, "s.job-10": False, "s.other-1": False, "t.job-1": False}
+    for name in names:
+        folder = tmp_path / (name + begun.SUFFIX)
+        folder.mkdir()
+        (folder / f".slide.pyramid.{name}.part").write_bytes(name.encode())
+        (folder / "slide.pyramid").write_bytes(b"finished")
+        (folder / ".link").symlink_to(tmp_path)
+    own = begun.folder(tmp_path / "s.job-9")
+    assert {path.read_bytes() for path in own.iterdir()} == {b"s.job-1", b"s.job-2"}
+    left = {path.name.removesuffix(begun.SUFFIX) for path in tmp_path.iterdir()}
+    assert left == {name for name, taken in names.items() if not taken} | {"s.job-9"}
+    begun.drop(tmp_path / "s.job-9")
+    assert not own.exists()
+
+
+def test_a_crash_while_taking_over_does_no_harm(tmp_path):
+    """A file that was linked already and whose old folder was not yet deleted is no error."""
+    for token in (1, 2):
+        folder = tmp_path / f"s.job-{token}{begun.SUFFIX}"
+        folder.mkdir()
+        (folder / ".a.part").write_bytes(b"same")
+    assert [path.name for path in begun.folder(tmp_path / "s.job-3").iterdir()] == [".a.part"]
+
+
+@pytest.fixture
+def start_resuming(start):
+    """Starts a real worker that builds in small units."""
+
+    def begin(installation, name):
+        return start(installation, name, f"os.environ['CANARY_WORK'] = {WORK!r}; {RUN}")
+
+    return begin
+
+
+def begin_and_stop_in_the_middle(installation, original, start_resuming):
+    """A worker whose child waits in mid-build, and its slide."""
+    sid, job = installation.add_slide(original=original)
+    worker = start_resuming(installation, "first")
+    installation.until(lambda: unfinished(installation) == [2] and installation.slide(sid).stage == "pyramid")
+    installation.until(lambda: installation.slide(sid).done > 0)
+    return sid, job, worker
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_next_worker_goes_on_where_one_was_stopped(number, installation, start_resuming, original, tmp_path):
+    """Shot, or told to stop and out of grace: another process takes up what it had written down."""
+    sid, job, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
+    os.kill(worker.pid, number)
+    start_resuming(installation, "second")
+    installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
+    assert published(installation, sid, tmp_path)
+    assert installation.archive.catalog.job(job).token == 2
+
+
+@pytest.mark.slow
+def test_a_worker_that_wakes_up_too_late_spoils_nothing(installation, start_resuming, original, tmp_path, below):
+    """Stopped past its lease in mid-build; the next one takes up its files and finishes; then it writes on."""
+    sid, _, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
+    asleep = [psutil.Process(pid) for pid in (worker.pid, *below(worker.pid))]
+    for process_ in asleep:
+        process_.suspend()
+    start_resuming(installation, "second")
+    installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
+    for process_ in asleep:
+        if process_.is_running():
+            process_.resume()
+    installation.until(lambda: '"lease lost"' in (tmp_path / "first.log").read_text())
+    assert published(installation, sid, tmp_path)
+    assert [event.after for event in installation.archive.catalog.events(sid)].count("in_review") == 1
+    assert installation.slide(sid).artefact.endswith("-2")

@@ -9,14 +9,14 @@ import pytest
 import tifffile
 
 from coverslip.errors import PyramidInvalid, TileNotFound, UnsupportedSlide
-from coverslip.geometry import Point, Region, Size
+from coverslip.geometry import Size
 from coverslip.pyramid import Pyramid, build, check
 from coverslip.pyramid import index as form
 from coverslip.pyramid.native import Native
-from coverslip.pyramid.raw import Lit, picture, pixel
+from coverslip.pyramid.on_request import made
 from coverslip.pyramid.readouts import tissue
-from coverslip.pyramid.regions import pixels_of_level, read_region
-from coverslip.pyramid.stack import parse
+from coverslip.pyramid.regions import pixels_of_level
+from coverslip.pyramid.stack import Stack, parse
 from samples import ome
 from tests.pyramid.test_index import resealed
 
@@ -198,13 +198,12 @@ def test_samples_with_tiles_of_their_own_are_put_side_by_side(tmp_path, built, d
 
 
 def test_white_is_zero_is_counted_from_black(tmp_path, built, decibels):
-    """A slide that stores white as zero is shown as it means, and its values are what they mean."""
-    path = tmp_path / "inverted.tiff"
+    """A slide that stores white as zero is shown as it means."""
+    path = tmp_path / "inverted.ome.tiff"
     samples = ome.pixels(SIZE, ome.Plane(0, 0, 0), bits=16)
-    tifffile.imwrite(path, ~samples, photometric="miniswhite", tile=(256, 256), compression="zlib")
+    tifffile.imwrite(path, ~samples, ome=True, photometric="miniswhite", tile=(256, 256), compression="zlib")
     pyramid, _ = built(path)
     assert decibels(_whole(pyramid)[..., 0], _expected(samples, pyramid.stack.channels[0].window)) > 36
-    assert pixel(Native(path), 0, 30, 40) == (samples[40, 30],)
 
 
 def test_what_was_never_scanned_is_dark_where_light_is_counted(tmp_path, built):
@@ -222,7 +221,6 @@ def test_what_was_never_scanned_is_dark_where_light_is_counted(tmp_path, built):
     pyramid, _ = built(path)
     assert pyramid.stack.channels[0].window[0] >= 3000
     assert not pyramid.decoded(pyramid.grid.largest, 0, 0).any()
-    assert pixel(Native(path), 0, 3, 3) == ()
 
 
 def test_planes_stored_in_different_ways_are_one_channel(tmp_path, slides, built):
@@ -254,19 +252,18 @@ def ome_block(z):
 def test_one_window_for_a_constant_plane(tmp_path, built):
     """Every sample is the same: the window is not empty, and building goes on."""
     for value in (0, 65535, 7):
-        path = tmp_path / f"{value}.tiff"
-        tifffile.imwrite(
-            path, np.full((300, 300), value, np.uint16), tile=(256, 256), photometric="minisblack", compression="zlib"
-        )
+        path = tmp_path / f"{value}.ome.tiff"
+        samples = np.full((300, 300), value, np.uint16)
+        tifffile.imwrite(path, samples, ome=True, tile=(256, 256), photometric="minisblack", compression="zlib")
         low, high = built(path)[0].stack.channels[0].window
         assert 0 <= low < high <= 65535
 
 
 def test_samples_of_sixteen_bits_in_colour_are_shown_whole(tmp_path, built, decibels):
     """RGB of 16 bits: no window is chosen, since channels that are stretched apart change the colour."""
-    path = tmp_path / "deep.tiff"
+    path = tmp_path / "deep.ome.tiff"
     colours = ome.pixels(SIZE, ome.Plane(0, 0, 0), rgb=True).astype(np.uint16) * 257
-    tifffile.imwrite(path, colours, photometric="rgb", tile=(256, 256), compression="zlib")
+    tifffile.imwrite(path, colours, ome=True, photometric="rgb", tile=(256, 256), compression="zlib")
     pyramid, _ = built(path)
     assert pyramid.stack.channels[0].window == (0, 65535)
     assert decibels(_whole(pyramid), colours / 257) > 30
@@ -385,17 +382,18 @@ def test_a_picture_outlives_its_pyramid(slides, tmp_path):
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_an_index_from_before_planes_still_opens(generated, tmp_path):
-    """Format 2: a block and no tail. Its tiles, its check and its one plane are as they were."""
-    slide, target, older = generated("aperio", 700, 600, tile=240), tmp_path / "3.pyramid", tmp_path / "2.pyramid"
+@pytest.mark.parametrize("number", form.SINGLE)
+def test_an_index_from_before_planes_still_opens(number, generated, tmp_path):
+    """Formats 2 and 3: a block and no tail. Its tiles, its check and its one plane are as they were."""
+    slide, target, older = generated("aperio", 700, 600, tile=240), tmp_path / "4.pyramid", tmp_path / "2.pyramid"
     build(slide, target)
     raw = target.read_bytes()
     head = form.parse_head(raw)
     record = form.parse_tail(head, raw[head.tail_at :]).record(0)
     fields = {name: getattr(head, name) for name in form.Head.__dataclass_fields__}
-    fields |= {"index_bytes": record.length, "index_digest": record.digest, "tail_bytes": 0, "format": 2}
+    fields |= {"index_bytes": record.length, "index_digest": record.digest, "tail_bytes": 0, "format": number}
     older.write_bytes(form.Head(**fields).pack() + raw[form.HEADER_BYTES : head.tail_at])
-    assert older.read_bytes()[8] == 2
+    assert older.read_bytes()[8] == number
     check(slide, older)
     with Pyramid.open(slide, target) as new, Pyramid.open(slide, older) as old:
         assert old.stack == new.stack
@@ -413,47 +411,12 @@ def test_native_tiles_of_every_plane(slides):
         native.tile(3, 0, 0, 5)
 
 
-def test_a_pixel_is_the_slides_own_value(slides):
-    """16 bits, not the 8 a tile shows."""
-    path = slides(z=3, channels=2, t=2)
-    native, planes = Native(path), _planes(path)
-    for (z, channel, t), samples in planes.items():
-        assert pixel(native, native.scene.stack.number(z, channel, t), 611, 307) == (samples[307, 611],)
-
-
-@pytest.mark.parametrize("region", [Region(Point(0, 0), SIZE), Region(Point(123, 77), Size(400, 300))], ids=str)
-def test_a_window_nobody_thought_of_shows_the_samples_themselves(region, slides, stacked, decibels):
-    """A narrow window has all its steps where the tiles have a few: it is made of the samples, not of the tiles."""
-    path = slides(z=3, channels=2, t=2)
-    samples = _planes(path)[2, 1, 0]
-    low, high = stacked.stack.channels[1].window
-    window = (low + (high - low) // 2, low + (high - low) // 2 + 24)
-    lit = Lit(stacked.stack.number(2, 1, 0), stacked.stack.channels[1], window)
-    found = np.asarray(picture(Native(path), (lit,), region, region.size))[..., 1]
-    x, y = region.origin.x, region.origin.y
-    expected = _expected(samples[y : y + region.size.height, x : x + region.size.width], window)
-    assert np.abs(found - expected).max() <= 1
-    tiles = np.asarray(read_region(stacked.shown(2, 0, (1,), (window,)), region, region.size))[..., 1]
-    assert decibels(tiles, expected) < decibels(found, expected)
-
-
-def test_a_small_picture_of_samples_comes_from_a_small_level(slides, stacked):
-    """A quarter of the size is a quarter of the size, without a seam or a shift against the tiles."""
-    path = slides(z=3, channels=2, t=2)
-    lit = [Lit(stacked.stack.number(1, c, 0), channel, channel.window) for c, channel in
-           enumerate(stacked.stack.channels)]  # fmt: skip
-    region, target = Region(Point(0, 0), SIZE), Size(175, 130)
-    found = np.asarray(picture(Native(path), lit, region, target)).astype(int)
-    tiles = np.asarray(read_region(stacked.plain, region, target)).astype(int)
-    assert np.abs(found - tiles).mean() < 4
-
-
 def test_tissue_shines_where_light_was_counted(tmp_path, built):
     """In a grey fluorescence slide the bright is tissue and the dark is nothing; on stained glass it is otherwise."""
-    path = tmp_path / "light.tiff"
+    path = tmp_path / "light.ome.tiff"
     samples = np.full((512, 512), 300, np.uint16)
     samples[100:300, 200:400] = 30_000
-    tifffile.imwrite(path, samples, tile=(256, 256), photometric="minisblack", compression="zlib")
+    tifffile.imwrite(path, samples, ome=True, tile=(256, 256), photometric="minisblack", compression="zlib")
     pyramid, _ = built(path)
     assert pyramid.stack.of_light
     found = np.asarray(tissue(pixels_of_level(pyramid, 512), light=True))
@@ -462,8 +425,62 @@ def test_tissue_shines_where_light_was_counted(tmp_path, built):
     assert np.asarray(tissue(pixels_of_level(pyramid, 512)))[:90].all()
 
 
-def test_samples_are_not_read_without_limit(slides, stacked, monkeypatch):
-    """Too much work is refused before anything is decoded."""
-    monkeypatch.setattr("coverslip.pyramid.raw.MOST", 300 * 300)
-    lit = Lit(0, stacked.stack.channels[0], (0, 9))
-    assert picture(Native(slides(z=3, channels=2, t=2)), (lit,), Region(Point(0, 0), SIZE), SIZE) is None
+@pytest.mark.parametrize(("samples", "photometric"), [(1, "minisblack"), (1, "miniswhite"), (3, "rgb")])
+def test_deep_samples_of_a_slide_without_a_block_show_their_upper_bits(samples, photometric, tmp_path, built, decibels):
+    """Where nobody says what a plane is, no window is looked up: 16 bits are shown as they were before planes."""
+    path = tmp_path / "deep.tiff"
+    shape = (300, 300) if samples == 1 else (300, 300, 3)
+    ramp = np.linspace(0, 60_000, int(np.prod(shape))).astype(np.uint16).reshape(shape)
+    stored = ~ramp if photometric == "miniswhite" else ramp
+    tifffile.imwrite(path, stored, tile=(256, 256), photometric=photometric, compression="zlib")
+    pyramid, _ = built(path)
+    assert pyramid.stack == Stack(samples=samples)
+    assert not pyramid.stack.of_light
+    assert decibels(_whole(pyramid)[..., 0], (ramp >> 8).reshape(300, 300, -1)[..., 0]) > 36
+
+
+@pytest.mark.parametrize("codec", ["deflate", "j2k"])
+def test_planes_in_other_codecs_are_made_by_whoever_makes_them(codec, slides, tmp_path):
+    """A colour stack no browser shows: tiles of each plane are made on request, of its own pieces, by the `make` given;
+    the same bytes as a complete build stores."""
+    slide = slides(z=3, rgb=True, codec=codec)
+    build(slide, tmp_path / "a.pyramid")
+    build(slide, tmp_path / "b.pyramid", complete=True)
+    orders = []
+
+    def make(order):
+        orders.append(order)
+        return made(order)
+
+    with (
+        Pyramid.open(slide, tmp_path / "a.pyramid", make=make) as sparse,
+        Pyramid.open(slide, tmp_path / "b.pyramid", make=make) as whole,
+    ):
+        at = (sparse.grid.largest, 1, 0)
+        for z in range(3):
+            shown = sparse.shown(z)
+            assert shown.on_request(*at)
+            assert shown.tile_at_hand(*at) is None
+            assert shown.tile_length(*at) is None
+            assert shown.tile(*at) == whole.shown(z).tile(*at)
+            assert shown.etag(*at) != whole.shown(z).etag(*at)
+        assert len(orders) == 3
+        assert len({order.pieces[0].data for order in orders}) == 3
+        assert not whole.shown(0).on_request(*at)
+
+
+def test_the_rest_of_a_jpeg_plane_that_was_never_scanned_is_dark(tmp_path, built):
+    """Of a grey plane in JPEG too: what stands in for a missing tile is no light, not white glass."""
+    path = tmp_path / "sparse.ome.tiff"
+    samples = np.full((512, 512), 90, np.uint8)
+    tifffile.imwrite(path, samples, ome=True, tile=(256, 256), photometric="minisblack", compression="jpeg")
+    raw = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        counts = file.pages[0].tags["TileByteCounts"]
+    width = counts.valuebytecount // 4
+    raw[counts.valueoffset : counts.valueoffset + width] = bytes(width)
+    path.write_bytes(raw)
+    pyramid, _ = built(path)
+    assert not pyramid.decoded(pyramid.grid.largest, 0, 0).any()
+    assert np.abs(pyramid.decoded(pyramid.grid.largest, 1, 0).astype(int) - 90).max() < 4
+    assert pyramid.decoded(pyramid.grid.largest - 1, 0, 0)[:100, :100].max() < 4

@@ -3,6 +3,7 @@
     python -m benchmarks.serve                       less than two minutes
     python -m benchmarks.serve --seconds 8           longer, steadier
     python -m benchmarks.serve --ours --seconds 30   only ours, to look at it with a profiler
+    python -m benchmarks.serve --slide 16.svs        a slide of your own, such as `benchmarks.growth --folder` keeps
 
 One generated slide goes through the worker's own steps into a real archive, and is released a thousand times under
 different ids. The service runs as `python -m service` does; every server is asked for the same tiles in the same order.
@@ -69,11 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=int, default=2, help="how long each server is asked in a round")
     parser.add_argument("--rounds", type=int, default=3, help="how often; the median counts")
     parser.add_argument("--slides", type=int, default=1000, help="how many slides are released")
+    parser.add_argument("--slide", type=Path, help="an Aperio slide instead of a generated one")
     parser.add_argument("--ours", action="store_true", help="leave the peers out")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         folder, begin = Path(name), time.perf_counter()
-        made = stage.build(folder, options.slides)
+        made = stage.build(folder, options.slides, options.slide)
         print(f"{options.slides} slides released in {time.perf_counter() - begin:.0f} s")
         print(f"{CONNECTIONS} connections, median of {options.rounds} rounds of {options.seconds} s, {generator()}")
         server, targets = ours(made, folder, stack)

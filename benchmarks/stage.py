@@ -22,7 +22,7 @@ from workers import work
 from workers.process import produced
 
 SIDE = Size(8192, 8100)
-"""All tissue; the last row of tiles is cropped."""
+"""Unless a slide is given; all tissue; the last row of tiles is cropped."""
 ASKED = 1000
 """Paths in a list, in random order."""
 
@@ -49,13 +49,15 @@ class Tiled:
         return self.folder / "slide.pyramid"
 
 
-def tiled(folder: Path) -> Tiled:
-    """Make a slide; de-identify, verify and tile it. Raises StageFailed."""
-    source, out = folder / "source.svs", folder / "made"
+def tiled(folder: Path, slide: Path | None = None) -> Tiled:
+    """De-identify, verify and tile a slide, one made for it unless there is one. Raises StageFailed."""
+    source, out = slide or folder / "source.svs", folder / "made"
     out.mkdir()
-    aperio.write(source, SIDE, tissue_share=1.0)
+    if slide is None:
+        aperio.write(source, SIDE, tissue_share=1.0)
     outcome = work.deidentify(Task(source, out, "strict", bytes(32)), silent)
-    source.unlink()
+    if slide is None:
+        source.unlink()
     if not isinstance(outcome, Made):
         raise StageFailed("the slide did not pass")
     work.tile(Task(out / outcome.clean_name, out, "", b"", outcome.sha256), silent)
@@ -101,9 +103,9 @@ class Stage:
     """The same of tiles that were made: levels in between, and the cropped last row."""
 
 
-def build(folder: Path, slides: int) -> Stage:
+def build(folder: Path, slides: int, source: Path | None = None) -> Stage:
     """Fill an archive with `slides` released slides, all hard links of one, and one that waits for a curator."""
-    slide = tiled(folder)
+    slide = tiled(folder, source)
     settings = Settings(data_dir=folder / "data")
     archive = Archive.open(settings, with_vault=True)
     try:

@@ -22,7 +22,7 @@ from coverslip.confined.messages import Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import CoverslipError
 from coverslip.progress import silent
-from samples import hostile, traps
+from samples import archives, hostile, traps
 from samples.real import find
 
 LIMITS = Limits(memory=4 << 30, cpu=timedelta(hours=1), wall=timedelta(hours=1), output=4 << 30)
@@ -82,6 +82,9 @@ def slides(folder: Path) -> Iterator[Path]:
     for kind in hostile.KINDS:
         sound = hostile.sound(kind, folder / kind.name)
         yield entry(sound.entry)
+        packed = folder / f"{kind.name}.zip"
+        packed.write_bytes(archives.pack(sound.folder))
+        yield packed
         for seed in range(3):
             yield entry(sound.damaged(seed, folder / f"{kind.name}-{seed}"))
     for name in REAL:

@@ -6,11 +6,16 @@ of two writes wakes the client for nothing. Whatever `Quick.answer` cannot answe
 
 from __future__ import annotations
 
-from asyncio import Protocol
+from asyncio import Protocol, Transport
+from socket import SO_RCVBUF, SOL_SOCKET
+from typing import Final
 
 from service.edge import Edge
 from service.guard import MOST_CONNECTIONS, Guarded
 from service.quick import Quick, Ready
+
+RECEIVE_BYTES: Final = 2 << 20
+"""Of a connection, sent and not read yet; the kernel doubles it for its own needs."""
 
 
 def express(edge: Edge, connections: int = MOST_CONNECTIONS) -> type[Protocol]:
@@ -29,6 +34,11 @@ class Express(Guarded):
     quick: Quick
     _answered = False
     """The request under way has its answer: a body, should it bring one, is dropped."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Let no more lie in the kernel than a fault may cost the client again: it grows to 32 MiB by itself."""
+        super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES)
 
     def on_message_begin(self) -> None:
         """A new request."""

@@ -22,8 +22,9 @@ from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
 
 WRITE_BYTES = 1 << 20
 """One hop to a thread per this many bytes; uvicorn hands out 64 KiB at a time."""
-SYNC_BYTES = 7 << 20
-"""A promise per this many bytes, kept while the next as many come in: a fault costs the client at most 16 MiB."""
+SYNC_BYTES = 4 << 20
+"""A promise per this many bytes, kept while the next as many come in. With what `express` lets lie in the kernel a
+fault costs the client at most 16 MiB."""
 STEP_BYTES = 64 << 10
 """What has to come within a line's patience: with 30 seconds 2 kB/s, which the slowest modem brings."""
 ROOM_FACTOR = 2.5

@@ -29,7 +29,7 @@ from coverslip.codestreams.jpeg_header import (
     Segment,
     mcus,
 )
-from coverslip.codestreams.jpeg_tables import Key, Table, huffman, quantisation
+from coverslip.codestreams.jpeg_tables import Key, Table, huffman, quantisation, words
 from coverslip.codestreams.mcu import check_ends
 from coverslip.errors import DamagedSlide
 
@@ -173,7 +173,9 @@ def tables(data: bytes) -> Shared:
             foreign.append(segment)  # a decoder forgets DRI at the next SOI
             continue
         for table in quantisation(segment.payload) if segment.marker == DQT else huffman(segment.payload):
-            found.pop(table.key, None)
+            overwritten = found.pop(table.key, table)
+            if overwritten.payload != table.payload:
+                foreign.append(Segment(segment.marker, words(overwritten)))
             found[table.key] = table
     if data[end : end + 2] != b"\xff\xd9":
         raise DamagedSlide("JPEG tables do not end where they should")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from coverslip.codestreams.jpeg_tables import HUFFMAN, QUANTISATION, Key, Table, check, huffman, quantisation
+from coverslip.codestreams.jpeg_tables import HUFFMAN, QUANTISATION, Key, Table, check, huffman, quantisation, words
 from coverslip.errors import DamagedSlide, UnknownStructure
 
 SOI, EOI, SOS, DQT, DHT, DRI, COM = 0xD8, 0xD9, 0xDA, QUANTISATION, HUFFMAN, 0xDD, 0xFE
@@ -244,7 +244,7 @@ class Builder:
         if self._begun and table.key in self._latched and self._written.get(table.key) != table.payload:
             raise UnknownStructure("a JPEG tile changes how it quantises between two scans")
         if known is not None and self._written.get(table.key) != known.payload:
-            self.foreign.append(Segment(table.key.marker, b""))
+            self.foreign.append(Segment(table.key.marker, words(known) if known.payload != table.payload else b""))
         self._tables[table.key] = table
         if table.key.marker == DHT:
             self._written.pop(table.key, None)  # a scan that asks for it gets it again, as libjpeg does
@@ -297,9 +297,9 @@ class Builder:
                 yield table.payload
 
     def unused(self) -> tuple[Segment, ...]:
-        """Tables that were defined and not asked for by any scan so far, without what is in them."""
-        unused = (key for key, table in self._tables.items() if self._written.get(key) != table.payload)
-        return tuple(Segment(key.marker, b"") for key in unused)
+        """Tables that were defined and not asked for by any scan so far, with the words that are in them."""
+        unused = (table for key, table in self._tables.items() if self._written.get(key) != table.payload)
+        return tuple(Segment(table.key.marker, words(table)) for table in unused)
 
     @property
     def tables(self) -> Mapping[Key, bytes]:

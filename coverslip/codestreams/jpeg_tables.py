@@ -6,6 +6,7 @@ Source: ITU-T T.81 B.2.4.1 and B.2.4.2 (syntax), F.1.2 and G.1.2 (which symbols 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,8 @@ QUANTISATION: Final = 0xDB
 HUFFMAN: Final = 0xC4
 LENGTHS: Final = 16
 """Lengths a Huffman code may have."""
+_WORDS: Final = re.compile(rb"[\x20-\x7e]{6,}")
+"""Shorter runs of letters are nobody's name, and stand in tables by accident."""
 _AC_SYMBOLS: Final = {
     bits: frozenset(run << 4 | size for run in range(16) for size in range(1, bits + 3)) for bits in (8, 12)
 }
@@ -66,6 +69,24 @@ def huffman(payload: bytes) -> Iterator[Table]:
             raise DamagedSlide("a JPEG Huffman table is longer or shorter than its content")
         yield Table(Key(HUFFMAN, kind, number), payload[at:end])
         at = end
+
+
+def words(table: Table) -> bytes:
+    """What a table that goes could say to a reader: its divisors or symbols where letters follow each other.
+
+    Empty for a Huffman table that a baseline scan could use: its symbols are what a coder needs, each once, and a run
+    of letters in them is the alphabet, which stands in tables that stay as well.
+    """
+    said = table.payload[1 if table.key.marker == QUANTISATION else 1 + LENGTHS :]
+    return b"" if not _WORDS.search(said) or _is_huffman(table) else said
+
+
+def _is_huffman(table: Table) -> bool:
+    try:
+        check(table, 8, progressive=False, baseline=True)
+    except DamagedSlide:
+        return False
+    return table.key.marker == HUFFMAN
 
 
 def check(table: Table, bits: int, *, progressive: bool, baseline: bool) -> None:

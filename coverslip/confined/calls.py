@@ -33,9 +33,9 @@ ALLOWED: Final = (
     # our own threads
     "futex", "futex_waitv", "set_robust_list", "rseq", "set_tid_address", "membarrier", "sched_yield", "gettid",
     "exit", "exit_group", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
-    # time, waiting
-    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "poll", "ppoll", "select",
-    "pselect6",
+    # time, waiting; an alarm is a process's own
+    "alarm", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "poll", "ppoll",
+    "select", "pselect6", "setitimer",
     # who and where we are
     "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "uname", "sysinfo", "getrusage", "times",
     "getrandom",
@@ -50,6 +50,8 @@ THREAD: Final = 0x3D0F00
 """The flags of a new thread in glibc: everything shared, no namespace, no signal to a parent."""
 THREAD_IN_MUSL: Final = 0x7D0F00
 PR_SET_NAME: Final = 15
+LOWERED: Final = (0, 2)
+"""RLIMIT_CPU and RLIMIT_DATA: what `probing` holds a child to until its slide is known, and lifts again by itself."""
 TCGETS, FIOCLEX, FIONCLEX = 0x5401, 0x5451, 0x5450
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_GETLK, F_SETLK, F_SETLKW = 0, 1, 2, 3, 5, 6, 7
 F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_DUPFD_CLOEXEC = 36, 37, 38, 1030
@@ -107,8 +109,9 @@ def _with_arguments(seccomp: Any) -> list[tuple[str, tuple[Any, ...]]]:  # noqa:
         # threads, no processes, and none with namespaces of its own
         ("clone", (arg(0, equal, THREAD),)),
         ("clone", (arg(0, equal, THREAD_IN_MUSL),)),
-        # our own limits and processors, to be read
+        # our own limits and processors, to be read; two of the limits to be set, below the hard ones nobody raises
         ("prlimit64", (arg(0, equal, 0), arg(2, equal, 0))),
+        *(("prlimit64", (arg(0, equal, 0), arg(1, equal, kind))) for kind in LOWERED),
         ("sched_getaffinity", (arg(0, equal, 0),)),
         ("prctl", (arg(0, equal, PR_SET_NAME),)),
         # memory is never code, and code is only what a file holds: libraries that are loaded late

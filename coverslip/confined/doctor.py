@@ -36,7 +36,7 @@ class Wall:
 KEEPS: Final = {
     "rlimits": "memory, CPU time, files and open handles without bound; core dumps",
     "no_network": "every network, by a namespace of its own",
-    "few_threads": "threads without bound",
+    "few_threads": "threads without bound, by the kernel; the supervisor counts them in any case",
     "own_root": "every other file's name, size and times, by a root folder of its own",
     "no_capabilities": "whatever root may do beyond a plain user",
     "no_new_privs": "rights gained by starting another program",
@@ -49,7 +49,7 @@ _NAMESPACES: Final = (
 NEEDS: Final = {
     "rlimits": "any Linux",
     "no_network": _NAMESPACES,
-    "few_threads": "user namespaces and Linux 5.14, or root with CAP_SYS_PTRACE",
+    "few_threads": "user namespaces, Linux 5.14, and a user who is not root",
     "own_root": f"{_NAMESPACES}; Linux 5.12",
     "no_capabilities": "any Linux",
     "no_new_privs": "any Linux",

@@ -31,8 +31,6 @@ OPEN_FILES = 256
 NO_CORE = 1
 """core(5): 0 would still let the kernel hand a dump to a program, as most machines are set up to do."""
 THREADS, THREADS_PER_CPU = 64, 4
-PRIVATE_USERS = 0x70000000
-"""User ids nobody has begin here."""
 COUNTS_PER_NAMESPACE = (5, 14)
 """Linux since which a user is counted apart in each user namespace."""
 
@@ -129,13 +127,11 @@ def most_threads() -> int:
 
 
 def _few_threads(limits: Limits, reach: Reach) -> None:
-    """The kernel counts all threads of a user, so we become one of whom nobody else is.
+    """The kernel counts all threads of a user, in each user namespace apart, and none of root's.
 
-    That is either in a user namespace of our own, or as root under another real user id: files know the effective one.
+    Where the count is not ours alone, the supervisor's own is all there is (`watch`).
     """
-    if os.geteuid() == 0 and libc.may(libc.CAP_SYS_PTRACE):  # without it our supervisor could not look at us any more
-        os.setresuid(PRIVATE_USERS + os.getpid(), -1, -1)
-    elif not libc.in_own_users() or libc.kernel() < COUNTS_PER_NAMESPACE:
+    if os.geteuid() == 0 or not libc.in_own_users() or libc.kernel() < COUNTS_PER_NAMESPACE:
         raise OSError(errno.EOPNOTSUPP, "no user that is ours alone")
     _lower(resource.RLIMIT_NPROC, most_threads(), most_threads())
 

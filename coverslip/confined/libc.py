@@ -16,7 +16,6 @@ PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
-CAP_SYS_PTRACE = 19
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -90,14 +89,6 @@ def unmount(target: str, flags: int) -> None:
 def syscall(number: int, *arguments: object) -> int:
     """Call the kernel by number; raises `OSError`."""
     return _checked(_LIBC.syscall(number, *arguments))
-
-
-def may(capability: int) -> bool:
-    """Whether we have a capability in effect."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
-    sets = (ctypes.c_uint32 * 6)()
-    _checked(_LIBC.capget(ctypes.byref(header), ctypes.byref(sets)))
-    return bool(sets[3 * (capability // 32)] & 1 << capability % 32)
 
 
 def in_own_users() -> bool:

@@ -7,8 +7,6 @@ long or too much ends it, and whoever asked starts another.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import signal
 import struct
@@ -17,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from coverslip.confined import layers
+from coverslip.confined import calls, layers
 from coverslip.confined.layers import Limits, Reach
 from coverslip.errors import ConfinementFailed, InputError
 from coverslip.pyramid import recipes
@@ -48,8 +46,7 @@ def packed(order: Order) -> bytes:
 def main(arguments: list[str]) -> int:
     """Build the walls, say so, work until nobody asks any more."""
     handle, strict = int(arguments[0]), arguments[1] == "strict"
-    with contextlib.suppress(ImportError, RuntimeError):
-        importlib.import_module("pyseccomp")  # now: it starts programs to find its library
+    calls.program()  # now: it takes a program to find its library, and a file
     recipes.preload()
     limits = Limits(memory=MEMORY, cpu=timedelta(days=365), wall=timedelta(0), output=0)
     try:

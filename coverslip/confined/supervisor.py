@@ -44,8 +44,8 @@ from coverslip.errors import (
 from coverslip.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-TICK = 0.2
-"""Seconds between looks at clock, output and cancellation."""
+TICK = 0.1
+"""Seconds between looks at clock, threads, output and cancellation."""
 START_TIMEOUT = 120.0
 GRACE = 5.0
 PIPE_READ = 64 << 10

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from coverslip.codestreams import j2k, jpeg, raw
 from coverslip.codestreams.frames import Expected, check_jpeg
 from coverslip.codestreams.jpeg import Codestream, Header, Key, Segment, Span
+from coverslip.codestreams.jpeg_tables import words
 from coverslip.codestreams.tails import wordy
 from coverslip.errors import DamagedSlide, UnknownStructure
 from coverslip.tiff import tags as t
@@ -293,9 +294,9 @@ class _Surveyor:
                 self.foreign[key] += 1
 
     def result(self) -> Blocks:
-        unused = sum(table.key not in self._wanted for table in self._shared.tables)
-        if unused:
-            self.foreign["unused table", b""] += unused
+        for table in self._shared.tables:
+            if table.key not in self._wanted:
+                self.foreign["unused table", words(table)] += 1
         foreign = tuple(Foreign(name, payload, count) for (name, payload), count in self.foreign.items())
         tables = self._shared.clean(self._wanted)
         return Blocks(self.start, self.stop, self.prefix, tuple(self.prefixes), self.rebuilt, foreign, tables)

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from coverslip.codestreams import icc, jpeg
+from coverslip.codestreams.jpeg_tables import words
 from coverslip.elements import Element, ElementKind, ElementPath
 from coverslip.errors import InputError
 from coverslip.names import stem_bytes
@@ -112,7 +113,7 @@ def marker_elements(tiff: TiffFile, directory: Directory) -> Iterator[Element]:
     Headers of the first few thousand are looked at; what follows a header goes with the codec.
     """
     if t.JPEG_TABLES in directory.fields:
-        yield from _table_elements(f"{directory.path}/JPEGTables", directory.raw(t.JPEG_TABLES))
+        yield from _table_elements(f"{directory.path}/JPEGTables", directory.raw(t.JPEG_TABLES), gone=True)
     if not directory.has_pixels or directory.compression not in t.JPEG_COMPRESSIONS:
         return
     seen: dict[tuple[str, bytes], int] = {}
@@ -165,13 +166,15 @@ def _foreign(path: str, number: int, foreign: Foreign) -> Iterator[Element]:
     yield from part_elements(numbered, foreign.payload)
 
 
-def _table_elements(path: str, raw: bytes) -> Iterator[Element]:
+def _table_elements(path: str, raw: bytes, *, gone: bool = False) -> Iterator[Element]:
+    """Segments that are no tables, tables that are overwritten, and the words in all others when they go too."""
     yield Element(ElementPath(path), ElementKind.STRUCTURE)
     try:
         parsed = jpeg.tables(raw)
     except InputError:
         return  # the survey of the tiles says why, if the page is needed at all
-    for i, segment in enumerate(parsed.foreign, 1):
+    tables = [jpeg.Segment(table.key.marker, words(table)) for table in parsed.tables if gone and words(table)]
+    for i, segment in enumerate((*parsed.foreign, *tables), 1):
         yield from _foreign(f"{path}/{segment.name}", i, Foreign(segment.name, segment.payload, 1))
 
 

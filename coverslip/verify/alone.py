@@ -14,6 +14,7 @@ from coverslip.verify.codecs import judge_plain
 from coverslip.verify.ledger import gaps
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
+from coverslip.verify.standing import words_in_tables
 from coverslip.verify.structure import ALLOWED, DESCRIPTION, ICC_PROFILE, JPEG_TABLES
 from coverslip.verify.tiff_walk import ARRAY_TAGS, CHILDREN, Ifd, Tiff, numbers, raw
 
@@ -163,6 +164,8 @@ def _jpeg(data: bytes, where: str) -> Iterator[Secret]:
         return
     for segment in jpeg_walk.foreign(walked.segments):
         yield Secret(f"{where}/marker {segment.marker:02X}", segment.payload)
+    for marker, said in words_in_tables(walked.segments, where):
+        yield Secret(f"{where}/marker {marker:02X}", said)
     if walked.end < len(data):
         yield Secret(f"{where}/tail", data[walked.end : walked.end + MAX_VALUE])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from coverslip.errors import DamagedSlide
 
 DQT, DHT = 0xDB, 0xC4
 CODE_LENGTHS = 16
+_WORDS = re.compile(rb"[\x20-\x7e]{6,}")
+"""From as many letters on as the search for values looks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,22 @@ class Table:
     def key(self) -> tuple[int, int]:
         """Marker and name: what a frame or scan refers to."""
         return self.marker, self.name
+
+    @property
+    def said(self) -> bytes:
+        """Divisors or symbols as they stand in the file."""
+        said = self.values if self.marker == DQT else self.values[CODE_LENGTHS:]
+        return b"".join(value.to_bytes(1 + self.wide, "big") for value in said)
+
+
+def words(table: Table) -> bytes:
+    """What a table may say to a reader: where letters follow each other and, of a Huffman table, where it is none.
+
+    The symbols of a sound one stand there once each, and a run of letters in them is the alphabet.
+    """
+    said = table.said
+    sound = table.marker == DHT and is_sound(table, 8, progressive=False, baseline=True)
+    return b"" if sound or not _WORDS.search(said) else said
 
 
 def tables_of(marker: int, payload: bytes, where: str) -> Iterator[Table]:

@@ -39,11 +39,11 @@ class Region:
 class Hunt:
     """All secrets compiled into one searcher, and what it found so far. Safe to share between threads."""
 
-    def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str]) -> None:
-        """Decide for each secret how it can be proved gone."""
+    def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str], standing: Iterable[bytes] = ()) -> None:
+        """Decide for each secret how it can be proved gone; what is `standing`, whole, is proved by structure."""
         ordinary = Ordinary(kept_words)
         self.secrets = secrets
-        known: dict[bytes, frozenset[bytes]] = {}
+        known: dict[bytes, frozenset[bytes]] = dict.fromkeys(standing, frozenset())
         for secret in secrets:
             if secret.untrusted_value not in known:
                 known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary)

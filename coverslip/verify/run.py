@@ -25,6 +25,7 @@ from coverslip.verify.reading import Bytes
 from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
 from coverslip.verify.scans import Levels, check_scans
 from coverslip.verify.scene import Scene, check_scene
+from coverslip.verify.standing import standing_words
 from coverslip.verify.structure import check_structure
 from coverslip.verify.tiff_walk import Tiff, walk
 from coverslip.verify.utility import Walked, check_utility
@@ -62,7 +63,9 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
         clean = _open(claim.clean, stack)
         source = _open_source(claim, stack)
         said_again = alone.scale_words(claim.source) if claim.source else frozenset()
-        hunt = Hunt(claim.secrets, claim.kept_words | said_again | alone.block_words(clean.file, clean.tiff))
+        said_again |= alone.block_words(clean.file, clean.tiff)
+        standing = standing_words(clean.file, clean.pages)
+        hunt = Hunt(claim.secrets, claim.kept_words | said_again, standing)
         return _judge(claim, clean, source, hunt, progress)
 
 

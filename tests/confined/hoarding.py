@@ -16,6 +16,7 @@ MIB = 1 << 20
 
 def threads(task: Task, progress: Progress) -> Outcome:
     """As many threads as there may be; write down how many there were."""
+    threading.stack_size(64 << 10)
     started = 1
     try:
         while started < 100_000:
@@ -23,6 +24,7 @@ def threads(task: Task, progress: Progress) -> Outcome:
             started += 1
     except RuntimeError:
         (task.out_dir / "started").write_text(str(started))
+        time.sleep(1)
     return Declined(code="unsupported-slide")
 
 

@@ -41,12 +41,11 @@ from service.crews import FETCHING
 from service.errors import Malformed, TooLarge
 from service.planes import PARAMETERS, PLANES, Shown, carried, plane_of, region_of, shown_of
 from service.routes import iiif
+from service.thumbnails import USUAL, WIDTHS, widened
 
 DERIVED: Final = iiif.RECODED | PARAMETERS | {"bg"}
 OVERVIEW_SIDE: Final = 1024
 """Pixels of the longer side that histogram and tissue look at."""
-THUMBNAIL_WIDTHS: Final = range(16, 1025)
-DEFAULT_THUMBNAIL: Final = 256
 MICROMETRES: Final = {"um": 1.0, "mm": 1000.0}
 _SLIDE: Final = r"/slides/(?P<sid>[A-Za-z0-9-]{1,64})"
 
@@ -66,7 +65,8 @@ async def descriptor(ask: Ask) -> Answer:
 
 async def thumbnail_of(ask: Ask) -> Answer:
     """The whole slide, small: some planes of it."""
-    width, shown = whole_number(ask, "width", THUMBNAIL_WIDTHS, DEFAULT_THUMBNAIL), await shown_of(ask)
+    width = widened(whole_number(ask, "width", range(WIDTHS[0], WIDTHS[-1] + 1), USUAL))
+    shown = await shown_of(ask)
 
     def make() -> bytes:
         small = thumbnail(shown.picture.grid, shown.picture.tile, width)

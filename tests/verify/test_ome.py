@@ -64,7 +64,7 @@ WRONG = (
     block().replace("<Image", "\n<Image"),
     block().replace("<Image", '<Image xmlns:x="urn:x"'),
     block().replace("?><OME", '?><!DOCTYPE OME [<!ENTITY x "y">]><OME'),
-    block(inside='<TiffData IFD="0"/>' * 5000),
+    block(inside='<TiffData IFD="0"/>' * 15_000),
 )
 
 

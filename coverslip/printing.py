@@ -18,6 +18,7 @@ from coverslip.confined.doctor import Wall, enough
 from coverslip.elements import Element
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.policy import Decision, Keep, Plan, Policy, Remove, Replace
+from coverslip.policy.reach import out_of_reach
 
 if TYPE_CHECKING:
     from coverslip.formats import AnySlide
@@ -166,6 +167,11 @@ def print_policy(policy: Policy) -> None:
     rows = [(r.id, type(r.action).__name__.lower(), r.form.value, r.reason, "\n".join(r.paths)) for r in policy.rules]
     _print_table(("rule", "action", "form", "reason", "places"), rows)
     Terminal().print("Everything no rule names is removed and listed in the certificate.")
+    beyond = list(out_of_reach(policy))
+    if beyond:
+        _print_table(
+            ("rule", "a place that no clean slide can keep: the slide is held back, or the place goes"), beyond
+        )
 
 
 def print_report(report: dict[str, Any], *, as_json: bool) -> None:

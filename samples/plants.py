@@ -56,6 +56,7 @@ WIDE: dict[int, str] = {65002: "65002", 50839: "IJMetadata"}
 def tags(planter: Planter, maker: TiffMaker, ifd: str) -> list[Tag]:
     """Every tag that can hold an identifier, for the IFD called `ifd`; the IFDs some point to are written at once."""
     found = [*_texts(planter, ifd), *_blobs(planter, ifd), *_structured(planter, maker, ifd), *_geo(planter, ifd)]
+    found += _fractions(planter, ifd)
     found += [*_exif(planter, maker, ifd), *_gps(planter, maker, ifd), *_interoperability(planter, maker, ifd)]
     return [*found, *_pointed(planter, maker, ifd)]
 
@@ -133,6 +134,13 @@ def _geo(planter: Planter, ifd: str) -> Iterator[Tag]:
             yield Tag(code, DOUBLE, planter.raw(f"{ifd}/{name}", 24, Kind.PLACE))
     if planter.wants(f"{ifd}/GeoKeyDirectory"):
         yield Tag(34735, SHORT, planter.raw(f"{ifd}/GeoKeyDirectory", 16, Kind.PLACE))
+
+
+def _fractions(planter: Planter, ifd: str) -> Iterator[Tag]:
+    """How luma and chroma become colours, where every decoder knows it without being told: room for letters."""
+    for code, name, length in ((529, "YCbCrCoefficients", 24), (532, "ReferenceBlackWhite", 48)):
+        if planter.wants(f"{ifd}/{name}"):
+            yield Tag(code, RATIONAL, planter.raw(f"{ifd}/{name}", length, Kind.NUMBER))
 
 
 def _exif(planter: Planter, maker: TiffMaker, ifd: str) -> Iterator[Tag]:

@@ -25,6 +25,7 @@ from service.shelf import Shelf
 
 if TYPE_CHECKING:
     from service.pictures import Pictures
+    from service.sources import Sources
 
 
 def create_app(settings: Settings | None = None) -> Edge:
@@ -61,6 +62,7 @@ def assemble(settings: Settings) -> Service:
         making=making,
         workshop=workshop,
         packing=Packing(workshop),
+        sources=Later(partial(_sources, archive, settings)),
         tiles=Tiles(shelf, sessions, links, workshop, settings),
         floor=Floor(),
         pulse=Pulse(partial(_appearance, archive)),
@@ -82,12 +84,16 @@ def website(service: Service) -> App:
 
 def pictures(service: Service) -> Pictures:
     """Tiles under other addresses and derived pictures; loaded later."""
-    from service.copies import Copies
     from service.pictures import Pictures
+
+    return Pictures(service.tiles.opened, service.sources(), service.workshop, service.settings)
+
+
+def _sources(archive: Archive, settings: Settings) -> Sources:
+    from service.copies import Copies
     from service.sources import Sources
 
-    copies = Copies(service.storage.root / "copies", service.settings.copies_bytes)
-    return Pictures(service.tiles.opened, Sources(service.archive, copies), service.workshop, service.settings)
+    return Sources(archive, Copies(archive.storage.root / "copies", settings.copies_bytes))
 
 
 def outward(service: Service) -> Outward:

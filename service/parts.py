@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.storage import Storage
 from coverslip.settings import Settings
 from service.derived import Workshop
+from service.later import Later
 from service.links import LinkTokens
 from service.making import Making
 from service.packing import Packing
@@ -17,6 +19,9 @@ from service.receiving import Floor
 from service.routes.tiles import Tiles
 from service.sessions import Sessions
 from service.shelf import Shelf
+
+if TYPE_CHECKING:
+    from service.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class Service:
     making: Making
     workshop: Workshop
     packing: Packing
+    sources: Later[Sources]
+    """Facts of clean slides that only their files hold."""
     tiles: Tiles
     floor: Floor
     pulse: Pulse

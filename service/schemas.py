@@ -106,8 +106,8 @@ class SlideOut(Out):
     route: str | None
     width: int | None
     height: int | None
-    levels: int | None
-    tile_size: int | None
+    level_count: int | None = Field(description="Levels of the clean slide itself.")
+    tile_size: int | None = Field(description="Side of a tile as it is served.")
     mpp_x: float | None = Field(description="Micrometres per pixel.")
     mpp_y: float | None = Field(description="Micrometres per pixel.")
     objective: float | None = Field(description="Nominal magnification.")
@@ -127,14 +127,43 @@ class SlideOut(Out):
             problem=Problem(code=slide.code, where=slide.where) if slide.code else None,
             format=slide.vendor,
             objective=slide.magnification,
+            level_count=slide.levels,
             bytes=slide.size_bytes,
             links=links_of(slide),
         )
 
 
+class LevelOut(Out):
+    """One level."""
+
+    index: int | None = Field(description="Number of a native level, for `/levels/{n}` and a region's `level`.")
+    width: int
+    height: int
+    downsample: float
+    tile_w: int
+    tile_h: int
+    native: bool = Field(description="Whether the slide holds it; the others are made of those.")
+    bytes: int | None = Field(description="Of a native level's tiles as stored.")
+
+
+class SlideDetail(SlideOut):
+    """One slide in full."""
+
+    levels: list[LevelOut] | None = Field(None, description="Largest first; null while there are no files.")
+    codec: str | None = Field(None, description="Of the stored tiles: jpeg, jpeg2000, or null for another.")
+    icc: bool | None = Field(None, description="Whether the slide has a colour profile.")
+    licence: str | None = None
+    doi: str | None = Field(None, description="The persistent address to cite.")
+
+    @classmethod
+    def of(cls, slide: SlideRecord, **more: object) -> SlideDetail:
+        """The same, with what else is known."""
+        return cls(**{**SlideOut.of(slide).model_dump(), **more})
+
+
 _SAME = (
     *("sid", "state", "collection", "policy", "stage", "done", "created", "updated", "route", "width", "height"),
-    *("levels", "tile_size", "mpp_x", "mpp_y", "sha256", "removed", "kept", "replaced"),
+    *("tile_size", "mpp_x", "mpp_y", "sha256", "removed", "kept", "replaced"),
 )
 
 
@@ -264,17 +293,19 @@ class JobOut(Out):
     attempts: int
     stage: str | None = Field(description="While it runs: open, plan, write, verify or pyramid.")
     done: float | None = Field(description="Share of the stage that is done, 0 to 1.")
+    ahead: int | None = Field(description="While it waits: about how many jobs begin before it.")
     code: str | None
     where: str | None
     created: datetime
     finished: datetime | None
 
     @classmethod
-    def of(cls, job: Job, slide: SlideRecord) -> JobOut:
+    def of(cls, job: Job, slide: SlideRecord, ahead: int | None) -> JobOut:
         """The job as recorded, and how far it came with its slide."""
         facts = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         running = job.state is JobState.RUNNING and slide.state is State.PROCESSING
-        return cls(**facts, stage=slide.stage if running else None, done=slide.done if running else None)
+        stage, done = (slide.stage, slide.done) if running else (None, None)
+        return cls(**facts, stage=stage, done=done, ahead=ahead)
 
 
 class PauseIn(BaseModel):

@@ -39,12 +39,15 @@ class Metadata:
     """Lower-case hex of the whole file, when the client could hash before sending."""
     policy: str | None
     collection: str | None
+    submission: str | None
+    """What was sent together has the same one."""
     untrusted_others: tuple[str, ...] = ()
     """What else it said: a folder's name, a path. It is looked for in the clean slide, and shown to nobody."""
 
     def wishes(self) -> dict[str, str]:
         """What has to be remembered beside the name until the file is complete."""
         said = {"sha256": self.sha256, "policy": self.policy, "collection": self.collection}
+        said["submission"] = self.submission
         others = {f"said[{n}]": value for n, value in enumerate(self.untrusted_others)}
         return {key: value for key, value in said.items() if value is not None} | others
 
@@ -94,6 +97,7 @@ def metadata_of(headers: Mapping[str, str]) -> Metadata:
         sha256=_hex_digest(pairs.get("sha256")),
         policy=_choice(pairs.get("policy"), "policy", _POLICY),
         collection=_choice(pairs.get("collection"), "collection", _WORD),
+        submission=_choice(pairs.get("submission"), "submission", _WORD),
         untrusted_others=tuple(value for key, value in pairs.items() if key not in _UNDERSTOOD and value != name),
     )
 

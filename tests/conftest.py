@@ -18,7 +18,8 @@ from coverslip import durable
 from samples.real import find
 
 KERNEL_FORBIDS = "the kernel forbids it: "
-"""Begins the reason of a skip that is allowed in CI as well; only `tests.faults.kernel` says it."""
+KERNEL = Path(__file__).parent / "faults" / "kernel.py"
+"""Begins the reason of a skip that is allowed in CI as well, and the only file that may say it."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -27,13 +28,34 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI nothing is skipped but what the kernel forbids: any other test that does not run fails, and says why."""
     report = yield
-    allowed = hasattr(report, "wasxfail") or KERNEL_FORBIDS in str(report.longrepr)
-    if report.skipped and not allowed and os.environ.get("CI") == "true":
-        report.outcome = "failed"
-        report.longrepr = (
-            f"skipped in CI: {report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"
-        )
+    if not hasattr(report, "wasxfail"):
+        _fail_when_skipped_in_ci(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Nor is a whole module, for want of a package that it imports."""
+    report = yield
+    _fail_when_skipped_in_ci(report)
+    return report
+
+
+def _fail_when_skipped_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and os.environ.get("CI") == "true" and not _kernel_forbids(report.longrepr):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {reason}"
+
+
+def _kernel_forbids(longrepr: object) -> bool:
+    """Whether `tests.faults.kernel` itself skipped the test: the same words from anywhere else excuse nobody."""
+    if not isinstance(longrepr, tuple):
+        return False
+    place, _, reason = longrepr
+    return Path(place).resolve() == KERNEL and str(reason).removeprefix("Skipped: ").startswith(KERNEL_FORBIDS)
 
 
 @pytest.fixture(autouse=True)

@@ -166,7 +166,13 @@ class Archive:
         return self._arriving(upload.uid).writer(upload, generation)
 
     def finish_upload(
-        self, upload: Upload, policy: str, collection: str, check: Check, priority: Priority = Priority.USUAL
+        self,
+        upload: Upload,
+        policy: str,
+        collection: str,
+        check: Check,
+        priority: Priority = Priority.USUAL,
+        submission: str = "",
     ) -> str:
         """Encrypt a complete upload, make it a slide with a queued job, delete what else arrived; its slide's id.
 
@@ -185,7 +191,7 @@ class Archive:
         sealed = arriving.seal(upload, remembering)
         try:
             sid = self.catalog.finish_upload(
-                upload.uid, upload.generation, found, policy, collection, priority, original=sealed
+                upload.uid, upload.generation, found, policy, collection, priority, sealed, submission
             )
         except CatalogError:
             arriving.discard(sealed)

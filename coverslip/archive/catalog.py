@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, uploads
+from coverslip.archive import duty, events, jobs, keeping, keys, pauses, queueing, slides, turns, uploads
 from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
 from coverslip.archive.jobs import Terms
@@ -153,6 +153,7 @@ class Catalog:
         collection: str = "default",
         priority: Priority = Priority.USUAL,
         original: Sealed | None = None,
+        submission: str = "",
     ) -> str:
         """Turn a complete upload into a slide with a queued job, both or neither; returns the slide's id.
 
@@ -170,6 +171,7 @@ class Catalog:
                 collection=collection,
                 priority=priority,
                 original=original,
+                submission=submission,
             )
 
     def terminate_upload(self, uid: str, actor: str = SYSTEM) -> None:
@@ -397,6 +399,11 @@ class Catalog:
         with self._db.read() as session:
             return jobs.get(session, job_id)
 
+    def ahead(self, job_id: str) -> int | None:
+        """About how many jobs begin before this one; None when it does not wait. Raises `NotFound`."""
+        with self._db.read() as session:
+            return jobs.ahead(session, self._now(), job_id)
+
     def jobs(self, sid: str) -> tuple[Job, ...]:
         """All jobs of a slide, oldest first."""
         with self._db.read() as session:
@@ -415,6 +422,7 @@ class Catalog:
     def bury(self) -> int:
         """Settle jobs whose worker died at every attempt; returns how many."""
         with self._db.write() as session:
+            turns.forget(session, self._now())
             return jobs.bury(session, self._now(), self._terms)
 
     def hints_due(self, kind: JobKind = JobKind.DEIDENTIFY, held: int = 0, limit: int = 100) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def claim_next(session: Session, now: datetime, terms: Terms, kinds: Collection[
     """Take the job whose turn it is, or None when nothing of these kinds may begin."""
     for row in turns.in_order(session, now, kinds):
         if (claimed := _take(session, now, terms, row, worker)) is not None:
-            turns.served(session, now, row.owner)
+            turns.served(session, now, row)
             return claimed
     return None
 
@@ -270,6 +270,14 @@ def get(session: Session, job_id: str) -> Job:
     if row is None:
         raise NotFound
     return record(row)
+
+
+def ahead(session: Session, now: datetime, job_id: str) -> int | None:
+    """About how many jobs begin before this one; None when it does not wait. Raises `NotFound`."""
+    row = session.get(JobRow, job_id)
+    if row is None:
+        raise NotFound
+    return turns.ahead(session, now, row) if row.state == JobState.QUEUED else None
 
 
 def record(row: JobRow) -> Job:

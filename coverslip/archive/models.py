@@ -103,6 +103,8 @@ class SlideRow(Base):
     sid: Mapped[str] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(ForeignKey("uploads.uid"))
     owner: Mapped[str]
+    submission: Mapped[str] = mapped_column(default="", server_default="")
+    """What it came together with: a digest, empty for what came by itself."""
     collection: Mapped[str] = mapped_column(index=True)
     policy: Mapped[str] = mapped_column(String(200))
     state: Mapped[str]
@@ -147,6 +149,7 @@ class JobRow(Base):
     state: Mapped[str]
     priority: Mapped[int] = mapped_column(Integer, default=1)
     owner: Mapped[str]
+    submission: Mapped[str] = mapped_column(default="", server_default="")
     collection: Mapped[str]
     token: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -169,7 +172,7 @@ class JobRow(Base):
 
 
 class TurnRow(Base):
-    """When an owner's work was last begun, so that owners take turns."""
+    """When an owner's work, or a submission's, was last begun, so that they take turns."""
 
     __tablename__ = "turns"
 

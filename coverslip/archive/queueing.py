@@ -47,6 +47,7 @@ def add(session: Session, now: datetime, slide: SlideRow, kind: JobKind, priorit
         state=JobState.QUEUED,
         priority=priority,
         owner=slide.owner,
+        submission=slide.submission,
         collection=slide.collection,
         token=0,
         attempts=0,

@@ -1,15 +1,21 @@
-"""Whose turn it is: urgent work first, then owners in turn, so that nobody's thousand slides hold up another's one."""
+"""Whose turn it is: urgent work first, then owners in turn, and within an owner what was submitted together.
+
+So nobody's thousand slides hold up another's one, and somebody's thousand of yesterday not their own one of today.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import hashlib
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import partial
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from coverslip.archive import pauses
 from coverslip.archive.models import EPOCH, JobRow, TurnRow
@@ -28,6 +34,8 @@ class Priority(IntEnum):
 
 FIRST_AT_ONCE = 3
 """Urgent jobs of one owner that wait; more of them are a batch."""
+REMEMBERED = timedelta(days=30)
+"""How long a turn is."""
 
 
 def is_due(now: datetime) -> ColumnElement[bool]:
@@ -50,19 +58,29 @@ def in_order(session: Session, now: datetime, kinds: Collection[str]) -> Iterato
     priorities = select(JobRow.priority).where(may_begin).distinct().order_by(JobRow.priority.desc())
     for priority in session.scalars(priorities).all():
         wanted = and_(may_begin, JobRow.priority == priority)
-        for owner in _owners(session, now, wanted):
-            oldest = select(JobRow).where(wanted, JobRow.owner == owner).order_by(JobRow.created, JobRow.id).limit(1)
-            while (row := session.scalar(oldest.with_for_update(skip_locked=True))) is not None:
-                yield row
-                session.flush()  # ended meanwhile: it must not be found again
+        for owner in _in_turn(session, now, wanted, Lines(JobRow.owner, true(), _owner)):
+            his = JobRow.owner == owner
+            lines = Lines(JobRow.submission, his, partial(_submission, owner))
+            for submission in _in_turn(session, now, and_(wanted, his), lines):
+                oldest = select(JobRow).where(wanted, his, JobRow.submission == submission)
+                oldest = oldest.order_by(JobRow.created, JobRow.id).limit(1)
+                while (row := session.scalar(oldest.with_for_update(skip_locked=True))) is not None:
+                    yield row
+                    session.flush()  # ended meanwhile: it must not be found again
 
 
-def served(session: Session, now: datetime, owner: str) -> None:
-    """Remember that an owner had a turn."""
-    if session.execute(update(TurnRow).where(TurnRow.owner == owner).values(served=now)).rowcount:  # type: ignore[attr-defined]
-        return
-    with suppress(IntegrityError), session.begin_nested():  # another worker began this owner's first job just now
-        session.add(TurnRow(owner=owner, served=now))
+def served(session: Session, now: datetime, row: JobRow) -> None:
+    """Remember that an owner, and a submission of its, had a turn."""
+    for name in (_owner(row.owner), _submission(row.owner, row.submission)):
+        if session.execute(update(TurnRow).where(TurnRow.owner == name).values(served=now)).rowcount:  # type: ignore[attr-defined]
+            continue
+        with suppress(IntegrityError), session.begin_nested():  # another worker began the first job of theirs just now
+            session.add(TurnRow(owner=name, served=now))
+
+
+def forget(session: Session, now: datetime) -> None:
+    """Turns that long ago decide nothing any more; submissions come and go."""
+    session.execute(delete(TurnRow).where(TurnRow.served < now - REMEMBERED))
 
 
 def fitting(session: Session, wanted: Priority, owner: str) -> Priority:
@@ -73,12 +91,56 @@ def fitting(session: Session, wanted: Priority, owner: str) -> Priority:
     return wanted
 
 
-def _owners(session: Session, now: datetime, wanted: ColumnElement[bool]) -> list[str]:
-    """Owners of such jobs: who holds the fewest workers first, then who waited longest since the last turn."""
-    waiting = session.execute(select(JobRow.owner, func.min(JobRow.created)).where(wanted).group_by(JobRow.owner))
+def ahead(session: Session, now: datetime, row: JobRow) -> int:
+    """About how many jobs begin before this one: the urgent ones, and of each other line as many as of its own.
+
+    As if nothing else came, nothing were paused, and every line had its last turn equally long ago.
+    """
+    waiting = and_(JobRow.kind == row.kind, JobRow.state == JobState.QUEUED)
+    urgent = session.scalar(select(func.count()).where(waiting, JobRow.priority > row.priority)) or 0
+    alike = and_(waiting, JobRow.priority == row.priority)
+    his = and_(alike, JobRow.owner == row.owner)
+    before = or_(JobRow.created < row.created, and_(JobRow.created == row.created, JobRow.id < row.id))
+    own = select(func.count()).where(his, JobRow.submission == row.submission, before)
+    rank = _among(session, his, JobRow.submission, row.submission, (session.scalar(own) or 0) + 1)
+    return urgent + _among(session, alike, JobRow.owner, row.owner, rank) - 1
+
+
+def _among(session: Session, wanted: ColumnElement[bool], line: InstrumentedAttribute[str], own: str, rank: int) -> int:
+    """The rank of a job that is `rank`th of its own line when lines take turns, the one that waits longest first."""
+    found = session.execute(select(line, func.count(), func.min(JobRow.created)).where(wanted).group_by(line)).all()
+    since = {name: (oldest, name) for name, _, oldest in found}
+    rounds = sum(min(count, rank - 1) for name, count, _ in found if name != own)
+    return rank + rounds + sum(count >= rank and since[name] < since[own] for name, count, _ in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What takes turns: the values of a column, among jobs of one kind."""
+
+    column: InstrumentedAttribute[str]
+    among: ColumnElement[bool]
+    named: Callable[[str], str]
+    """What a line's turn is remembered under."""
+
+
+def _in_turn(session: Session, now: datetime, wanted: ColumnElement[bool], lines: Lines) -> list[str]:
+    """Lines with such jobs: who holds the fewest workers first, then who waited longest since the last turn."""
+    column, named = lines.column, lines.named
+    waiting = session.execute(select(column, func.min(JobRow.created)).where(wanted).group_by(column))
     since = dict(waiting.all())
-    running = and_(JobRow.state == JobState.RUNNING, JobRow.lease >= now)
-    held = dict(session.execute(select(JobRow.owner, func.count()).where(running).group_by(JobRow.owner)).all())
-    turns = select(TurnRow.owner, TurnRow.served).where(TurnRow.owner.in_(since))
+    running = and_(JobRow.state == JobState.RUNNING, JobRow.lease >= now, lines.among)
+    held = dict(session.execute(select(column, func.count()).where(running).group_by(column)).all())
+    turns = select(TurnRow.owner, TurnRow.served).where(TurnRow.owner.in_([named(name) for name in since]))
     last = dict(session.execute(turns).all())
-    return sorted(since, key=lambda owner: (held.get(owner, 0), last.get(owner, EPOCH), since[owner], owner))
+    return sorted(since, key=lambda name: (held.get(name, 0), last.get(named(name), EPOCH), since[name], name))
+
+
+def _owner(owner: str) -> str:
+    """What an owner's turn is remembered under."""
+    return owner
+
+
+def _submission(owner: str, submission: str) -> str:
+    """What a submission's turn is remembered under: two owners may call theirs the same."""
+    return f"submission {hashlib.blake2b(f'{owner} {submission}'.encode(), digest_size=16).hexdigest()}"

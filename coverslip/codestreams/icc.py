@@ -1,4 +1,4 @@
-"""ICC profiles written anew: the colour transform byte for byte, the words and dates gone.
+"""ICC profiles written anew: the numbers of the colour transform, the words and dates gone.
 
 Source: ICC.1:2022 §7 (header, tag table) and §10 (tag types); ICC.1:2001-04 for version 2 text. A profile names its
 maker, its creation time and often a device in free text; what turns device values into colours is numbers.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from coverslip.codestreams.icc_tags import legal, rebuilt
 from coverslip.errors import DamagedSlide, LimitExceeded
 
 MAX_TAGS: Final = 100
@@ -22,10 +23,13 @@ OUR_WORDS: Final = frozenset((DESCRIPTION.encode(), COPYRIGHT.encode()))
 """What a profile that was written anew says."""
 
 TRANSFORM: Final = frozenset(
-    b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3 gamt "
-    b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad lumi".split()
+    b"A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 gamt rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad".split()
 )
 """Tags that say how values become colours."""
+UNKNOWN: Final = frozenset(b"A2B3 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3".split())
+"""Tags that do so as well, and that we do not write: a profile with one of them is not kept."""
+LUMINANCE: Final = b"lumi"
+"""Three numbers that change no colour and name nobody: not kept."""
 
 HEADER_WORDS: Final = {
     "cmm": (4, 8), "date": (24, 36), "platform": (40, 44), "maker": (48, 52), "model": (52, 56), "creator": (80, 84),
@@ -33,8 +37,11 @@ HEADER_WORDS: Final = {
 }  # fmt: skip
 """Parts of the header that name a program, a time or a device, with their bytes (table 17)."""
 
-_CLASSES = frozenset((b"scnr", b"mntr", b"prtr", b"spac", b"abst", b"link"))
-_SPACES = frozenset((b"RGB ", b"GRAY", b"XYZ ", b"Lab ", b"YCbr", b"CMYK"))
+_CLASSES: Final = frozenset((b"scnr", b"mntr", b"prtr", b"spac"))
+_SPACES: Final = frozenset((b"RGB ", b"GRAY"))
+_CONNECTIONS: Final = frozenset((b"XYZ ", b"Lab "))
+_D50: Final = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+"""The illuminant of every profile (ICC.1:2022 §7.2.16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,10 @@ def parse(data: bytes) -> Profile:
     """Read header and tag table. Raises DamagedSlide or LimitExceeded."""
     if len(data) < 132 or data[36:40] != b"acsp":
         raise DamagedSlide("an ICC profile has no ICC header")
-    if data[12:16] not in _CLASSES or data[16:20] not in _SPACES or data[20:24] not in _SPACES:
+    if data[12:16] not in _CLASSES or data[16:20] not in _SPACES or data[20:24] not in _CONNECTIONS:
         raise DamagedSlide("an ICC profile has an unknown class or colour space")
+    if data[8] not in (2, 4):
+        raise DamagedSlide("an ICC profile has an unknown version")
     count = int.from_bytes(data[128:132], "big")
     if count > MAX_TAGS:
         raise LimitExceeded(f"an ICC profile has more than {MAX_TAGS} tags")
@@ -118,8 +127,11 @@ def _descriptions(data: bytes) -> tuple[bytes, ...]:
 
 
 def clean(profile: Profile) -> bytes:
-    """The profile with its transform tags as they are and fixed words in place of everything written by people."""
-    kept = [Tag(tag.signature, _trimmed(tag)) for tag in profile.tags if tag.signature in TRANSFORM]
+    """The profile with the numbers of its transform, and fixed words in place of everything written by people.
+
+    Raises DamagedSlide for a transform we cannot write anew.
+    """
+    kept = [Tag(tag.signature, data) for tag, data in _transform(profile)]
     modern = profile.header[8] >= 4
     words = [Tag(b"desc", _words(DESCRIPTION, modern)), Tag(b"cprt", _words(COPYRIGHT, modern, plain=True))]
     body, table = bytearray(), bytearray()
@@ -139,12 +151,30 @@ def clean(profile: Profile) -> bytes:
     return head + rest
 
 
+def _transform(profile: Profile) -> Iterator[tuple[Tag, bytes]]:
+    """The tags of the transform that such a profile has, with their data written anew."""
+    device_class, space, connection = (profile.header[at : at + 4] for at in (12, 16, 20))
+    allowed = legal(device_class, space)
+    seen: set[bytes] = set()
+    for tag in profile.tags:
+        if tag.signature in UNKNOWN or tag.signature in seen & TRANSFORM:
+            raise DamagedSlide("an ICC transform is of a kind we do not write", where=f"ICCProfile/{tag.name}")
+        seen.add(tag.signature)
+        if tag.signature not in allowed:
+            continue
+        if tag.data[:4] not in allowed[tag.signature]:
+            raise DamagedSlide("an ICC transform has a type we do not write", where=f"ICCProfile/{tag.name}")
+        yield tag, rebuilt(tag.signature, tag.data, space, connection)
+
+
 def _header(old: bytes, size: int) -> bytes:
-    """Version, class, spaces, flags, intent and illuminant stay; dates, makers, models and identifiers do not."""
+    """Version, class, spaces and intent stay, each one of those there are; every other field is what it is in all."""
+    intent = old[64:68] if int.from_bytes(old[64:68], "big") < 4 else bytes(4)
+    version = bytes((old[8], min(old[9] >> 4, 4) << 4, 0, 0))
     return b"".join(
         (
-            struct.pack(">I", size), bytes(4), old[8:12], old[12:24], bytes(12), b"acsp", bytes(4), old[44:48],
-            bytes(8), old[56:64], old[64:68], old[68:80], bytes(48),
+            struct.pack(">I", size), bytes(4), version, old[12:24], bytes(12), b"acsp", bytes(24), intent, _D50,
+            bytes(48),
         )
     )  # fmt: skip
 
@@ -157,41 +187,3 @@ def _words(text: str, modern: bool, *, plain: bool = False) -> bytes:
     if plain:
         return b"text" + bytes(4) + text.encode("ascii") + b"\0"
     return b"desc" + bytes(4) + struct.pack(">I", len(text) + 1) + text.encode("ascii") + b"\0" + bytes(78)
-
-
-def _trimmed(tag: Tag) -> bytes:
-    """The tag's data cut to the size its own numbers ask for, so that nothing rides along behind them."""
-    length = _LENGTHS.get(tag.data[:4])
-    if length is None or len(tag.data) < 12:
-        raise DamagedSlide("an ICC transform has a type we do not write", where=f"ICCProfile/{tag.name}")
-    wanted = length(tag.data)
-    if wanted > len(tag.data):
-        raise DamagedSlide("an ICC transform is shorter than its content", where=f"ICCProfile/{tag.name}")
-    return tag.data[:4] + bytes(4) + tag.data[8:wanted]
-
-
-def _lut8(data: bytes) -> int:
-    if len(data) < 48:
-        return 48
-    inputs, outputs, grid = data[8], data[9], data[10]
-    return int(48 + 256 * inputs + grid**inputs * outputs + 256 * outputs)
-
-
-def _lut16(data: bytes) -> int:
-    if len(data) < 52:
-        return 52
-    inputs, outputs, grid = data[8], data[9], data[10]
-    before, after = struct.unpack_from(">HH", data, 48)
-    return int(52 + 2 * (before * inputs + grid**inputs * outputs + after * outputs))
-
-
-_LENGTHS: Final[dict[bytes, Callable[[bytes], int]]] = {
-    b"XYZ ": lambda data: 8 + (len(data) - 8) // 12 * 12,
-    b"sf32": lambda data: 8 + (len(data) - 8) // 4 * 4,
-    b"curv": lambda data: 12 + 2 * int.from_bytes(data[8:12], "big"),
-    b"para": lambda data: 12 + 4 * {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}.get(int.from_bytes(data[8:10], "big"), 1 << 20),
-    b"mft1": _lut8,
-    b"mft2": _lut16,
-    b"mAB ": len,
-    b"mBA ": len,
-}

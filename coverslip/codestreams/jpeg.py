@@ -204,9 +204,11 @@ def codestream(data: bytes, start: int, stop: int, shared: Mapping[Key, bytes] =
         if not coded:
             raise DamagedSlide("a JPEG tile has a scan with nothing in it")
         _check_restarts(coded, first.frame, scan, builder.interval)
-        check_ends(coded, first.frame, scan, builder.interval, {**shared, **builder.tables})
+        only = following >= stop or data[following + 1] == EOI
+        before = first.raw if only and at == begin else b""
+        check_ends(coded, first.frame, scan, builder.interval, {**shared, **builder.tables}, before)
         pieces.extend(_without_fill(data, at, end))
-        if following >= stop or data[following + 1] == EOI:
+        if only:
             break
         at = _between_scans(data, following, stop, builder)
         if data[at : at + 2] == b"\xff\xd9":

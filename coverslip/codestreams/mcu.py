@@ -16,6 +16,7 @@ import simplejpeg
 
 from coverslip.codestreams.jpeg_header import SOS, Builder, Frame, Scan, Segment, mcus
 from coverslip.codestreams.jpeg_tables import HUFFMAN, Key
+from coverslip.codestreams.strict import needs_its_last_byte
 from coverslip.codestreams.tails import long_words, wordy
 from coverslip.errors import DamagedSlide
 
@@ -25,11 +26,14 @@ _STEP: Final = 256
 """A step through a scan is `coefficients * 256 + bits`; 0 where no code begins."""
 
 
-def check_ends(scan: bytes, frame: Frame, header: Scan, interval: int, tables: Mapping[Key, bytes]) -> None:
+def check_ends(
+    scan: bytes, frame: Frame, header: Scan, interval: int, tables: Mapping[Key, bytes], before: bytes = b""
+) -> None:
     """Raise DamagedSlide for words behind the last unit of a scan or of one of its restart intervals.
 
-    Only ends that read like words are looked at (`tails`). A progressive scan is not followed: there words of some
-    length are enough.
+    Only ends that read like words are looked at (`tails`). `before` is the stream up to a scan that is its only one;
+    with it libjpeg is asked first (`strict`). A progressive scan is not followed: there words of some length are
+    enough.
     """
     stops = [found.start() for found in _RESTART.finditer(scan)] + [len(scan)]
     starts = [0, *(found.end() for found in _RESTART.finditer(scan))]
@@ -37,9 +41,16 @@ def check_ends(scan: bytes, frame: Frame, header: Scan, interval: int, tables: M
     data = np.frombuffer(scan or b"\0", np.uint8)
     if not wordy(data, *places).any():
         return
+    if before and not interval and needs_its_last_byte(_with_tables(before, tables), scan, frame):
+        return
     words = long_words(data, *places).any() if frame.progressive else has_tail(scan, frame, header, interval, tables)
     if words:
         raise DamagedSlide("bytes that read like words stand behind the last unit of a JPEG scan")
+
+
+def _with_tables(before: bytes, tables: Mapping[Key, bytes]) -> bytes:
+    """A stream's beginning with the page's tables in it; its own, which follow, count."""
+    return before[:2] + b"".join(Segment(key.marker, table).encode() for key, table in tables.items()) + before[2:]
 
 
 def has_tail(scan: bytes, frame: Frame, header: Scan, interval: int, tables: Mapping[Key, bytes]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
 from typing import assert_never
 
 from coverslip import outcomes, pipeline, policy
@@ -9,6 +11,7 @@ from coverslip.confined.messages import MAX_REASONS, Declined, Doubted, Made, Ou
 from coverslip.confined.probing import probing
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
+from coverslip.tiff.structure import open_tiff
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
@@ -57,7 +60,7 @@ def made(cleaned: Cleaned) -> Made:
         width=facts.size.width,
         height=facts.size.height,
         levels=len(facts.levels),
-        tile_size=facts.levels[0].tile.width,
+        tile_size=_tile_side(cleaned.clean),
         mpp_x=facts.mpp.x if facts.mpp else None,
         mpp_y=facts.mpp.y if facts.mpp else None,
         magnification=facts.magnification,
@@ -66,3 +69,9 @@ def made(cleaned: Cleaned) -> Made:
         replaced=cleaned.replaced,
         facts=facts,
     )
+
+
+def _tile_side(clean: Path) -> int:
+    """Of the clean slide: a converted one, and strips that were cut, have other tiles than their source."""
+    with closing(open_tiff(clean)) as tiff:
+        return tiff.pages[0].tile_size.width

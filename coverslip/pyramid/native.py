@@ -30,6 +30,8 @@ class NativeLevel:
     grid: Size
     downsample: float
     media_type: str
+    bytes: int
+    """Of all its tiles as stored."""
 
 
 class Native:
@@ -85,7 +87,8 @@ class Native:
 
 
 def _described(level: StoredLevel, base: Size) -> NativeLevel:
-    return NativeLevel(level.size, level.tile, level.grid, base.width / level.size.width, _media_type(level))
+    count = int(level.counts.sum())
+    return NativeLevel(level.size, level.tile, level.grid, base.width / level.size.width, _media_type(level), count)
 
 
 def _media_type(level: StoredLevel) -> str:

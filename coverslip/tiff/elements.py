@@ -198,7 +198,8 @@ def profile_elements(path: str, raw: bytes) -> Iterator[Element]:
             name = tag.name if tag.signature in _ICC_WORDS else f"tag[{i}]"
             for n, words in enumerate(icc.words(tag.data)):
                 where = ElementPath(f"{path}/{name}" if n == 0 else f"{path}/{name}[{n}]")
-                value = b"" if words in icc.OUR_WORDS else words[:MAX_VALUE]
+                said = words not in icc.OUR_WORDS and tag.signature != icc.LUMINANCE
+                value = words[:MAX_VALUE] if said else b""
                 yield Element(where, ElementKind.TEXT, name == tag.name, value)
     for i, gap in enumerate(profile.gaps):
         yield Element(ElementPath(f"{path}/gap[{i}]"), ElementKind.BYTES, True, gap[:MAX_VALUE])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from coverslip.verify import j2k_meaning, j2k_walk, jpeg_walk
 from coverslip.verify.endings import GAP, endings, has_long_word, reads_like_words
 from coverslip.verify.jpeg_end import ends_with_its_picture, intervals, restarts_in_turn
 from coverslip.verify.jpeg_meaning import Key, Reading, read, shared_tables
+from coverslip.verify.jpeg_strict import is_needed_throughout
 from coverslip.verify.jpeg_tables import Table
 from coverslip.verify.lzw_walk import lzw_end
 from coverslip.verify.pages import Page
@@ -68,7 +70,7 @@ def judge_jpeg(page: Page, tile: bytes) -> Judged:
     codes = {
         "foreign-marker": reading.foreign,
         "more-than-needed": bool(reading.wrong) or bare != scans,
-        "bytes-after-end": jpeg.end < len(tile) or any(_has_words_behind(reading, scans)),
+        "bytes-after-end": jpeg.end < len(tile) or any(_has_words_behind(page, tile, jpeg, reading)),
         "damaged-tile": not all(restarts_in_turn(scan, reading, number) for number, scan in enumerate(scans)),
     }
     found = tuple(code for code, wrong in codes.items() if wrong)
@@ -80,22 +82,34 @@ def _ends(scan: bytes) -> bytes:
     return endings(intervals(scan))
 
 
-def _has_words_behind(reading: Reading, scans: Sequence[bytes]) -> Iterator[bool]:
+def _has_words_behind(page: Page, tile: bytes, jpeg: jpeg_walk.Jpeg, reading: Reading) -> Iterator[bool]:
     """For each scan: whether an end in it reads like words and is no picture; a progressive one is not followed."""
-    for number, scan in enumerate(scans):
+    for number, (start, end) in enumerate(jpeg.scans):
+        scan = tile[start:end]
         ends = _ends(scan)
         if reading.frame.progressive:
             yield has_long_word(ends)
+        elif not reads_like_words(ends).any() or (len(jpeg.scans) == 1 and _is_needed(page, tile, end, reading)):
+            yield False
         else:
-            yield bool(reads_like_words(ends).any()) and not ends_with_its_picture(scan, reading, number)
+            yield not ends_with_its_picture(scan, reading, number)
+
+
+def _is_needed(page: Page, tile: bytes, end: int, reading: Reading) -> bool:
+    """Asks libjpeg, with the page's tables in front of the tile's own."""
+    shared = page.jpeg_tables[2:-2]
+    return is_needed_throughout(tile[:2] + shared + tile[2:end], end + len(shared), reading)
 
 
 def jpeg_tables(page: Page) -> dict[Key, Table]:
     """The page's shared tables. Raises `DamagedSlide`."""
-    if not page.jpeg_tables:
-        return {}
-    where = f"{page.path}/347"
-    return shared_tables(jpeg_walk.walk_jpeg(page.jpeg_tables, where).segments, where)
+    return dict(_shared(page.jpeg_tables, f"{page.path}/347")) if page.jpeg_tables else {}
+
+
+@lru_cache(maxsize=8)
+def _shared(tables: bytes, where: str) -> Mapping[Key, Table]:
+    """Read once for all of a page's tiles."""
+    return shared_tables(jpeg_walk.walk_jpeg(tables, where).segments, where)
 
 
 def shared_keys(page: Page) -> frozenset[Key]:

@@ -7,16 +7,22 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from coverslip.errors import DamagedSlide
+from coverslip.verify.icc_tags import types, walk
 from coverslip.verify.parts import parts
 
 WORDS = {b"desc": "scanner colour profile", b"cprt": "no copyright stated"}
 """The only texts a clean profile may carry."""
-TRANSFORM = frozenset(
-    b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3 gamt"
-    b" rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad lumi".split()
-)
+TRANSFORM = frozenset(b"A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 gamt rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad".split())
+UNKNOWN = frozenset(b"A2B3 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3".split())
+"""Tags that turn values into colours as well, and that no clean profile has."""
+LUMINANCE = b"lumi"
+"""Three numbers that change no colour and name nobody: neither kept nor looked for."""
 MAX_TAGS = 100
 MAX_UNREADABLE = 1 << 16
+CLASSES, SPACES, CONNECTIONS = {b"scnr", b"mntr", b"prtr", b"spac"}, {b"RGB ", b"GRAY"}, {b"XYZ ", b"Lab "}
+ILLUMINANT = struct.pack(">3i", 63190, 65536, 54061)
+"""D50, in every profile (ICC.1:2022 §7.2.16)."""
 _EMPTY = ((4, 8), (24, 36), (40, 44), (48, 56), (80, 84), (100, 128))
 """Header bytes that name a maker, a model, a platform or a time (ICC.1:2022 table 17)."""
 
@@ -55,11 +61,42 @@ def objections(profile: bytes) -> Iterator[str]:
         yield "its header names a time, a maker or a platform"
     if profile[84:100].strip(b"\0") and profile[84:100] != _identity(profile):
         yield "its identifier is not the digest of its content"
+    if not _is_fixed_header(profile):
+        yield "its header holds more than class, colour spaces and intent"
+    if len({tag.signature for tag in found}) != len(found):
+        yield "holds a tag twice"
     for tag in found:
-        if tag.signature not in TRANSFORM and not _is_fixed_text(tag):
+        if tag.signature in TRANSFORM:
+            yield from _numbers(tag, profile)
+        elif not _is_fixed_text(tag):
             yield "holds a tag that is neither colour transform nor fixed text"
     if _slack(profile, found):
         yield "holds bytes that belong to no tag"
+
+
+def _is_fixed_header(profile: bytes) -> bool:
+    major, minor = profile[8], profile[9]
+    return (
+        major in (2, 4)
+        and minor in range(0, 0x50, 0x10)
+        and not any(profile[10:12] + profile[44:48] + profile[56:64])
+        and profile[12:16] in CLASSES
+        and profile[16:20] in SPACES
+        and profile[20:24] in CONNECTIONS
+        and int.from_bytes(profile[64:68], "big") < 4
+        and profile[68:80] == ILLUMINANT
+    )
+
+
+def _numbers(tag: Tag, profile: bytes) -> Iterator[str]:
+    if tag.data[:4] not in types(tag.signature, profile[12:16], profile[16:20]):
+        yield "holds a colour transform that such a profile does not have"
+        return
+    try:
+        if not walk(tag.signature, tag.data, profile[16:20], profile[20:24]).is_exact:
+            yield "a colour transform holds more than its numbers, or numbers that none has"
+    except DamagedSlide:
+        yield "a colour transform cannot be read"
 
 
 def removable(profile: bytes) -> Iterator[tuple[str, bytes]]:
@@ -71,7 +108,7 @@ def removable(profile: bytes) -> Iterator[tuple[str, bytes]]:
     places = [*_EMPTY, (84, 100)] if profile[84:100] != _identity(profile) else _EMPTY
     yield from ((f"header[{start}]", profile[start:end]) for start, end in places)
     for number, tag in enumerate(found):
-        if tag.signature not in TRANSFORM and not _is_fixed_text(tag):
+        if tag.signature not in TRANSFORM | {LUMINANCE} and not _is_fixed_text(tag):
             texts = parts(tag.data) if tag.data[:4] in (b"desc", b"mluc") else (tag.data[8:],)
             yield from ((f"tag[{number}]", text) for text in texts)
 
@@ -104,39 +141,27 @@ def _slack(profile: bytes, found: tuple[Tag, ...]) -> bool:
 
 
 def transform_digest(profile: bytes) -> str:
-    """SHA-256 over colour spaces, intent, illuminant and the tags that turn values into colours; empty without any.
+    """SHA-256 over version, class, spaces, intent and the numbers that turn values into colours; empty for no profile.
 
-    Reserved bytes and bytes behind a tag's own end say nothing about colour and are left out.
+    Equal for profiles that transform alike: what says nothing about colour is left out, and where the stages of a
+    transform stand. A transform that cannot be read is digested as it stands, and is like no clean one.
     """
     found = tags(profile)
     if found is None:
         return ""
-    digest = hashlib.sha256(profile[16:24] + profile[64:80])
+    intent = profile[64:68] if int.from_bytes(profile[64:68], "big") < 4 else bytes(4)
+    digest = hashlib.sha256(profile[8:9] + profile[12:24] + intent)
     for tag in sorted(found, key=lambda tag: tag.signature):
-        if tag.signature in TRANSFORM:
-            body = tag.data[8 : _content_end(tag.data)]
-            digest.update(tag.signature + tag.data[:4] + len(body).to_bytes(4, "big") + body)
+        if tag.signature in UNKNOWN or types(tag.signature, profile[12:16], profile[16:20]):
+            for part in (tag.signature, tag.data[:4], *_colours(tag, profile)):
+                digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
-def _content_end(data: bytes) -> int:
-    kind, size = data[:4], len(data)
-    if kind == b"curv":
-        return min(size, 12 + 2 * int.from_bytes(data[8:12], "big"))
-    if kind == b"para":
-        return min(size, 12 + 4 * {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}.get(int.from_bytes(data[8:10], "big"), 7))
-    if kind in (b"XYZ ", b"sf32"):
-        step = 12 if kind == b"XYZ " else 4
-        return 8 + (size - 8) // step * step
-    if kind in (b"mft1", b"mft2") and size >= 52:
-        return min(size, _table_end(data, kind))
-    return size
-
-
-def _table_end(data: bytes, kind: bytes) -> int:
-    inputs, outputs, grid = data[8], data[9], data[10]
-    colours = int(grid**inputs) * outputs
-    if kind == b"mft1":
-        return 48 + 256 * (inputs + outputs) + colours
-    before, after = struct.unpack_from(">HH", data, 48)
-    return int(52 + 2 * (before * inputs + after * outputs + colours))
+def _colours(tag: Tag, profile: bytes) -> list[bytes]:
+    if tag.signature in UNKNOWN:
+        return [tag.data]
+    try:
+        return walk(tag.signature, tag.data, profile[16:20], profile[20:24]).colours
+    except DamagedSlide:
+        return [tag.data, b"unreadable"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from coverslip.errors import DamagedSlide
 
@@ -73,6 +74,7 @@ def _codes(payload: bytes, position: int, where: str) -> tuple[Table, int]:
     return Table(DHT, payload[position], tuple(payload[position + 1 : end])), end
 
 
+@lru_cache(maxsize=256)
 def is_sound(table: Table, bits: int, *, progressive: bool, baseline: bool) -> bool:
     """Whether a decoder of `bits` bits a sample could use all of a table, and nothing else stands in it."""
     if table.name & 15 > 3 or table.name >> 4 > 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from coverslip.errors import InputError
 from coverslip.slide import Route
-from coverslip.verify import grammar, icc, jpeg_walk, ome
+from coverslip.verify import grammar, icc, jpeg_walk, ome, values
 from coverslip.verify.codecs import Judged, judge_for, shared_keys
 from coverslip.verify.jpeg_tables import DHT, DQT, tables_of
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
@@ -32,6 +33,8 @@ OPAQUE = frozenset({JPEG_TABLES, ICC_PROFILE})
 MAX_DESCRIPTION = 4096
 BLOCK = b"<?xml"
 """How the description begins that tells of planes."""
+MAX_NUMBERS = 1 << 16
+"""Bytes of numbers that are looked at one by one; a field of more is found to have too many."""
 
 
 def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route) -> list[Finding]:
@@ -42,7 +45,7 @@ def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route
     found: list[Finding] = []
     for ifd in tiff.ifds:
         page = by_ifd.get(ifd.path)
-        found += _directory(file, ifd, page, is_level=ifd.path in below)
+        found += _directory(file, tiff, ifd, page, is_level=ifd.path in below)
     found += _pictures(pages, levels, route)
     found += _order(file, tiff, pages, levels)
     for page in pages:
@@ -56,7 +59,7 @@ def _finding(code: str, where: str, detail: str) -> Finding:
     return Finding("structure", code, where, detail)
 
 
-def _directory(file: Bytes, ifd: Ifd, page: Page | None, *, is_level: bool) -> Iterator[Finding]:
+def _directory(file: Bytes, tiff: Tiff, ifd: Ifd, page: Page | None, *, is_level: bool) -> Iterator[Finding]:
     if ifd.kind is not IfdKind.PAGE and not is_level:
         yield _finding("unexpected-directory", ifd.path, f"no clean slide has a directory of kind {ifd.kind.value}")
     if page is None:
@@ -66,6 +69,7 @@ def _directory(file: Bytes, ifd: Ifd, page: Page | None, *, is_level: bool) -> I
         yield _finding("repeated-tag", ifd.path, "a tag stands twice in one directory")
     for field in ifd.fields:
         yield from _tag(file, ifd, field, page.samples if page else 1)
+        yield from _number(file, tiff, ifd, field, page)
 
 
 def _tag(file: Bytes, ifd: Ifd, field: Field, samples: int) -> Iterator[Finding]:
@@ -84,6 +88,20 @@ def _tag(file: Bytes, ifd: Ifd, field: Field, samples: int) -> Iterator[Finding]
         yield from _description(raw(file, ifd, field), where, first=ifd.path == "ifd[0]")
     if field.tag == ICC_PROFILE:
         yield from (_finding("profile", where, text) for text in icc.objections(raw(file, ifd, field)))
+
+
+def _number(file: Bytes, tiff: Tiff, ifd: Ifd, field: Field, page: Page | None) -> Iterator[Finding]:
+    """Numbers are those the field can mean, spelt in the one way there is."""
+    if field.tag not in (*values.NUMBERS, *RATIONALS) or field.size > MAX_NUMBERS:
+        return
+    where = f"{ifd.path}/{field.tag}"
+    form = values.LETTERS.get(field.type)
+    data = raw(file, ifd, field)
+    found = struct.unpack(f"{tiff.order}{len(data) // struct.calcsize(form)}{form}", data) if form else ()
+    if not values.is_allowed(field.tag, field.type, found, page):
+        yield _finding("unexpected-value", where, "this tag holds a number that it cannot mean")
+    elif page is not None and not values.means_something(field.tag, page):
+        yield _finding("unexpected-value", where, "this tag means nothing on such a page")
 
 
 def _has_right_type(field: Field) -> bool:

@@ -145,7 +145,7 @@ def _identical(pair: Pair, block: Block, pieces: list[bytes], walked: tuple[list
     same_bytes = _same_run(block, source)
     before = pieces if same_bytes else source.pieces()
     found = [
-        _compare_judged(pair, judged[index], old)
+        _compare_judged(pair, judged[index], (new, old))
         if index in judged
         else _compare_jpeg(pair, (new, old), headers[index], same_bytes)
         for index, (new, old) in enumerate(zip(pieces, before, strict=True))
@@ -166,7 +166,7 @@ def _compare_jpeg(pair: Pair, tiles: tuple[bytes, bytes], length: int, same_byte
     known = before and _same_meaning(pair, clean[:length], source[:before])
     if known and (same_bytes or _same_scan(clean, length, source, before)):
         return True
-    return _compare_judged(pair, judge_jpeg(pair.page, clean), source)
+    return _compare_judged(pair, judge_jpeg(pair.page, clean), tiles)
 
 
 def _same_scan(clean: bytes, start: int, source: bytes, source_start: int) -> bool:
@@ -190,9 +190,13 @@ def _compare_meaning(pair: Pair, header: bytes, source_header: bytes) -> bool:
     return meaning is not None and meaning == pair.source_book.meaning(source_header)
 
 
-def _compare_judged(pair: Pair, judged: Judged, source: bytes) -> bool:
+def _compare_judged(pair: Pair, judged: Judged, tiles: tuple[bytes, bytes]) -> bool:
+    """The same bytes among the same tables need no second look."""
     if pair.source_page is None or "damaged-tile" in judged.codes:
         return False
+    clean, source = tiles
+    if clean == source and pair.page.jpeg_tables == pair.source_page.jpeg_tables:
+        return True
     before = judge_for(pair.source_page)(pair.source_page, source)
     return judged.scan == before.scan and judged.meaning == before.meaning
 

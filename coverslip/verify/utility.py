@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from coverslip.errors import DamagedSlide
 from coverslip.geometry import Mpp
 from coverslip.slide import Route
-from coverslip.verify import grammar, icc, other_reader, planes
+from coverslip.verify import grammar, icc, other_reader, planes, values
 from coverslip.verify.pages import Page
 from coverslip.verify.planes import Stack
 from coverslip.verify.reading import Bytes
@@ -17,6 +19,8 @@ from coverslip.verify.report import Finding, SlideReading, UtilitySummary
 from coverslip.verify.tiff_walk import Ifd, Tiff, raw
 
 MPP_TOLERANCE = 1e-4
+SAME_RESOLUTION = 1e-7
+"""What eight digits of a resolution leave open; nobody can measure it."""
 DECODING = {
     258: "",
     259: 1,
@@ -28,10 +32,8 @@ DECODING = {
     317: 1,
     338: "",
     339: 1,
-    529: "",
     530: "",
     531: 1,
-    532: "",
 }
 """Tags that say how bytes become colours, with TIFF's default where it has one."""
 
@@ -112,24 +114,28 @@ def _texts(walked: Walked) -> tuple[str, str]:
     """MPP and magnification as written in the description; without one, the resolution fields' numbers."""
     text = _value(walked, 270).decode("latin-1").rstrip("\0")
     mpp = grammar.pair(text, "MPP") if "|" in text else ""
-    return mpp or _resolution_text(walked), grammar.pair(text, "AppMag") if "|" in text else ""
-
-
-def _resolution_text(walked: Walked) -> str:
-    parts = [f"{tag} {_value(walked, tag).hex()}" for tag in (282, 283, 296) if _value(walked, tag)]
-    return ", ".join(parts)
+    return mpp, grammar.pair(text, "AppMag") if "|" in text else ""
 
 
 def _resolution(walked: Walked) -> Mpp | None:
     """TIFF 6.0 section 8: pixels per inch (2) or per centimetre (3)."""
+    unit, *ratios = _per_unit(walked, walked.tiff.ifds[0]) if walked.tiff.ifds else (0, 0.0, 0.0)
+    length = {2: 25400.0, 3: 10000.0}.get(unit or 2, 0.0)
+    return Mpp(length / ratios[0], length / ratios[1]) if length and all(ratios) else None
+
+
+def _per_unit(walked: Walked, ifd: Ifd) -> tuple[int, float, float]:
+    """Resolution unit and pixels per unit as a page's own fields say; 0 for what they do not."""
     order = walked.tiff.byteorder
-    unit = {2: 25400.0, 3: 10000.0}.get(int.from_bytes(_value(walked, 296)[:2], order) or 2, 0.0)
     ratios = []
     for tag in (282, 283):
-        value = _value(walked, tag)
+        field = ifd.field(tag)
+        value = raw(walked.file, ifd, field) if field else b""
         above, below = int.from_bytes(value[:4], order), int.from_bytes(value[4:8], order)
-        ratios.append(unit * below / above if above and below else 0.0)
-    return Mpp(ratios[0], ratios[1]) if all(ratios) else None
+        ratios.append(above / below if below else 0.0)
+    unit = ifd.field(296)
+    said = raw(walked.file, ifd, unit) if unit else b""
+    return int.from_bytes(said[:2] if order == "little" or len(said) < 4 else said[2:4], order), ratios[0], ratios[1]
 
 
 def _finding(where: str, detail: str) -> Finding:
@@ -138,8 +144,16 @@ def _finding(where: str, detail: str) -> Finding:
 
 def _same(before: SlideReading, after: SlideReading) -> Iterator[Finding]:
     for name in SlideReading.__slots__:
-        if name != "planes" and getattr(before, name) != getattr(after, name):
+        if name not in ("mpp", "planes") and getattr(before, name) != getattr(after, name):
             yield _finding(name.replace("_", " "), "reads differently before and after")
+    if not _same_resolution(before.mpp, after.mpp):
+        yield _finding("mpp", "reads differently before and after")
+
+
+def _same_resolution(before: Mpp | None, after: Mpp | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    return not (_far(before.x, after.x, SAME_RESOLUTION) or _far(before.y, after.y, SAME_RESOLUTION))
 
 
 def _converted(before: SlideReading, after: SlideReading) -> Iterator[Finding]:
@@ -165,10 +179,10 @@ def _magnification(reading: SlideReading) -> float | None:
         return None
 
 
-def _far(before: float | None, after: float | None) -> bool:
+def _far(before: float | None, after: float | None, tolerance: float = MPP_TOLERANCE) -> bool:
     if before is None or after is None:
         return before is not after
-    return abs(before - after) > MPP_TOLERANCE * before
+    return abs(before - after) > tolerance * before
 
 
 def _decoding(source: Walked, clean: Walked) -> Iterator[Finding]:
@@ -179,9 +193,23 @@ def _decoding(source: Walked, clean: Walked) -> Iterator[Finding]:
         if match is None:
             continue
         unused.remove(match)
+        pairs = zip(_per_unit(source, match.ifd), _per_unit(clean, page.ifd), strict=True)
+        if any(abs(old - new) > SAME_RESOLUTION * old for old, new in pairs):
+            yield _finding(f"{page.path}/resolution", "reads differently before and after")
+        for tag in values.FRACTIONS if values.is_asked_for(page) else ():
+            if _fractions(source, match.ifd, tag) != _fractions(clean, page.ifd, tag):
+                yield _finding(f"{page.path}/{tag}", "tells a decoder something else than before")
         for tag, default in DECODING.items():
             if _numbers(source, match.ifd, tag, default) != _numbers(clean, page.ifd, tag, default):
                 yield _finding(f"{page.path}/{tag}", "tells a decoder something else than before")
+
+
+def _fractions(walked: Walked, ifd: Ifd, tag: int) -> tuple[Fraction, ...]:
+    """A field of fractions, as numbers."""
+    field = ifd.field(tag)
+    value = raw(walked.file, ifd, field) if field and field.type == 5 else b""
+    parts = struct.unpack(f"{walked.tiff.order}{len(value) // 4}I", value)
+    return tuple(Fraction(above, below or 1) for above, below in zip(parts[::2], parts[1::2], strict=True))
 
 
 def _numbers(walked: Walked, ifd: Ifd, tag: int, default: object) -> object:

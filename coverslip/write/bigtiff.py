@@ -14,7 +14,6 @@ from typing import Final
 from coverslip.tiff import tags as t
 
 HEADER_BYTES: Final = 16
-_LONGEST: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def longs(code: int, *values: int) -> Entry:
 
 
 def rationals(code: int, *values: Fraction) -> Entry:
-    """A field of fractions of two 32-bit numbers; see `fitting`."""
+    """A field of fractions of two 32-bit numbers."""
     pairs = [number for value in values for number in (value.numerator, value.denominator)]
     return Entry(code, t.RATIONAL, len(values), struct.pack(f"<{len(pairs)}I", *pairs))
 
@@ -52,13 +51,6 @@ def ascii_text(code: int, text: str) -> Entry:
     """A field of text with its closing NUL."""
     raw = text.encode("ascii") + b"\0"
     return Entry(code, t.ASCII, len(raw), raw)
-
-
-def fitting(value: Fraction) -> Fraction:
-    """The nearest positive fraction of two 32-bit numbers: exact for short decimals, else to 1e-9 or better."""
-    if max(value.numerator, value.denominator) <= _LONGEST:
-        return value
-    return value.limit_denominator(max(1, _LONGEST // (int(value) + 1)))
 
 
 def directories(at: int, pages: Sequence[Sequence[Entry]]) -> bytes:

@@ -14,13 +14,13 @@ import numpy.typing as npt
 from coverslip.geometry import Mpp, Size
 from coverslip.slide import Level, SlideFacts
 from coverslip.tiff import tags as t
-from coverslip.write.bigtiff import Entry, ascii_text, fitting, longs, rationals, shorts
+from coverslip.write.bigtiff import Entry, ascii_text, longs, rationals, shorts
+from coverslip.write.numbers import DIGITS, decimal
 
 JPEG: Final = 7
 YCBCR: Final = 6
 CENTIMETRE: Final = 3
 REDUCED: Final = 1
-REFERENCE_BLACK_WHITE: Final = 532
 
 Numbers = npt.NDArray[np.uint64]
 
@@ -50,9 +50,9 @@ def description(facts: SlideFacts) -> str:
     if facts.magnification is not None:
         pairs.append(("AppMag", plain(facts.magnification)))
     if facts.mpp is not None and facts.mpp.x == facts.mpp.y:
-        pairs.append(("MPP", plain(facts.mpp.x)))
+        pairs.append(("MPP", short(facts.mpp.x)))
     elif facts.mpp is not None:
-        pairs += [("MPP X", plain(facts.mpp.x)), ("MPP Y", plain(facts.mpp.y))]
+        pairs += [("MPP X", short(facts.mpp.x)), ("MPP Y", short(facts.mpp.y))]
     if facts.background is not None:
         pairs.append(("Background", facts.background))
     return "|".join(["coverslip 1", *(f"{key} = {value}" for key, value in pairs)])
@@ -62,6 +62,11 @@ def plain(value: float) -> str:
     """A number as its shortest decimal that reads back the same, without exponent."""
     text = np.format_float_positional(value, trim="-")
     return str(text)
+
+
+def short(value: float) -> str:
+    """A resolution to the digits the fields have, so that nothing hides in those nobody can measure."""
+    return plain(float(f"{value:.{DIGITS}g}"))
 
 
 def longs8(code: int, values: Numbers) -> Entry:
@@ -82,18 +87,22 @@ def _geometry(level: Level, tile: int, *, reduced: bool) -> list[Entry]:
         shorts(t.TILE_WIDTH, tile),
         shorts(t.TILE_LENGTH, tile),
         shorts(t.YCBCR_SUBSAMPLING, 1, 1),
-        rationals(REFERENCE_BLACK_WHITE, *map(Fraction, (0, 255, 128, 255, 128, 255))),
+        rationals(t.REFERENCE_BLACK_WHITE, *map(Fraction, (0, 255, 128, 255, 128, 255))),
     ]
 
 
 def _resolution(mpp: Mpp, base: Size, size: Size) -> list[Entry]:
-    """Pixels per centimetre of this level; exact for the base, so that readers compute the very MPP we were given."""
+    """Pixels per centimetre of this level, to eight digits; none when nobody can mean them."""
+    across = _per_centimetre(mpp.x, Fraction(size.width, base.width))
+    down = _per_centimetre(mpp.y, Fraction(size.height, base.height))
+    if across is None or down is None:
+        return []
     return [
-        rationals(t.X_RESOLUTION, _per_centimetre(mpp.x, Fraction(size.width, base.width))),
-        rationals(t.Y_RESOLUTION, _per_centimetre(mpp.y, Fraction(size.height, base.height))),
+        rationals(t.X_RESOLUTION, across),
+        rationals(t.Y_RESOLUTION, down),
         shorts(t.RESOLUTION_UNIT, CENTIMETRE),
     ]
 
 
-def _per_centimetre(mpp: float, scale: Fraction) -> Fraction:
-    return fitting(Fraction(10_000) / Fraction(plain(mpp)) * scale)
+def _per_centimetre(mpp: float, scale: Fraction) -> Fraction | None:
+    return decimal(Fraction(10_000) / Fraction(plain(mpp)) * scale)

@@ -1,31 +1,13 @@
-"""Directories of the clean slide: which fields, with which values, never more values than the field may have.
-
-Source: TIFF 6.0 §8 and §15; numeric values are taken over in the source's byte order, so they read exactly as before.
-"""
+"""Directories of the clean slide as bytes: entries, and the values that do not fit into them. Source: TIFF 6.0 §2."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
-from coverslip.errors import DamagedSlide
 from coverslip.tiff import tags as t
-from coverslip.tiff.structure import Directory
-
-_INTEGERS: Final = frozenset((t.SHORT, t.LONG, t.LONG8, t.BYTE))
-_RATIONALS: Final = frozenset((t.RATIONAL,))
-
-KEPT: Final = {
-    254: (1, _INTEGERS), 256: (1, _INTEGERS), 257: (1, _INTEGERS), 258: (0, _INTEGERS), 259: (1, _INTEGERS),
-    262: (1, _INTEGERS), 266: (1, _INTEGERS), 274: (1, _INTEGERS), 277: (1, _INTEGERS), 282: (1, _RATIONALS),
-    283: (1, _RATIONALS), 284: (1, _INTEGERS), 296: (1, _INTEGERS), 317: (1, _INTEGERS), 322: (1, _INTEGERS),
-    323: (1, _INTEGERS), 338: (0, _INTEGERS), 339: (0, _INTEGERS), 529: (3, _RATIONALS), 530: (2, _INTEGERS),
-    531: (1, _INTEGERS), 532: (6, _RATIONALS), 32997: (1, _INTEGERS),
-}  # fmt: skip
-"""Field → (how many values at most, 0 for one a sample; allowed types). The plan decides which of them appear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +22,6 @@ class OutField:
     def count(self) -> int:
         """Values."""
         return len(self.raw) // t.TYPE_SIZES[self.type]
-
-
-def kept_field(directory: Directory, code: int) -> OutField | None:
-    """A numeric field of the source, cut to the values it may have. Raises DamagedSlide for a type it cannot have."""
-    found = directory.fields.get(code)
-    if found is None or code not in KEPT:
-        return None
-    most, types = KEPT[code]
-    if found.type not in types:
-        raise DamagedSlide("a field has a type it cannot have", where=f"{directory.path}/{t.name_of(code)}")
-    most = most or directory.number(t.SAMPLES_PER_PIXEL, 1)
-    return OutField(code, found.type, found.raw[: most * t.TYPE_SIZES[found.type]])
 
 
 def integer(order: str, code: int, *values: int) -> OutField:

@@ -30,6 +30,7 @@ from coverslip.tiff.blocks import Blocks
 from coverslip.tiff.structure import Directory
 from coverslip.write import fields as f
 from coverslip.write.emit import Emitter
+from coverslip.write.numbers import KEPT, kept_field
 from coverslip.write.thumbnail import thumbnail
 
 CLASSIC_LIMIT: Final = (1 << 32) - (1 << 20)
@@ -107,8 +108,8 @@ def _out_page(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
 
 def _copied(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     directory = page.directory
-    kept = (code for code in f.KEPT if plan.keeps(f"{directory.path}/{t.name_of(code)}"))
-    fields = [found for code in kept if (found := f.kept_field(directory, code))]
+    kept = (code for code in sorted(KEPT) if plan.keeps(f"{directory.path}/{t.name_of(code)}"))
+    fields = [found for code in kept if (found := kept_field(directory, code))]
     fields.extend(_rebuilt_fields(slide, page, plan))
     blocks = slide.blocks(directory)
     order, same_as = _physical_order(directory.offsets.astype(np.int64), blocks)

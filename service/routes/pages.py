@@ -20,6 +20,7 @@ from service.access import may_look
 from service.auth import Caller, Ops, SignedIn, Submitter, VisibleSlide
 from service.context import Here, Service, ask
 from service.crews import LOOKING
+from service.details import detail_of
 from service.errors import Overloaded
 from service.facts import facts_of
 from service.pulse import WATCHERS
@@ -108,8 +109,8 @@ async def live(service: Here) -> Response:
 
 @router.get("/slides/{sid}.json", dependencies=PROGRAM)
 async def slide_json(slide: VisibleSlide, service: Here) -> dict[str, Any]:
-    """A slide as JSON; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
-    facts = await facts_of(service, slide)
+    """A slide in full; `Image` is the DeepZoom descriptor as OpenSeadragon takes it."""
+    facts = await detail_of(service, slide)
     return {**facts.model_dump(mode="json"), **({"Image": deep_zoom(facts)} if facts.links.dzi else {})}
 
 

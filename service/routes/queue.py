@@ -151,9 +151,9 @@ def pauses_of(service: Service) -> list[PauseOut]:
 
 
 async def _job(service: Service, job: str) -> JobOut:
-    return JobOut.of(*await ask(_with_slide, service, job))
+    return JobOut.of(*await ask(_known, service, job))
 
 
-def _with_slide(service: Service, job: str) -> tuple[Job, SlideRecord]:
+def _known(service: Service, job: str) -> tuple[Job, SlideRecord, int | None]:
     found = service.catalog.job(job)
-    return found, service.catalog.slide(found.sid)
+    return found, service.catalog.slide(found.sid), service.catalog.ahead(job)

@@ -20,11 +20,11 @@ from service.auth import Caller, Ops, SignedIn, VisibleSlide
 from service.caching import CACHE_PRIVATE, CACHE_PUBLIC, match, unchanged
 from service.context import Here, Service, ask
 from service.crews import LOOKING
+from service.details import detail_of
 from service.downloads import download
 from service.errors import NotReady, Withdrawn
-from service.facts import facts_of
 from service.roles import Role, has
-from service.schemas import EventOut, Events, Queues, SlideOut, SlidePage, TransitionIn
+from service.schemas import EventOut, Events, Queues, SlideDetail, SlideOut, SlidePage, TransitionIn
 from service.shelf import READABLE, file_of
 from service.strict import PROGRAM, STRICT
 
@@ -58,14 +58,14 @@ async def slides(
     return page
 
 
-@router.get("/slides/{sid}", response_model=SlideOut)
-async def slide(request: Request, slide: VisibleSlide, service: Here, response: Response) -> Response | SlideOut:
-    """One slide; its ETag is what If-Match of a transition is held against."""
+@router.get("/slides/{sid}", response_model=SlideDetail)
+async def slide(request: Request, slide: VisibleSlide, service: Here, response: Response) -> Response | SlideDetail:
+    """One slide in full; its ETag is what If-Match of a transition is held against."""
     headers = {"Cache-Control": "no-store", "ETag": etag_of(slide)}
     if unchanged(request.headers.get, headers["ETag"], 0):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
-    return await facts_of(service, slide)
+    return await detail_of(service, slide)
 
 
 @router.get("/slides/{sid}/events")

@@ -147,7 +147,8 @@ def _finish(service: Service, caller: Principal, upload: Upload, declared: str |
         said.get("collection", service.settings.collection),
     )
     with unless_ended():
-        return service.archive.finish_upload(upload, policy, collection, check, _urgency(caller))
+        urgency, submission = _urgency(caller), said.get("submission", "")
+        return service.archive.finish_upload(upload, policy, collection, check, urgency, submission)
 
 
 def _urgency(caller: Principal) -> Priority:

@@ -59,9 +59,10 @@ function digestOf(file) {
 
 class Item {
   // What a line is about: a file as it is, or a folder (folder.js).
-  constructor(source, policy) {
+  constructor(source, policy, submission) {
     this.source = source;
     this.policy = policy;
+    this.submission = submission;
     this.node = template.content.firstElementChild.cloneNode(true);
     this.part = (name) => this.node.querySelector(name);
     this.part(".name").textContent = source.name;
@@ -93,7 +94,7 @@ class Item {
       urlStorage: nameless,
       removeFingerprintOnSuccess: true,
       retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
-      metadata: { filename: this.source.filename, ...(this.policy ? { policy: this.policy } : {}) },
+      metadata: { filename: this.source.filename, submission: this.submission, ...(this.policy ? { policy: this.policy } : {}) },
       onProgress: (sent) => this.progress(sent),
       onShouldRetry: (error) => { this.say("connection lost, trying again"); return retriable(error); },
       onError: (error) => this.failed(error),
@@ -232,8 +233,10 @@ function objection(source) {
 
 function take(sources) {
   const policy = document.querySelector("input[name=policy]:checked")?.value ?? "";
+  // What was chosen at once shares one turn with what was chosen before and after.
+  const submission = hex(crypto.getRandomValues(new Uint8Array(8)));
   for (const source of sources) {
-    const item = new Item(source, policy);
+    const item = new Item(source, policy, submission);
     items.push(item);
     const words = objection(source);
     if (words) {

@@ -5,11 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from coverslip.archive.kinds import JobKind
+from coverslip.archive.models import JobRow, SlideRow, TurnRow
 from coverslip.archive.pauses import Scope
-from coverslip.archive.records import Refused
+from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.turns import FIRST_AT_ONCE, Priority
+from coverslip.errors import NotFound
 
 KINDS = tuple(JobKind)
+PLAN = (("a", "x"), ("a", "x"), ("a", "y"), ("b", "x"), ("c", ""), ("a", "x"), ("b", "y"), ("b", "x"), ("a", "x"))
+"""(owner, submission) in the order they come."""
 
 
 class TurnsContract:
@@ -23,9 +27,10 @@ class TurnsContract:
     def bring(self, fill, catalog, clock):
         """Queues a slide of an owner and returns its job's id; each comes a moment after the one before."""
 
-        def one(owner, priority=Priority.USUAL, collection="default"):
+        def one(owner, priority=Priority.USUAL, collection="default", submission=""):
             uid, generation = fill(catalog).upload(owner)
-            sid = catalog.finish_upload(uid, generation, "00" * 32, "strict", collection, priority=priority)
+            more = {"priority": priority, "submission": submission}
+            sid = catalog.finish_upload(uid, generation, "00" * 32, "strict", collection, **more)
             clock.wait(seconds=1)
             return catalog.jobs(sid)[-1].id
 
@@ -58,6 +63,68 @@ class TurnsContract:
         for owner in ("a", "a", "a", "b", "b", "c"):
             bring(owner)
         assert order(6) == ["a", "b", "c", "a", "b", "a"]
+
+    def test_submissions_take_turns_within_an_owner(self, catalog, bring, clock):
+        """Yesterday's batch does not hold up what the same owner sends today, and gains no more turns by its size."""
+        jobs = {bring("a", submission="old"): "old" for _ in range(6)}
+        jobs |= {bring("a", submission="new"): "new" for _ in range(2)}
+        jobs |= {bring("b"): "b" for _ in range(4)}
+        begun = []
+        for _ in range(8):
+            claim = catalog.claim_next(KINDS, "w")
+            begun.append(jobs[claim.job])
+            clock.wait(seconds=1)
+            catalog.finish(claim, Refused("damaged-slide"))
+        assert begun == ["old", "b", "new", "b", "old", "b", "new", "b"]
+
+    def test_a_submission_that_holds_workers_waits_for_another(self, catalog, bring):
+        """Slow slides of one submission leave the next worker to the other; an owner's namesake is another's."""
+        for _ in range(3):
+            bring("a", submission="x")
+        held = [catalog.claim_next(KINDS, "w") for _ in range(2)]
+        late = bring("a", submission="y")
+        other = bring("b", submission="x")
+        assert [catalog.claim_next(KINDS, "w").job for _ in range(2)] == [other, late]
+        assert len(held) == 2
+
+    def test_what_a_submission_is_called_is_not_kept(self, catalog, bring):
+        """Somebody may call a batch by a name: only a digest stays, on slide and job alike, also when queued again."""
+        job = catalog.job(bring("a", submission="john-doe"))
+        with catalog._db.read() as session:
+            rows = [session.get(SlideRow, job.sid), session.get(JobRow, job.id)]
+            assert len({row.submission for row in rows}) == 1
+            assert "doe" not in rows[0].submission
+        claim = catalog.claim_next(KINDS, "w")
+        catalog.finish(claim, SetAside("unknown-structure"))
+        catalog.retry(claim.sid, "ops")
+        with catalog._db.read() as session:
+            assert session.get(JobRow, catalog.jobs(claim.sid)[-1].id).submission == rows[0].submission
+
+    def test_how_many_go_before(self, catalog, bring, clock):
+        """What is told of a waiting job is what then happens when nothing else comes; a running one waits no more."""
+        jobs = [bring(owner, submission=submission) for owner, submission in PLAN]
+        told = {job: catalog.ahead(job) for job in jobs}
+        begun = []
+        for _ in jobs:
+            claim = catalog.claim_next(KINDS, "w")
+            assert catalog.ahead(claim.job) is None
+            begun.append(claim.job)
+            clock.wait(seconds=1)
+            catalog.finish(claim, Refused("damaged-slide"))
+        assert [told[job] for job in begun] == list(range(len(jobs)))
+        with pytest.raises(NotFound):
+            catalog.ahead("nothing")
+
+    def test_turns_are_forgotten(self, catalog, bring, clock):
+        """What had its turn a month ago leaves no row behind."""
+        bring("a", submission="x")
+        catalog.finish(catalog.claim_next(KINDS, "w"), Refused("damaged-slide"))
+        with catalog._db.read() as session:
+            assert session.query(TurnRow).count() == 2
+        clock.wait(days=31)
+        catalog.bury()
+        with catalog._db.read() as session:
+            assert session.query(TurnRow).count() == 0
 
     def test_who_holds_fewer_workers_is_next(self, catalog, bring):
         """Slow slides take longer turns: the owner with nothing under way comes before one with two."""

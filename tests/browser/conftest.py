@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 from coverslip.geometry import Size
 from samples import aperio
 from service import vendor
-from tests.browser import elsewhere
+from tests.browser import elsewhere, looking
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
@@ -93,7 +93,7 @@ def sent_in(chromium: Browser, coverslip: str, path: Path) -> str:
         page = context.pages[0]
         page.goto("/upload")
         page.set_input_files("#files", path)
-        page.wait_for_selector("#tray .state-in_review")
+        looking.reviewed(page)
         address = page.get_attribute("#tray .say a", "href")
         assert address
         return address.rsplit("/", 1)[1]

@@ -6,6 +6,10 @@ import time
 import numpy as np
 from PIL import Image
 
+ENDS = ", ".join(f"#tray .state-{state}" for state in ("in_review", "rejected", "quarantined", "failed"))
+"""Where a line of the upload page's tray comes to rest."""
+PATIENCE = 240_000
+"""Milliseconds a slide may take on a busy machine."""
 SHOWN = "window.coverslipViews?.every(({ item }) => item?.getFullyLoaded())"
 WHERE = "JSON.parse(JSON.stringify(coverslipViews.map((view) => ({ ...view.where, mpp: view.mpp[0] }))))"
 
@@ -16,6 +20,12 @@ def until(page, expression, seconds=120):
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(50)
+
+
+def reviewed(page):
+    """The first slide of the tray has come to rest, and in review: any other end is said at once, with its code."""
+    page.wait_for_selector(ENDS, timeout=PATIENCE)
+    assert page.inner_text("#tray .say .state") == "in review", page.inner_text("#tray .say")
 
 
 def still(page):

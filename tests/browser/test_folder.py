@@ -12,12 +12,11 @@ import pytest
 from coverslip.geometry import Size
 from coverslip.preflight.zip import open_zip
 from samples import aperio, dicom, mirax
+from tests.browser.looking import ENDS, PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PERSON = "DOE Jane 1961"
-ENDS = "#tray .state-in_review, #tray .state-rejected, #tray .state-quarantined, #tray .state-failed"
-PATIENCE = 240_000
 
 
 @pytest.fixture

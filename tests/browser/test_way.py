@@ -8,7 +8,7 @@ import pytest
 from coverslip.geometry import Size
 from samples import aperio
 from samples.real import find
-from tests.browser.looking import tissue, until
+from tests.browser.looking import reviewed, tissue, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -36,7 +36,7 @@ def test_from_upload_to_release(visit, source):
     page = visit.page
     page.goto("/upload")
     page.set_input_files("#files", source)
-    page.wait_for_selector("#tray .state-in_review", timeout=240_000)
+    reviewed(page)
     page.click("#tray .say a")
 
     drawn(page)

@@ -1,7 +1,8 @@
-"""A colour profile keeps its transform byte for byte and nothing that was written by people."""
+"""A colour profile keeps the numbers of its transform and nothing that was written by people."""
 
 import io
-from contextlib import suppress
+import struct
+from contextlib import closing, suppress
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from coverslip.codestreams import icc
-from coverslip.errors import CoverslipError
+from coverslip.errors import CoverslipError, DamagedSlide
+from coverslip.tiff.structure import open_tiff
+from coverslip.verify import icc as seen
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -42,6 +45,89 @@ def test_colours_come_out_the_same():
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         results.append(ImageCms.profileToProfile(picture, profile, lab, outputMode="LAB").tobytes())
     assert results[0] == results[1]
+
+
+def with_tag(name, data, base=SRGB):
+    """A profile with one more tag."""
+    profile = icc.parse(base)
+    tags = [*[(tag.signature, tag.data) for tag in profile.tags if tag.signature != name], (name, data)]
+    at, table, body = 132 + 12 * len(tags), b"", b""
+    for signature, content in tags:
+        table += struct.pack(">4sII", signature, at + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    return struct.pack(">I", at + len(body)) + base[4:128] + struct.pack(">I", len(tags)) + table + body
+
+
+IDENTITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 16)
+TABLE = b"mft2" + bytes(4) + bytes((3, 3, 2, 0)) + IDENTITY + struct.pack(">HH", 2, 2)
+TABLE += struct.pack(">6H", *[0, 65535] * 3) + bytes(range(48)) + struct.pack(">6H", *[0, 65535] * 3)
+LINE = b"curv" + bytes(8)
+GRID = bytes((2, 2, 2)) + bytes(13) + b"\1" + bytes(3) + bytes(range(24))
+STAGES = b"mAB " + bytes(4) + bytes((3, 3, 0, 0)) + struct.pack(">5I", 152, 0, 0, 108, 36) + b"JANE" + LINE * 3
+STAGES += b"JANE" * 9 + GRID + LINE * 3 + b"Jane Doe"
+"""Words before, between and behind the stages."""
+
+
+@pytest.mark.parametrize("data", [TABLE, TABLE + b"Jane", STAGES], ids=["table", "tail", "stages"])
+def test_tables_keep_their_colours_and_nothing_else(data):
+    """LittleCMS converts to the same pixels, the verifier sees one transform, and no word is left."""
+    before = with_tag(b"A2B0", data)
+    after = icc.clean(icc.parse(before))
+    assert converted(before) == converted(after) != converted(SRGB)
+    assert seen.transform_digest(before) == seen.transform_digest(after) != seen.transform_digest(SRGB)
+    assert list(seen.objections(after)) == []
+    assert b"jane" not in after.lower()
+
+
+def converted(profile):
+    """A picture of many colours through this profile."""
+    picture = Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 30)
+    colours = Image.merge("RGB", [picture, picture.rotate(90), picture.rotate(180)])
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return ImageCms.profileToProfile(colours, opened, ImageCms.createProfile("LAB"), outputMode="LAB").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (b"A2B3", TABLE),
+        (b"D2B0", b"mpet" + bytes(8)),
+        (b"A2B0", b"mpet" + bytes(8)),
+        (b"A2B0", TABLE[:-1]),
+        (b"A2B0", TABLE[:8] + b"\4" + TABLE[9:]),
+        (b"A2B0", STAGES[:12] + struct.pack(">I", 900) + STAGES[16:]),
+        (b"rXYZ", b"XYZ " + bytes(4) + b"JSMITH765432"),
+        (b"rTRC", b"para" + struct.pack(">IHH4s", 0, 0, 0, b"JANE")),
+        (b"rTRC", b"curv" + struct.pack(">II", 0, 1 << 20)),
+        (b"chad", b"sf32" + bytes(8)),
+        (b"wtpt", b"text" + bytes(4) + b"Jane Doe\0"),
+    ],
+)
+def test_what_no_scanner_writes_is_not_written(name, data):
+    """A transform of an unknown kind, a broken one, or letters in place of numbers: the profile is not kept."""
+    with pytest.raises(DamagedSlide):
+        icc.clean(icc.parse(with_tag(name, data)))
+
+
+def test_a_scanners_own_profile_keeps_its_colours(real_slide):
+    """A real profile with three tables, through LittleCMS before and after."""
+    with closing(open_tiff(real_slide("aperio/luna-1065626-jp2k.svs"))) as tiff:
+        before = tiff.pages[0].raw(34675)
+    after = icc.clean(icc.parse(before))
+    assert converted(before) == converted(after)
+    assert seen.transform_digest(before) == seen.transform_digest(after)
+
+
+@given(at=st.integers(0, 399), value=st.integers(0, 255))
+def test_what_is_written_the_verifier_takes(at, value):
+    """Whatever a profile says, what is written of it is numbers and fixed words, and the same transform."""
+    for base in (SRGB, with_tag(b"A2B0", STAGES)):
+        data = bytearray(base)
+        data[at] = value
+        with suppress(CoverslipError):
+            after = icc.clean(icc.parse(bytes(data)))
+            assert list(seen.objections(after)) == []
+            assert seen.transform_digest(bytes(data)) == seen.transform_digest(after)
 
 
 def test_clean_twice_is_clean_once():

@@ -23,7 +23,8 @@ from samples.codecs import (
     with_j2k_segment,
     with_segments,
 )
-from samples.remake import base_tag, first_tile, remake
+from samples.remake import base_tag, base_tags, first_tile, remake
+from samples.tiffmaker import LONG, LONG8, RATIONAL, Tag
 from tests.leaks.conftest import KEY, forms
 
 WORDS = b"SMITH^JOHN^MRN7654321"
@@ -135,3 +136,22 @@ def test_in_a_jpeg_2000(treated, place):
     change, expected = J2K[place]
     words = WORDS[-8:] if place.startswith("few") else WORDS
     assert treated("j2k", words, **tile(change)) == expected
+
+
+FRACTIONS = {532: (WORDS, 48), 529: (WORDS, 24), 282: (b"SMITHJON", 8), 283: (b"MRN76543", 8)}
+
+
+@pytest.mark.parametrize("kind", ["svs", "ycc", "tiff", "none"])
+@pytest.mark.parametrize("code", FRACTIONS)
+def test_in_a_fraction(treated, kind, code):
+    """Coefficients and resolutions are eight letters each to whoever looks at the bytes."""
+    words, length = FRACTIONS[code]
+    treated(kind, words, tags=base_tags(Tag(code, RATIONAL, words.ljust(length)[:length])))
+
+
+@pytest.mark.parametrize("code", [254, 258, 262, 266, 274, 277, 284, 296, 317, 338, 339, 531, 32997])
+@pytest.mark.parametrize("kind", ["svs", "none"])
+@pytest.mark.parametrize("form", [(LONG, b"JSMITH765432"), (LONG8, b"JSMITH76" * 2)], ids=["LONG", "LONG8"])
+def test_in_an_integer(treated, kind, code, form):
+    """Four letters in place of a number, eight in a field of eight bytes, and more behind it."""
+    treated(kind, form[1][:8], tags=base_tags(Tag(code, *form)))

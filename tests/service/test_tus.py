@@ -88,6 +88,18 @@ def test_upload_with_digest_at_creation(house, tus):
     assert not house.archive.storage.incoming(slide.uid).exists()
 
 
+def test_a_submission_takes_its_turn(house, tus):
+    """What was sent before under one word does not hold up what the same owner sends under another."""
+    data = os.urandom(1000)
+    jobs = []
+    for submission in ("monday", "monday", "tuesday"):
+        where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest(), submission=submission)
+        sid = send(tus(), where, data).headers["Coverslip-Slide"]
+        jobs.append(house.archive.catalog.jobs(sid)[-1].id)
+    ahead = [house.archive.catalog.ahead(job) for job in jobs]
+    assert ahead[0] < ahead[2] < ahead[1]
+
+
 def test_upload_with_digest_at_the_end(tus):
     """Without a digest the bytes are kept and nothing is queued; an empty PATCH with Repr-Digest finishes."""
     data = os.urandom(100_000)

@@ -255,7 +255,7 @@ def test_comments_in_the_thumbnail_are_found(workshop):
 
 def test_more_pictures_than_expected_are_found(workshop):
     """Levels and a thumbnail; a third kind does not exist."""
-    extra = workshop.picture(np.full((50, 60, 3), 200, np.uint8), 9)
+    extra = workshop.picture(np.full((50, 60, 3), 200, np.uint8), 1)
     broken = replace(workshop.clean, pages=(*workshop.clean.pages, extra))
     assert workshop.codes(broken) == {("structure", "unexpected-picture")}
 

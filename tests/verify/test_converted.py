@@ -36,7 +36,7 @@ def converted(workshop):
 
     levels = [workshop.clean.pages[0], workshop.clean.pages[2]]
     made = replace(workshop.clean, big=True, pages=tuple(page(n, spec) for n, spec in enumerate(levels)))
-    exact = (workshop.tag(282, 5, (10**7, 499)), workshop.tag(283, 5, (10**7, 499)))
+    exact = [workshop.tag(code, 5, (501002, 25)) for code in (282, 283)]  # 20040.08, as many digits as there may be
     return made.page(0, lambda spec: spec.with_tag(exact[0]).with_tag(exact[1]))
 
 

@@ -13,7 +13,26 @@ from coverslip.verify import icc
 WORDS = {b"desc": "scanner colour profile", b"cprt": "no copyright stated"}
 
 
-def profile(extra=(), texts=WORDS, date=bytes(12), curve=b"curv" + bytes(4) + struct.pack(">IH", 1, 0x0200)):
+IDENTITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 16)
+LUT = b"mft2" + bytes(4) + bytes((3, 3, 2, 0)) + IDENTITY + struct.pack(">HH", 2, 2) + bytes(range(72))
+"""A table of two points a side between three channels."""
+LINE = b"curv" + bytes(8)
+GRID = bytes((2, 2, 2)) + bytes(13) + b"\1" + bytes(3) + bytes(range(24))
+
+
+def staged(b=LINE, matrix=bytes(48), grid=GRID):
+    """A lutAToB with all of its stages."""
+    stages = [b * 3, matrix, LINE * 3, grid, LINE * 3]
+    places = [32 + sum(map(len, stages[:number])) for number in range(5)]
+    return b"mAB " + bytes(4) + bytes((3, 3, 0, 0)) + struct.pack(">5I", *places) + b"".join(stages)
+
+
+STAGES = staged()
+
+
+def profile(
+    extra=(), texts=WORDS, date=bytes(12), connection=b"XYZ ", curve=b"curv" + bytes(4) + struct.pack(">IH", 1, 0x0200)
+):
     """A version 2 matrix profile with fixed texts."""
     tags = [
         (b"desc", b"desc" + bytes(4) + struct.pack(">I", len(texts[b"desc"]) + 1) + texts[b"desc"].encode() + bytes(79))
@@ -27,8 +46,10 @@ def profile(extra=(), texts=WORDS, date=bytes(12), curve=b"curv" + bytes(4) + st
         table += struct.pack(">4sII", name, at + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     size = at + len(body)
-    head = struct.pack(">I4s4s4s4s4s12s4s", size, bytes(4), b"\x02\x40\0\0", b"scnr", b"RGB ", b"XYZ ", date, b"acsp")
-    return (head + bytes(24) + ILLUMINANT).ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+    head = struct.pack(
+        ">I4s4s4s4s4s12s4s", size, bytes(4), b"\x02\x40\0\0", b"scnr", b"RGB ", connection, date, b"acsp"
+    )
+    return (head + bytes(28) + ILLUMINANT).ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
 COLOURS = {b"wtpt": (63190, 65536, 54061), b"rXYZ": (1, 2, 3), b"gXYZ": (4, 5, 6), b"bXYZ": (7, 8, 9)}
@@ -38,6 +59,36 @@ ILLUMINANT = struct.pack(">3i", 63190, 65536, 54061)
 def test_a_profile_of_numbers_and_fixed_words_is_fine():
     """Nothing to object to."""
     assert list(icc.objections(profile())) == []
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [(b"A2B0", LUT), (b"A2B0", STAGES), (b"B2A0", LUT), (b"bkpt", b"XYZ " + bytes(16)), (b"chad", b"sf32" + bytes(40))],
+    ids=["table", "stages", "way back", "black", "adaptation"],
+)
+def test_numbers_of_a_transform_are_fine(tag):
+    """Each kind of transform that a scanner's profile has, exactly as long as its numbers."""
+    assert list(icc.objections(profile(extra=[tag]))) == []
+
+
+def test_each_number_of_a_transform_counts():
+    """Whichever byte of a table's or a stage's numbers changes, the digest does."""
+    for data in (LUT, STAGES):
+        before = icc.transform_digest(profile(extra=[(b"A2B0", data)]))
+        for at in (53, len(data) - 1) if data is LUT else (STAGES.index(GRID) + 20, STAGES.index(GRID) + 43, 32 + 36):
+            changed = data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+            assert icc.transform_digest(profile(extra=[(b"A2B0", changed)])) != before
+
+
+def test_where_the_stages_stand_is_no_colour():
+    """Stages in another order are the same transform, and not what a clean slide holds."""
+    parts = [LINE * 3, bytes(48), LINE * 3, GRID, LINE * 3]
+    head = b"mAB " + bytes(4) + bytes((3, 3, 0, 0))
+    places = [32 + sum(map(len, parts[number + 1 :])) for number in range(5)]
+    turned = head + struct.pack(">5I", *places) + b"".join(reversed(parts))
+    one, other = profile(extra=[(b"A2B0", STAGES)]), profile(extra=[(b"A2B0", turned)])
+    assert icc.transform_digest(one) == icc.transform_digest(other)
+    assert list(icc.objections(other))
 
 
 @pytest.mark.parametrize(
@@ -52,10 +103,68 @@ def test_a_profile_of_numbers_and_fixed_words_is_fine():
         profile()[:80] + b"JANE" + profile()[84:],
         profile()[:84] + b"sixteen letters." + profile()[100:],
         profile()[:100] + b"Jane" + profile()[104:],
+        profile()[:44] + b"\0Doe" + profile()[48:],
+        profile()[:56] + b"JANE DOE" + profile()[64:],
+        profile()[:64] + b"Jane" + profile()[68:],
+        profile()[:68] + b"JaneDoe, MRN" + profile()[80:],
+        profile()[:8] + b"\x02\x40JD" + profile()[12:],
+        profile(extra=[(b"A2B3", LUT)]),
+        profile(extra=[(b"lumi", b"XYZ " + bytes(4) + b"Jane Doe, MR")]),
+        profile(extra=[(b"gamt", LUT)]),
+        profile(extra=[(b"kTRC", b"curv" + bytes(8))]),
+        profile(extra=[(b"bkpt", b"XYZ " + bytes(16) + b"JaneDoe, MRN")]),
+        profile(extra=[(b"bkpt", b"XYZ " + b"Jane" + bytes(12))]),
+        profile(extra=[(b"bkpt", b"XYZ " + bytes(4) + b"Jane Doe, MR")]),
+        profile(extra=[(b"bkpt", b"XYZ " + bytes(12))] * 2),
+        profile(curve=b"curv" + bytes(4) + struct.pack(">IH", 1, 0x0200) + b"Jane"),
+        profile(curve=b"para" + struct.pack(">IHHi", 0, 0, 0x4A44, 1 << 16)),
+        profile(curve=b"para" + struct.pack(">IHH4s", 0, 0, 0, b"Jane")),
+        profile(extra=[(b"A2B0", LUT + b"Jane")]),
+        profile(extra=[(b"A2B0", LUT[:11] + b"J" + LUT[12:])]),
+        profile(extra=[(b"A2B0", LUT[:12] + b"Jane Doe, MRN" + LUT[25:])], connection=b"Lab "),
+        profile(extra=[(b"A2B0", STAGES[:10] + b"JD" + STAGES[12:])]),
+        profile(extra=[(b"A2B0", STAGES[:32] + b"Jane" + STAGES[32:])]),
+        profile(extra=[(b"A2B0", STAGES.replace(GRID[:3] + bytes(13), GRID[:3] + b"Jane Doe, MRN"))]),
+        profile(extra=[(b"A2B0", b"mBA " + STAGES[4:])]),
         b"not a profile",
         ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
     ],
-    ids=["date", "desc", "cprt", "dmnd", "private", "tail", "creator", "id", "reserved", "nothing", "as made"],
+    ids=[
+        "date",
+        "desc",
+        "cprt",
+        "dmnd",
+        "private",
+        "tail",
+        "creator",
+        "id",
+        "reserved",
+        "flags",
+        "attributes",
+        "intent",
+        "illuminant",
+        "version",
+        "unknown transform",
+        "luminance",
+        "of a printer",
+        "of grey",
+        "behind a colour",
+        "before a colour",
+        "letters for a colour",
+        "twice",
+        "behind a curve",
+        "in a curve",
+        "letters for a gamma",
+        "behind a table",
+        "in a table",
+        "matrix without use",
+        "in the stages",
+        "between stages",
+        "sides that are not there",
+        "the other direction",
+        "nothing",
+        "as made",
+    ],
 )
 def test_words_dates_and_slack_are_objected_to(bad):
     """Each place of a profile where somebody could write."""

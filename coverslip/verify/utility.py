@@ -104,10 +104,14 @@ def _own_reading(walked: Walked) -> SlideReading:
 
 def _value(walked: Walked, tag: int) -> bytes:
     """A field of the slide's first page; a picture of the glass may stand in front of it where planes are told of."""
-    front = [page.ifd for page in walked.stack.first] if walked.stack else list(walked.tiff.ifds)
-    ifd = front[0] if front else None
+    ifd = _first(walked)
     field = ifd.field(tag) if ifd else None
     return raw(walked.file, ifd, field) if ifd and field else b""
+
+
+def _first(walked: Walked) -> Ifd | None:
+    front = [page.ifd for page in walked.stack.first] if walked.stack else list(walked.tiff.ifds)
+    return front[0] if front else None
 
 
 def _texts(walked: Walked) -> tuple[str, str]:
@@ -119,7 +123,8 @@ def _texts(walked: Walked) -> tuple[str, str]:
 
 def _resolution(walked: Walked) -> Mpp | None:
     """TIFF 6.0 section 8: pixels per inch (2) or per centimetre (3)."""
-    unit, *ratios = _per_unit(walked, walked.tiff.ifds[0]) if walked.tiff.ifds else (0, 0.0, 0.0)
+    first = _first(walked)
+    unit, *ratios = _per_unit(walked, first) if first else (0, 0.0, 0.0)
     length = {2: 25400.0, 3: 10000.0}.get(unit or 2, 0.0)
     return Mpp(length / ratios[0], length / ratios[1]) if length and all(ratios) else None
 

@@ -51,7 +51,9 @@ bench: .venv/.bench service/static/vendor/.ready
 chaos: .venv/.dev
 	sh scripts/test-needs.sh
 	$(RUN) -m tests.faults.chaos
-	COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=1000 $(RUN) -m pytest -q tests/faults/test_uploads.py tests/faults/test_power.py
+	$(RUN) -m tests.faults.chaos --bucket
+	$(RUN) -m tests.faults.broker
+	COVERSLIP_CRASH_STRIDE=1 COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=1000 $(RUN) -m pytest -q tests/faults/test_uploads.py tests/faults/test_power.py tests/faults/test_s3.py tests/faults/test_s3_crash.py
 
 docs: .venv/.dev
 	$(RUN) -m docs.make

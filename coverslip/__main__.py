@@ -1,5 +1,27 @@
-"""`python -m coverslip`."""
+"""`coverslip`, and `python -m coverslip`: listens for signals before anything else is loaded."""
 
-from coverslip.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+from coverslip.interrupts import Interrupted, ignore, listen
+
+
+def main() -> None:
+    """Run a command; whoever is asked to end leaves nothing half written and says so."""
+    try:
+        listen()
+        from coverslip.cli import run
+
+        run()
+    except Interrupted as interrupted:
+        if rooms := sys.modules.get("coverslip.rooms"):
+            rooms.leave_all()
+        sys.stderr.write("coverslip: interrupted; nothing half written is left behind\n")
+        raise SystemExit(interrupted.exit_code) from None
+    finally:
+        ignore()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from coverslip.outcomes import Cleaned, Outcome
+from coverslip.errors import StorageFailed
+from coverslip.outcomes import Cleaned, Outcome, Rejected
 from coverslip.progress import Progress
+from coverslip.rooms import sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,44 @@ Work = Callable[[Path, Batch, Progress], Done]
 
 
 def run_batch(batch: Batch, watcher: Watcher, work: Work) -> tuple[Result, ...]:
-    """Every slide of the batch in order."""
+    """Every slide of the batch in order; what batches that were killed left in the same folder is deleted first."""
+    sweep(batch.out)
     return tuple(_run(batch, watcher, work))
+
+
+def whole(slides: Iterable[Path]) -> tuple[Path, ...]:
+    """Each slide once: several DICOM files of one folder are the folder, as the files of a series are one slide."""
+    given = dict.fromkeys(slides)
+    dicom = {slide: slide.absolute().parent for slide in given if _is_dicom(slide)}
+    folders = Counter(dicom.values())
+    series = {slide: folder for slide, folder in dicom.items() if folders[folder] > 1}
+    return tuple(dict.fromkeys(series.get(slide, slide) for slide in given))
+
+
+def _is_dicom(slide: Path) -> bool:
+    """By the four letters after the preamble (PS3.10, 7.1)."""
+    try:
+        with slide.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _unseen(slide: Path) -> Done | None:
+    """What came of a slide that is not there: nothing to look for damage in."""
+    try:
+        slide.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Done(Rejected(StorageFailed.code, "", "There is no such file or folder."))
+    except OSError:
+        return Done(Rejected(StorageFailed.code, "", "The file or folder cannot be looked at."))
+    return None
 
 
 def _run(batch: Batch, watcher: Watcher, work: Work) -> Iterator[Result]:
     for number, slide in enumerate(batch.slides, 1):
-        done = work(slide, batch, watcher.progress(slide.name))
+        progress = watcher.progress(slide.name)
+        done = _unseen(slide) or work(slide, batch, progress)
         result = Result(number, done.outcome, done.pyramid)
         watcher.finished(result)
         yield result

@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coverslip.errors import CoverslipError
+from coverslip.errors import CoverslipError, SettingsInvalid
 from coverslip.forms import Form
 
 if TYPE_CHECKING:
     from coverslip.batch import Result, Work
+    from coverslip.looking import Does
+    from coverslip.policy import Policy
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="De-identify whole-slide images, prove it, and make them ready to serve. Exit codes: 0 all well, "
-    "1 something was refused, quarantined or found, 2 the command itself was wrong, 130 interrupted.",
+    "1 something was refused, quarantined or found, 2 the command itself was wrong, 130, 143 or 129 told to end.",
 )
 policy_app = typer.Typer(no_args_is_help=True, help="Look at policies.")
 app.add_typer(policy_app, name="policy")
 
 CAN_CONFINE = sys.platform == "linux"
+USAGE = 2
+"""The exit code of a command that was wrong itself."""
 
 SlidePath = Annotated[
     Path, typer.Argument(exists=True, help="A slide: a file, or a folder or ZIP archive with one slide in it.")
@@ -43,36 +49,37 @@ CleanPath = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 PolicyName = Annotated[str, typer.Option("--policy", "-p", help="A built-in policy (strict, research) or a TOML file.")]
 
+Confine = Annotated[
+    bool, typer.Option("--confine/--no-confine", help="Parse each slide in a confined child process (Linux).")
+]
+
 
 @app.command()
 def inspect(
     slide: SlidePath,
     as_json: AsJson = False,
     why: Annotated[bool, typer.Option("--why", help="Say why each reader before the chosen one declined.")] = False,
+    confine: Confine = CAN_CONFINE,
 ) -> None:
     """Show what a slide is and every place in it where identity can live, without the values."""
-    from coverslip.formats import choose, open_slide
-    from coverslip.intake import arrived
-    from coverslip.printing import print_inspection
+    with looker(confine) as does:
+        from coverslip.looking import inspection
+        from coverslip.printing import print_inspection
 
-    with arrived(slide) as arrival:
-        reader, declined = choose(arrival.path)
-        chosen = reader.name if reader else "none"
-        with closing(open_slide(arrival.path)) as opened:
-            print_inspection(opened, arrival.words, chosen, declined if why else {}, as_json=as_json)
+        print_inspection(inspection(does, slide), why=why, as_json=as_json)
 
 
 @app.command()
-def plan(slide: SlidePath, policy: PolicyName = "strict", as_json: AsJson = False) -> None:
+def plan(
+    slide: SlidePath, policy: PolicyName = "strict", as_json: AsJson = False, confine: Confine = CAN_CONFINE
+) -> None:
     """Show what would happen to every element; change nothing."""
-    from coverslip import policy as policies
-    from coverslip.formats import open_slide
-    from coverslip.intake import arrived
-    from coverslip.pipeline import plan_slide
-    from coverslip.printing import print_plan
+    with looker(confine) as does:
+        from coverslip.looking import planned
+        from coverslip.printing import print_plan
 
-    with arrived(slide) as arrival, closing(open_slide(arrival.path)) as opened:
-        print_plan(plan_slide(opened, policies.load(policy), arrival.words), as_json=as_json)
+        read_policy(policy)
+        print_plan(planned(does, slide, policy), as_json=as_json)
 
 
 @app.command()
@@ -82,9 +89,7 @@ def deidentify(
     policy: PolicyName = "strict",
     key_file: Annotated[Path | None, typer.Option(help="Collection key; made on first use.")] = None,
     pyramid: Annotated[bool, typer.Option(help="Build the deep-zoom pyramid too.")] = False,
-    confine: Annotated[
-        bool, typer.Option("--confine/--no-confine", help="Parse each slide in a confined child process (Linux).")
-    ] = CAN_CONFINE,
+    confine: Confine = CAN_CONFINE,
     as_json: AsJson = False,
 ) -> None:
     """Write clean slides with their certificates; a slide that fails never stops the others."""
@@ -102,18 +107,17 @@ def verify(
     clean: CleanPath,
     source: Annotated[Path | None, typer.Option(exists=True, help="The slide it was made from.")] = None,
     as_json: AsJson = False,
+    confine: Confine = CAN_CONFINE,
 ) -> None:
     """Check a clean slide with the independent verifier; with the source, check that nothing of it is left."""
-    from coverslip.intake import arrived
-    from coverslip.printing import Console, print_report
-    from coverslip.verify import as_dict, verify_alone
+    with looker(confine) as does:
+        from coverslip.looking import verdict
+        from coverslip.printing import Console, print_report
 
-    with Console(quiet=as_json) as console:
-        progress = console.progress(clean.name)
-        with arrived(source) if source else nullcontext() as arrival:
-            report = verify_alone(clean, arrival.path if arrival else None, progress)
-    print_report(as_dict(report), as_json=as_json)
-    raise typer.Exit(0 if report.passed else 1)
+        with Console(quiet=as_json) as console:
+            found = verdict(does, clean, source, console.progress(clean.name))
+        print_report(found, as_json=as_json)
+    raise typer.Exit(0 if found.passed else 1)
 
 
 @app.command()
@@ -121,14 +125,15 @@ def pyramid(
     clean: CleanPath,
     complete: Annotated[bool, typer.Option(help="Store every tile; otherwise some are made on request.")] = False,
     as_json: AsJson = False,
+    confine: Confine = CAN_CONFINE,
 ) -> None:
     """Build the deep-zoom pyramid of a clean slide, beside it."""
-    from coverslip.pipeline import build_pyramid
-    from coverslip.printing import Console
+    with looker(confine) as does:
+        from coverslip.looking import tiled
+        from coverslip.printing import Console
 
-    target = clean.with_suffix(".pyramid")
-    with Console(quiet=as_json) as console:
-        build_pyramid(clean, target, complete=complete, progress=console.progress(clean.name))
+        with Console(quiet=as_json) as console:
+            target = tiled(does, clean, complete=complete, progress=console.progress(clean.name))
     typer.echo(json.dumps({"pyramid": target.name, "bytes": target.stat().st_size}) if as_json else f"{target}")
 
 
@@ -139,13 +144,16 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for the result.")] = Path(),
     openseadragon: Annotated[Path | None, typer.Option(help="The viewer library a static folder gets.")] = None,
     as_json: AsJson = False,
+    confine: Confine = CAN_CONFINE,
 ) -> None:
     """Write the tiles in a form other programs take; stored tiles are copied, never decoded."""
-    from coverslip.exporting import export as export_slide
-    from coverslip.printing import Console
+    with looker(confine) as does:
+        from coverslip.looking import exported
+        from coverslip.printing import Console
 
-    with Console(quiet=as_json or clean.with_suffix(".pyramid").exists()) as console:
-        made = export_slide(clean, to, out, openseadragon=openseadragon, progress=console.progress(clean.name))
+        with Console(quiet=as_json or clean.with_suffix(".pyramid").exists()) as console:
+            progress = console.progress(clean.name)
+            made = exported(does, clean, to, out, openseadragon=openseadragon, progress=progress)
     typer.echo(json.dumps({"export": str(made), "form": to.value}) if as_json else f"{made}")
 
 
@@ -166,10 +174,9 @@ def doctor(
 @policy_app.command("check")
 def policy_check(file: Annotated[str, typer.Argument(help="A TOML file, or strict or research.")]) -> None:
     """Read a policy and explain it rule by rule."""
-    from coverslip import policy as policies
     from coverslip.printing import print_policy
 
-    print_policy(policies.load(file))
+    print_policy(read_policy(file))
 
 
 def desk(confine: bool) -> AbstractContextManager[Work]:
@@ -183,27 +190,64 @@ def desk(confine: bool) -> AbstractContextManager[Work]:
     return nullcontext(here)
 
 
+@contextmanager
+def looker(confine: bool) -> Iterator[Does]:
+    """Who looks at a slide for a command: a confined child, or we."""
+    if confine:
+        from coverslip.confined.desk import Desk
+
+        with Desk("coverslip.confined.looks") as found:
+            yield found.does
+    else:
+        from coverslip.unconfined import does
+
+        yield does
+
+
+@contextmanager
+def told_apart(what: str) -> Iterator[None]:
+    """What is wrong with an argument is told from what is wrong with a slide: one line, and exit code 2."""
+    try:
+        yield
+    except CoverslipError as error:
+        typer.echo(f"coverslip: {what}: {error}", err=True)
+        raise typer.Exit(USAGE) from error
+
+
+def read_policy(name: str) -> Policy:
+    """A policy somebody named."""
+    from coverslip.policy import load
+
+    with told_apart(f"policy {name}"):
+        return load(name)
+
+
 def _deidentified(
     slides: list[Path], out: Path, policy: str, key_file: Path | None, pyramid: bool, work: Work, *, quiet: bool
 ) -> tuple[Result, ...]:
     """Everything here is loaded while the process that children are forked from starts."""
-    from coverslip import policy as policies
-    from coverslip.batch import Batch, run_batch
+    from coverslip.batch import Batch, run_batch, whole
     from coverslip.keys import load_key
     from coverslip.printing import Console
 
-    policies.load(policy)  # what is wrong with it is said once, not for each slide
+    read_policy(policy)  # what is wrong with it is said once, not for each slide
+    with told_apart(f"key file {key_file}" if key_file else "key file"):
+        key = load_key(key_file)
     with Console(quiet=quiet) as console:
-        return run_batch(Batch(tuple(slides), out, policy, load_key(key_file), pyramid), console, work)
+        return run_batch(Batch(whole(slides), out, policy, key, pyramid), console, work)
 
 
-def main() -> None:
+def run() -> None:
     """Run, and turn our errors into one line and an exit code."""
+    if CAN_CONFINE:
+        from coverslip.confined import libc
+
+        libc.prctl(libc.PR_SET_DUMPABLE, 0)  # the key is in our memory
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # names of files are bytes, whatever they are in
     try:
         app()
     except CoverslipError as error:
         typer.echo(f"coverslip: {error.code}: {error}", err=True)
-        raise SystemExit(1) from error
-    except KeyboardInterrupt as error:
-        typer.echo("coverslip: interrupted; nothing half written is left behind", err=True)
-        raise SystemExit(130) from error
+        raise SystemExit(USAGE if isinstance(error, SettingsInvalid) else 1) from error

@@ -17,8 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from coverslip.clearing import clear
 from coverslip.errors import StorageFailed, StorageFull
-from coverslip.rooms import clear
 
 DOUBT: Final = timedelta(seconds=60)
 """How long a process is not ready after a failed fsync; by itself it comes back, each failure begins anew."""

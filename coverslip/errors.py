@@ -8,6 +8,7 @@
     │   ├── UnknownStructure       unknown-structure      a page or image nobody understands
     │   └── LimitExceeded          limit-exceeded         larger or deeper than we are willing to parse
     ├── PolicyInvalid              policy-invalid         a policy file that does not say what it means
+    ├── SettingsInvalid            settings-invalid       a setting with a value it cannot have
     ├── VerificationFailed         verification-failed    the clean slide did not pass its verifier
     ├── OutputExists               output-exists          something already has the final name
     ├── StorageFailed              storage-failed         reading or writing our own files failed
@@ -102,6 +103,13 @@ class PolicyInvalid(CoverslipError):
 
     code = "policy-invalid"
     summary = "The policy cannot be used."
+
+
+class SettingsInvalid(CoverslipError):
+    """A setting in the environment has a value it cannot have."""
+
+    code = "settings-invalid"
+    summary = "A setting has a value it cannot have."
 
 
 class VerificationFailed(CoverslipError):

@@ -6,19 +6,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import assert_never
 
-from coverslip.errors import StorageFailed
 from coverslip.formats import open_slide
-from coverslip.forms import Form
+from coverslip.forms import Form, viewer_library
 from coverslip.pipeline import build_pyramid
 from coverslip.progress import Progress, silent
 from coverslip.pyramid import PageFacts, Pyramid, export_dzi, export_static, export_szi
-
-_CHECKOUT = Path(__file__).resolve().parent.parent
-_LIBRARIES = (
-    _CHECKOUT / "service/static/vendor/openseadragon.min.js",
-    _CHECKOUT / "node_modules/openseadragon/build/openseadragon/openseadragon.min.js",
-)
-"""Where a checkout keeps the viewer library; a wheel brings none."""
 
 
 def export(
@@ -29,7 +21,7 @@ def export(
     Uses the pyramid beside the slide and builds it when there is none. Stored tiles are copied, never decoded. Raises
     OutputExists, StorageFailed, PyramidInvalid.
     """
-    library = _library(openseadragon) if form is Form.STATIC else None
+    library = viewer_library(openseadragon) if form is Form.STATIC else None
     index = clean.with_suffix(".pyramid")
     if not index.exists():
         build_pyramid(clean, index, progress=progress)
@@ -44,13 +36,6 @@ def export(
                 return export_static(pyramid, out / clean.stem, library, _facts(clean))
             case _:
                 assert_never(form)
-
-
-def _library(given: Path | None) -> Path:
-    for path in (given,) if given else _LIBRARIES:
-        if path.is_file():
-            return path
-    raise StorageFailed("openseadragon.min.js is not here: run `npm ci`, or name it with --openseadragon")
 
 
 def _facts(clean: Path) -> PageFacts:

@@ -29,7 +29,7 @@ def load_key(path: Path | None = None) -> bytes:
         _create(path)
         key = path.read_bytes()
     except OSError as error:
-        raise StorageFailed("the collection key cannot be read or made") from error
+        raise StorageFailed("the collection key can be neither read nor made") from error
     if len(key) < KEY_BYTES:
         raise StorageFailed(f"the collection key is shorter than {KEY_BYTES} bytes")
     return key

@@ -21,8 +21,9 @@ from coverslip.keys import digest
 from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
 from coverslip.policy import Keep, Plan, Policy
 from coverslip.progress import Progress, Stage, silent
-from coverslip.publishing import publish, workspace
+from coverslip.publishing import publish
 from coverslip.pyramid.build import build
+from coverslip.rooms import workspace
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
 from coverslip.write.tiff import write_tiff

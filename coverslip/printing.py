@@ -6,22 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
+import msgspec
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from coverslip import progress as steps
+from coverslip.answers import Inspection, Planned, Verdict
 from coverslip.batch import Result
 from coverslip.confined.doctor import Wall, enough
-from coverslip.elements import Element
+from coverslip.confined.layers import lacking
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
-from coverslip.policy import Decision, Keep, Plan, Policy, Remove, Replace
+from coverslip.policy import Policy
 from coverslip.policy.reach import out_of_reach
-
-if TYPE_CHECKING:
-    from coverslip.formats import AnySlide
 
 _SHARES = {
     steps.Stage.OPEN: (0.0, 0.0), steps.Stage.PLAN: (0.0, 0.1), steps.Stage.WRITE: (0.1, 0.4),
@@ -107,56 +106,29 @@ def outcome_dict(result: Result) -> dict[str, Any]:
             assert_never(result.outcome)
 
 
-def print_inspection(
-    slide: AnySlide, words: tuple[Element, ...], reader: str, declined: dict[str, str], *, as_json: bool
-) -> None:
-    """Facts and elements of a slide and of what it arrived in, without values."""
-    facts, inventory = slide.facts, (*slide.inventory(), *words)
-    summary: dict[str, Any] = {
-        "reader": reader,
-        "route": slide.route.value,
-        "vendor": facts.vendor,
-        "container": facts.container,
-        "levels": [str(level.size) for level in facts.levels],
-        "mpp": [facts.mpp.x, facts.mpp.y] if facts.mpp else None,
-        "magnification": facts.magnification,
-        "planes": asdict(facts.planes) if facts.planes else None,
-    }
-    elements = [
-        (e.path, e.kind.value, "" if e.understood else "not understood", len(e.untrusted_value)) for e in inventory
-    ]
+def print_inspection(found: Inspection, *, why: bool, as_json: bool) -> None:
+    """Facts and elements of a slide and of what it arrived in, without values; `why` other readers declined."""
+    told = msgspec.to_builtins(found)
     if as_json:
-        names = ("path", "kind", "note", "bytes")
-        found = [dict(zip(names, element, strict=True)) for element in elements]
-        _print_json({**summary, "declined": declined, "elements": found})
+        _print_json(told if why else {**told, "declined": {}})
         return
-    if facts.planes:
-        summary["planes"] = f"{facts.planes.z} focal, {facts.planes.channels} channels, {facts.planes.t} moments"
-    _print_pairs({**summary, **{f"not {name}": why for name, why in declined.items()}})
-    _print_table(("element", "kind", "note", "bytes"), [tuple(map(str, element)) for element in elements])
+    summary = {name: value for name, value in told.items() if name not in ("declined", "elements")}
+    if found.planes:
+        summary["planes"] = f"{found.planes.z} focal, {found.planes.channels} channels, {found.planes.t} moments"
+    _print_pairs({**summary, **{f"not {name}": said for name, said in found.declined.items() if why}})
+    rows = [(seen.path, seen.kind, seen.note, str(seen.bytes)) for seen in found.elements]
+    _print_table(("element", "kind", "note", "bytes"), rows)
 
 
-def print_plan(plan: Plan, *, as_json: bool) -> None:
+def print_plan(planned: Planned, *, as_json: bool) -> None:
     """Every element with its action, rule and reason."""
-    rows = [(d.element.path, _action(d), d.because, d.reason) for d in plan]
     if as_json:
-        names = ("path", "action", "rule", "reason")
-        _print_json({"policy": plan.policy.name, "elements": [dict(zip(names, row, strict=True)) for row in rows]})
+        told = msgspec.to_builtins(planned)
+        _print_json({name: told[name] for name in ("policy", "elements")})
         return
+    rows = [(each.path, each.action, each.rule, each.reason) for each in planned.elements]
     _print_table(("element", "action", "rule", "reason"), rows)
-    _print_pairs(plan.counts())
-
-
-def _action(decision: Decision) -> str:
-    match decision.action:
-        case Keep():
-            return "keep"
-        case Remove():
-            return "remove"
-        case Replace(by):
-            return by
-        case _:
-            assert_never(decision.action)
+    _print_pairs(dict(planned.counts))
 
 
 def print_policy(policy: Policy) -> None:
@@ -174,29 +146,43 @@ def print_policy(policy: Policy) -> None:
         )
 
 
-def print_report(report: dict[str, Any], *, as_json: bool) -> None:
+def print_report(verdict: Verdict, *, as_json: bool) -> None:
     """The verifier's answer."""
     if as_json:
-        _print_json(report)
+        _print_json(msgspec.to_builtins(verdict))
         return
     rows = [
-        (c["name"], "passed" if c["passed"] else "FAILED", ", ".join(f"{n}={v}" for n, v in c["measured"].items()))
-        for c in report["checks"]
+        (check.name, _passed(check.passed), ", ".join(f"{name}={value}" for name, value in check.measured.items()))
+        for check in verdict.checks
     ]
     _print_table(("check", "result", "measured"), rows)
-    if report["findings"]:
-        _print_table(("check", "where", "what"), [(f["check"], f["where"], f["detail"]) for f in report["findings"]])
-    _print_pairs({"result": "passed" if report["passed"] else "FAILED", "sha256": report["clean"]["sha256"]})
+    if verdict.findings:
+        _print_table(("check", "where", "what"), [(each.check, each.where, each.detail) for each in verdict.findings])
+    _print_pairs({"result": _passed(verdict.passed), "sha256": verdict.clean.sha256})
+
+
+def _passed(passed: bool) -> str:
+    return "passed" if passed else "FAILED"
 
 
 def print_walls(walls: tuple[Wall, ...], *, as_json: bool) -> None:
-    """The layers around the child that parses."""
+    """The layers around the child that parses, and what strict confinement would need here."""
     if as_json:
         _print_json({"layers": [asdict(wall) for wall in walls], "strict_would_work": enough(walls)})
         return
-    missing = {True: "MISSING, required when strict", False: "missing"}
-    rows = [(wall.name, "holds" if wall.holds else missing[wall.required], wall.keeps) for wall in walls]
-    _print_table(("layer", "here", "keeps from"), rows)
+    rows = [(wall.name, "holds" if wall.holds else "missing", _wanted(wall), wall.keeps) for wall in walls]
+    _print_table(("layer", "here", "when strict", "keeps from"), rows)
+    if missing := lacking(wall.name for wall in walls if wall.holds):
+        _print_pairs({"strict": f"would refuse to work here, for want of: {'; '.join(missing)}"})
+    else:
+        _print_pairs({"strict": "would work here (COVERSLIP_STRICT_CONFINEMENT=1)"})
+    _print_pairs({f"{wall.name} needs": wall.needs for wall in walls if not wall.holds})
+
+
+def _wanted(wall: Wall) -> str:
+    if not wall.required:
+        return ""
+    return f"required, or {' or '.join(wall.instead)}" if wall.instead else "required"
 
 
 def _print_json(content: dict[str, Any]) -> None:
@@ -210,7 +196,7 @@ def _print_pairs(pairs: dict[str, Any]) -> None:
 
 
 def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    table = Table(*head, box=None, pad_edge=False, header_style="dim")
+    table = Table(*(Column(name, overflow="fold") for name in head), box=None, pad_edge=False, header_style="dim")
     for row in rows:
         table.add_row(*map(_escaped, row))
     Terminal(highlight=False).print(table)

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from coverslip.durable import sync
 from coverslip.errors import OutputExists, StorageFailed
-from coverslip.rooms import clear
+from coverslip.interrupts import Shielded
+from coverslip.rooms import about_to_name
 
 
-@contextmanager
-def workspace(out_dir: Path) -> Iterator[Path]:
-    """A hidden folder beside the results, gone afterwards whatever happens."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".coverslip-", dir=out_dir))
-    try:
-        yield work
-    finally:
-        with suppress(OSError):
-            clear(work)
-
-
-def publish(work: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
+def publish(room: Path, out_dir: Path, files: dict[str, bytes | None]) -> list[Path]:
     """Give verified files their final names: written, flushed, renamed, the folder flushed. Nothing is overwritten.
 
-    Raises OutputExists before anything is renamed, StorageFailed when the disk refuses.
+    The slide comes first in `files` and gets its name last; whoever is killed before that has named nothing for the
+    next one (`rooms.sweep`). Raises OutputExists before anything is renamed, StorageFailed when the disk refuses.
     """
-    if any((out_dir / name).exists() for name in files):
-        raise OutputExists()
+    for name in files:
+        if (out_dir / name).exists():
+            raise OutputExists(where=name)
     try:
         for name, data in files.items():
             if data is not None:
-                _write_flushed(work / name, data)
-        for name in reversed(files):
-            (work / name).rename(out_dir / name)
-        sync(out_dir)
+                _write_flushed(room / name, data)
+        with Shielded():
+            about_to_name(room, list(files))
+            for name in reversed(files):
+                (room / name).rename(out_dir / name)
+            sync(out_dir)
     except OSError as error:
         raise StorageFailed("the results could not be given their final names") from error
     return [out_dir / name for name in files]

@@ -8,10 +8,12 @@ import re
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from coverslip.errors import SettingsInvalid
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -38,7 +40,9 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", description="SQLite or PostgreSQL; empty means SQLite in `data_dir`.")
     broker_url: str = Field(
         default="",
-        description="Redis or Valkey, version 6.2 or newer; empty means our own Valkey on a socket in `data_dir`.",
+        pattern=r"^((rediss?|redis\+socket|sentinel)://.+)?$",
+        description="Redis or Valkey, version 6.2 or newer, by `redis://`, `rediss://`, `redis+socket://` or "
+        "`sentinel://`; empty means our own Valkey on a socket in `data_dir`.",
     )
     storage: str = Field(
         default="",
@@ -185,7 +189,19 @@ class Settings(BaseSettings):
         description="Output of one slide, as a multiple of its size, beyond which the child is stopped.",
     )
 
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
+    )
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401  pydantic's own signature
+        """What the environment says, and what is given instead. Raises SettingsInvalid, naming each wrong setting."""
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            wrong = (f"COVERSLIP_{_name(found['loc'])}: {found['msg']}" for found in error.errors())
+            raise SettingsInvalid("; ".join(wrong)) from None
+        except SettingsError as error:
+            raise SettingsInvalid() from error
 
     @property
     def database(self) -> str:
@@ -205,3 +221,7 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The broker's URL, the embedded one filled in."""
         return self.broker_url or f"redis+socket://{self.broker_socket}"
+
+
+def _name(place: tuple[int | str, ...]) -> str:
+    return str(place[0]).upper() if place else ""

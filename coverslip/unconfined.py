@@ -6,10 +6,18 @@ from pathlib import Path
 
 from coverslip import policy as policies
 from coverslip.batch import Batch, Done
+from coverslip.confined import looks
+from coverslip.confined.messages import Outcome, Task
 from coverslip.errors import CoverslipError
 from coverslip.outcomes import Cleaned, Rejected
 from coverslip.pipeline import build_pyramid, deidentify
 from coverslip.progress import Progress
+
+
+def does(name: str, task: Task, progress: Progress) -> Outcome:
+    """What a child would do for a command that looks at a slide. Raises what the library does."""
+    work: looks.Work = getattr(looks, name)
+    return work(task, progress)
 
 
 def here(slide: Path, batch: Batch, progress: Progress) -> Done:

@@ -24,7 +24,7 @@ from coverslip.formats import READERS
 from coverslip.policy import load as policies
 from coverslip.policy.model import Replace, Rule
 from coverslip.settings import Settings
-from service import auth, errors, safety, website
+from service import auth, errors, reasons, safety, website
 from service.routes import iiif, images, tiles
 
 HERE = Path(__file__).resolve().parent
@@ -174,10 +174,16 @@ def _options(command: Any) -> Iterator[str]:  # noqa: ANN401  typer's own
             yield f"`{' '.join([*option.opts, *option.secondary_opts])}` {getattr(option, 'help', '') or ''}"
 
 
+def advice() -> str:
+    """What to do about each code that can stand on a slide."""
+    return table(("code", "what to do"), ((f"`{code}`", text) for code, text in reasons.TODO.items()))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "errors": error_codes,
     "routing-errors": routing_codes,
+    "reasons": advice,
     "routes": routes,
     "readers": readers,
     "states": states,

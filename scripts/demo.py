@@ -201,7 +201,7 @@ def wait_until_done(client: Client, sid: str) -> None:
         if slide["state"] in DONE:
             return
         if slide["state"] in FAILED:
-            raise DemoFailed(f"the slide ended as {slide['state']}: {slide.get('code')}")
+            raise DemoFailed(f"the slide ended as {slide['state']}: {(slide.get('problem') or {}).get('code')}")
         time.sleep(0.1)
     raise DemoFailed("the slide was not finished in time")
 

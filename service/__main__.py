@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 
 import uvicorn
 
 from coverslip.archive.archive import Archive
+from coverslip.archive.database import answers
 from coverslip.archive.keys import ROLES
 from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
@@ -19,10 +21,15 @@ from service.memory import give_back_large_pieces
 EXIT_REFUSED = 78
 """sysexits' EX_CONFIG: the configuration is not one we run with."""
 
+EXIT_INTERRUPTED = 130
+LONGEST_WAIT = 30.0
+"""Seconds between two tries to reach the database at start."""
+
 
 def serve(settings: Settings) -> int:
     """Run until told to stop."""
     give_back_large_pieces()
+    wait_for_database(settings.database)
     app = create_app(settings)
     uvicorn.run(
         app,
@@ -36,6 +43,17 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=3,  # live pages hold their streams open for ever
     )
     return 0
+
+
+def wait_for_database(url: str) -> None:
+    """Until it answers, however long: a machine that starts everything at once starts nothing in order."""
+    patience = 1.0
+    while not answers(url):
+        sys.stderr.write(
+            f"Coverslip waits: the database (COVERSLIP_DATABASE_URL) does not answer, next try in {patience:.0f} s\n"
+        )
+        time.sleep(patience)
+        patience = min(patience * 2, LONGEST_WAIT)
 
 
 def make_key(settings: Settings, roles: list[str], owner: str) -> int:
@@ -55,14 +73,16 @@ def main() -> int:
     key.add_argument("roles", nargs="+", choices=sorted(ROLES))
     key.add_argument("--owner", default="admin", help="an opaque name for whoever holds it")
     chosen = parser.parse_args()
-    settings = Settings()
     try:
+        settings = Settings()
         if chosen.command == "key":
             return make_key(settings, chosen.roles, chosen.owner)
         return serve(settings)
     except CoverslipError as error:
-        sys.stderr.write(f"Coverslip does not start: {error.detail}\n")
+        sys.stderr.write(f"Coverslip does not start: {error}\n")
         return EXIT_REFUSED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -128,4 +128,4 @@ def _refused(method: str, path: str) -> tuple[int, ...]:
         return _TUS
     if path.startswith("/slides/") and not path.endswith(".json"):
         return _FILE
-    return (*USUAL, 409, 412) if method == "post" else (*USUAL, 409, 410, 412)
+    return (*USUAL, 409, 410, 412)

@@ -10,10 +10,12 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from service.context import Service
+from service.reasons import meaning
 from service.roles import Role, has
 from service.sessions import LIFETIME
 
@@ -88,9 +90,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.tests.update(several=lambda slide: slide.planes is not None and slide.planes.several)
-    found.filters.update(size=size, number=number, age=age, moment=moment, percent=percent)
+    found.filters.update(
+        commands=commands, meaning=meaning, size=size, number=number, age=age, moment=moment, percent=percent
+    )
     found.globals.update(STATES=STATES, STAGES=STAGES, State=State)
     return found
+
+
+def commands(text: str) -> Markup:
+    """Our own words with what stands in backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def size(count: float | None) -> str:

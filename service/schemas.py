@@ -7,10 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from coverslip.archive.events import MAX_REASON
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import ApiKey, Event, Job, QueueStats, SlideRecord, Upload
 from coverslip.archive.states import JobState, State
 from coverslip.pyramid.stack import Stack
+from service.reasons import advice, meaning
 
 
 class Out(BaseModel):
@@ -39,6 +41,13 @@ class Problem(Out):
 
     code: str
     where: str | None = None
+    meaning: str = Field(description="The code in a sentence.")
+    advice: str = Field(description="What to do about it; commands stand in backticks.")
+
+    @classmethod
+    def of(cls, code: str, where: str | None) -> Problem:
+        """The code with what is said of it everywhere."""
+        return cls(code=code, where=where, meaning=meaning(code), advice=advice(code))
 
 
 class ChannelOut(Out):
@@ -124,7 +133,7 @@ class SlideOut(Out):
         """What the catalogue knows, without where things lie and who sent them."""
         return cls(
             **{name: getattr(slide, name) for name in _SAME},
-            problem=Problem(code=slide.code, where=slide.where) if slide.code else None,
+            problem=Problem.of(slide.code, slide.where) if slide.code else None,
             format=slide.vendor,
             objective=slide.magnification,
             level_count=slide.levels,
@@ -233,7 +242,21 @@ class TransitionIn(BaseModel):
     """A move somebody asks for."""
 
     to: State
-    reason: str = Field("", max_length=500)
+    reason: str = Field("", max_length=MAX_REASON)
+
+
+class PurgeIn(BaseModel):
+    """Why an original is destroyed."""
+
+    reason: str = Field(min_length=1, max_length=MAX_REASON)
+
+
+class OriginalOut(Out):
+    """Whether a slide's original can still be read by anybody."""
+
+    sid: str
+    kept: bool
+    purged: datetime | None = Field(description="When its key was destroyed.")
 
 
 class WorkerOut(Out):

@@ -106,7 +106,7 @@ class Shelf:
         if known and known.pyramid and known.slide.version == slide.version:
             return known.pyramid, known.modified
         try:
-            index = file_of(self._archive, slide, "slide.pyramid")
+            index = file_of(self._archive, slide, slide.index)
             clean = file_of(self._archive, slide, slide.clean_name)
             return _open(clean, index, self._make), int(index.since.timestamp())
         except (StorageFailed, NotFound) as error:

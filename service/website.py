@@ -12,7 +12,7 @@ from service import handlers
 from service.context import Service
 from service.description import document
 from service.rendering import STATIC, refusal_page
-from service.routes import decisions, exports, keys, ops, pages, queue, session, slides, uploads, viewer
+from service.routes import decisions, exports, keys, ops, pages, purges, queue, session, slides, uploads, viewer
 
 described = APIRouter(prefix="/api/v1", tags=["description"])
 
@@ -30,7 +30,7 @@ def _openapi() -> bytes:
 
 ROUTERS = (
     described,
-    *(uploads.router, slides.router, slides.files, exports.router),
+    *(uploads.router, slides.router, slides.files, exports.router, purges.router, purges.pages),
     *(
         viewer.router,
         pages.router,

@@ -34,30 +34,70 @@ def _ministack(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
 SERVERS = {"nanio": _nanio, "ministack": _ministack}
 
 
+class Server:
+    """One S3 server with one bucket; it may be shot and started again, on the same port, with what it had on a disk."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self._kind, self._folder = kind, folder
+        self._process, self.bucket = _started(kind, folder)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.bucket.endpoint.rsplit(":", 1)[1])
+
+    def kill(self) -> None:
+        """No goodbye."""
+        self._process.kill()
+        self._process.wait()
+
+    def start(self) -> None:
+        """Start again, if it was shot."""
+        if self._process.poll() is None:
+            return
+        for _ in range(TRIES):
+            self._process = _run(self._kind, self._folder, self.port)
+            if _make(self.bucket, self._process):
+                return
+        raise AssertionError((self._folder / "server.log").read_text()[-2000:])
+
+    def end(self) -> None:
+        """For good."""
+        _end(self._process)
+
+
 @contextmanager
 def serving(kind: str, folder: Path):
     """A running server with one empty bucket; yields the bucket."""
-    process, bucket = _started(kind, folder)
+    server = Server(kind, folder)
     try:
-        yield bucket
+        yield server.bucket
     finally:
-        _end(process)
+        server.end()
 
 
 def _started(kind: str, folder: Path) -> tuple[subprocess.Popen[bytes], Bucket]:
     for _ in range(TRIES):
         with socket.create_server(("127.0.0.1", 0)) as held:
             port = held.getsockname()[1]
-        arguments, environment = SERVERS[kind](folder, port)
-        with (folder / "server.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, *arguments], env={**os.environ, **environment}, stdout=log, stderr=log, cwd=folder
-            )
+        process = _run(kind, folder, port)
         bucket = Bucket("slides", endpoint=f"http://127.0.0.1:{port}", key_id=KEY_ID, secret=SECRET)
         if _make(bucket, process):
             return process, bucket
         _end(process)
     raise AssertionError((folder / "server.log").read_text()[-2000:])
+
+
+def _run(kind: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    arguments, environment = SERVERS[kind](folder, port)
+    with (folder / "server.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **environment},
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -74,6 +114,15 @@ def client(bucket: Bucket):
     session = botocore.session.get_session()
     session.set_credentials(bucket.key_id, bucket.secret)
     return session.create_client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint)
+
+
+def left_behind(bucket: Bucket) -> list[str]:
+    """Pieces of uploads, and files that were begun and never completed: nothing of that stays."""
+    s3 = client(bucket)
+    listed = s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{bucket.prefix}/arriving/".lstrip("/"))
+    begun = s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", ())
+    ours = [found["Key"] for found in begun if found["Key"].startswith(bucket.prefix)]
+    return [found["Key"] for found in listed.get("Contents", ())] + ours
 
 
 def settings_of(bucket: Bucket) -> dict[str, str]:
@@ -98,7 +147,11 @@ def _make(bucket: Bucket, process: subprocess.Popen[bytes]) -> bool:
         try:
             client(bucket).create_bucket(Bucket=bucket.name)
         except botocore.exceptions.BotoCoreError:
-            time.sleep(0.2)
+            time.sleep(0.1)
+        except botocore.exceptions.ClientError as error:  # started again: it is there already
+            if not str(error.response["Error"]["Code"]).startswith("BucketAlready"):
+                raise
+            return process.poll() is None
         else:
             return process.poll() is None
     return False

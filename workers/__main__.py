@@ -9,12 +9,11 @@ from functools import partial
 from coverslip.errors import CatalogError, CoverslipError
 from coverslip.settings import Settings
 from workers import desk, logs
+from workers.app import EXIT_REFUSED
 from workers.local import run_all
 from workers.run import run
 from workers.sweeper import sweep_once
 
-EXIT_REFUSED = 78
-"""sysexits' EX_CONFIG: the configuration is not one we run with."""
 EXIT_NO = 1
 """The catalogue said no: there is no such job, or it is over."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from celery import Celery
@@ -11,6 +12,7 @@ from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from coverslip.archive.kinds import JobKind
+from coverslip.errors import SettingsInvalid
 from coverslip.settings import Settings
 from workers import kombu_fix, logs
 
@@ -18,6 +20,8 @@ from workers import kombu_fix, logs
 celery_worker.safe_say = lambda *_, **__: None
 
 PREFIX = "coverslip:"
+EXIT_REFUSED = 78
+"""sysexits' EX_CONFIG: the configuration is not one we run with."""
 QUEUES = {kind: f"coverslip.{kind}" for kind in JobKind}
 
 
@@ -99,5 +103,14 @@ _WORKER: dict[str, Any] = {
 }
 
 
-app = create(Settings())
+def _asked_for() -> Celery:
+    """One for the settings in the environment; whoever starts a program with a wrong one reads a line, no traceback."""
+    try:
+        return create(Settings())
+    except SettingsInvalid as error:
+        sys.stderr.write(f"Coverslip does not start: {error}\n")
+        raise SystemExit(EXIT_REFUSED) from None
+
+
+app = _asked_for()
 """What `celery -A workers.app` looks for."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from coverslip.archive.archive import Archive
-from coverslip.archive.catalog import Catalog
 from coverslip.archive.pauses import Scope
 from coverslip.archive.turns import Priority
+from coverslip.errors import OriginalPurged
 from coverslip.settings import Settings
 
 ACTOR = "command line"
-Act = Callable[[Catalog, argparse.Namespace], Iterable[str]]
+Act = Callable[[Archive, argparse.Namespace], Iterable[str]]
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,13 +36,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     one = which.add_mutually_exclusive_group(required=True)
     one.add_argument("--job", help="one of them")
     one.add_argument("--code", help="all of one reason, at most 500 at once")
+    ended = _add(commands, "purge", _purge, "destroy the key of a slide's original and delete it; cannot be undone")
+    ended.add_argument("slide")
+    ended.add_argument("--reason", required=True, help="for the audit trail; without names or numbers of a person")
 
 
 def run(settings: Settings, chosen: argparse.Namespace) -> int:
     """Do what the command says; raises our own errors."""
     archive = Archive.open(settings, with_vault=False)
     try:
-        for line in chosen.act(archive.catalog, chosen):
+        for line in chosen.act(archive, chosen):
             sys.stdout.write(f"{line}\n")
     finally:
         archive.close()
@@ -56,50 +60,57 @@ def _add(
     return parser
 
 
-def _queue(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
-    stats = catalog.queue_stats()
+def _queue(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
+    stats = archive.catalog.queue_stats()
     for kind in stats.kinds:
         yield f"{kind.kind}: {kind.depth} waiting, oldest {kind.oldest_age:.0f} s, {kind.running} running"
     yield f"workers: {len(stats.workers)}, finished per minute: {stats.finished_per_minute:.1f}"
-    for pause in catalog.pauses():
+    for pause in archive.catalog.pauses():
         yield f"paused: {pause.scope} {pause.name}".rstrip()
-    for code, count in catalog.dead_reasons().items():
+    for code, count in archive.catalog.dead_reasons().items():
         yield f"dead: {code} {count}"
 
 
-def _pause(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+def _pause(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
     scope, name = _whose(chosen)
-    catalog.pause(scope, name, ACTOR)
+    archive.catalog.pause(scope, name, ACTOR)
     yield f"paused: {scope} {name}".rstrip()
 
 
-def _resume(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+def _resume(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
     scope, name = _whose(chosen)
-    catalog.resume(scope, name, ACTOR)
+    archive.catalog.resume(scope, name, ACTOR)
     yield f"resumed: {scope} {name}".rstrip()
 
 
-def _cancel(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
-    catalog.cancel(chosen.job, ACTOR)
+def _cancel(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
+    archive.catalog.cancel(chosen.job, ACTOR)
     yield "cancelled"
 
 
-def _prefer(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
-    catalog.prefer(chosen.job, Priority[chosen.priority.upper()], ACTOR)
+def _prefer(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
+    archive.catalog.prefer(chosen.job, Priority[chosen.priority.upper()], ACTOR)
     yield chosen.priority
 
 
-def _dead(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
-    for letter in catalog.dead_letters(chosen.code):
+def _dead(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
+    for letter in archive.catalog.dead_letters(chosen.code):
         yield f"{letter.job} {letter.sid} {letter.kind} {letter.code} {letter.where or ''}".rstrip()
 
 
-def _replay(catalog: Catalog, chosen: argparse.Namespace) -> Iterator[str]:
+def _replay(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
     if chosen.job:
-        catalog.replay(chosen.job, ACTOR)
+        archive.catalog.replay(chosen.job, ACTOR)
         yield "replayed: 1"
     else:
-        yield f"replayed: {catalog.replay_all(chosen.code, ACTOR)}"
+        yield f"replayed: {archive.catalog.replay_all(chosen.code, ACTOR)}"
+
+
+def _purge(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
+    uid = archive.catalog.slide(chosen.slide).uid
+    with suppress(OriginalPurged):  # the same answer as the first time
+        archive.purge(chosen.slide, ACTOR, chosen.reason)
+    yield f"purged: {archive.catalog.purged(uid)}"
 
 
 def _whose(chosen: argparse.Namespace) -> tuple[Scope, str]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import assert_never
 
 from coverslip.archive import begun, kept
-from coverslip.archive.archive import PYRAMID, Archive
+from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
-from coverslip.archive.records import Claim, Produced, Refused, SetAside
+from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
+from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost, StateConflict
@@ -121,10 +121,10 @@ def _deidentify(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -
 def _pyramid(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -> bool:
     """Every tile of a slide that is in review already."""
     slide = station.archive.catalog.slide(claim.sid)
-    folder = station.archive.where_is(slide)
-    if folder is None or slide.clean_name is None or slide.sha256 is None:
+    if slide.sha256 is None:
         raise StateConflict
-    _tiled(folder / slide.clean_name, draft, slide.sha256, station, heart, complete=True)
+    with station.archive.clean_here(claim, slide, heart.check) as clean:
+        _tiled(clean, draft, slide.sha256, station, heart, complete=True)
     station.archive.complete_pyramid(claim, draft)
     log.info("finished", job=claim.job, sid=claim.sid, status="tiled")
     return True
@@ -150,7 +150,7 @@ def _set_aside(claim: Claim, station: Station, draft: Path, outcome: Outcome) ->
             verdict: SetAside | Refused = SetAside(code, where)
         case Declined(code=code, where=where):
             verdict = Refused(code, where)
-        case Made() | Tiled():
+        case Made() | Tiled() | Answered():
             raise ChildCrashed("The child said something else than it was asked.")
         case other:
             assert_never(other)

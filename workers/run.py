@@ -14,6 +14,7 @@ from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create
 from workers.programs import Program, Stopping
+from workers.starting import check_policy, reached
 from workers.sweeper import celery_broker, sweep, tidy
 from workers.valkey import Valkey
 from workers.watchdog import Watchdog
@@ -70,10 +71,13 @@ def run(settings: Settings, app: str = "workers.app", beside: Program | None = N
 
     Returns 0, or the status of the program `beside` it when that one leaves first.
     """
+    check_policy(settings)
     stopping = Stopping()
     with ExitStack() as stack:
         if not settings.broker_url:
             stack.enter_context(Valkey(settings.broker_socket))
+        if not reached(settings, stopping):
+            return 0
         archive = Archive.open(settings, with_vault=False)
         stack.callback(archive.close)
         name = new_name()

@@ -12,16 +12,17 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coverslip.archive import begun
+from coverslip.archive import begun, indexes
 from coverslip.archive import kept as kept_drafts
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
-from coverslip.archive.catalog import SYSTEM, Catalog
-from coverslip.archive.clean import CleanSlides
+from coverslip.archive.catalog import Catalog
+from coverslip.archive.clean import BucketSlides, CleanSlides, whole
+from coverslip.archive.door import SYSTEM
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
-from coverslip.archive.records import Claim, Produced, Refused, SetAside, SlideRecord, Upload
+from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside, SlideRecord, Upload
 from coverslip.archive.revocations import Revocations
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Storage, Zone
@@ -29,10 +30,17 @@ from coverslip.archive.store import Stored
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Vault, load_or_create_key
 from coverslip.durable import our_errors, sync
-from coverslip.errors import CatalogError, LeaseLost, NotFound, OriginalPurged, StateConflict, StorageFailed
+from coverslip.errors import (
+    CatalogError,
+    LeaseLost,
+    NotFound,
+    OriginalPurged,
+    StateConflict,
+    StorageAway,
+    StorageFailed,
+)
 from coverslip.settings import Settings
 
-PYRAMID = "slide.pyramid"
 CLOSED = frozenset({State.QUARANTINED, State.REJECTED})
 """States in which an original lies in the closed zone."""
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
@@ -83,7 +91,7 @@ class Archive:
             lease=settings.lease,
             retry_delay=settings.retry_delay,
             max_attempts=settings.max_attempts,
-            complete_pyramids=settings.complete_pyramids and not settings.storage,
+            complete_pyramids=settings.complete_pyramids,
         )
         key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
         place = places(settings, storage)
@@ -122,9 +130,13 @@ class Archive:
     def complete_pyramid(self, claim: Claim, draft: Path) -> None:
         """Put a complete pyramid in the place of the one a slide came to review with, whole or not at all.
 
-        Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
+        In a bucket, where no file ever changes, it lies beside that one, and the record says which it is. Raises
+        `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
         made = draft / PYRAMID
+        if isinstance(self.clean, BucketSlides):
+            indexes.put_beside(self.catalog, self.clean, claim, made)
+            return
         with our_errors():
             sync(made)
 
@@ -137,6 +149,22 @@ class Archive:
                 sync(folder)
 
         self.catalog.finish_pyramid(claim, follow=replace)
+
+    @contextmanager
+    def clean_here(self, claim: Claim, slide: SlideRecord, check: Callable[[], None]) -> Iterator[Path]:
+        """A slide's clean file on this machine while the block runs; `check` may stop it by raising.
+
+        Raises `StateConflict` when there is none, `StorageFull` or `StorageFailed`.
+        """
+        if slide.clean_name is None or slide.artefact is None:
+            raise StateConflict
+        folder = self.where_is(slide)
+        if folder is not None:
+            yield folder / slide.clean_name
+            return
+        stored = self.file(slide, slide.clean_name)
+        with self.storage.opened(claim.sid, claim.artefact, _checking(whole(stored, slide.sha256), check)) as path:
+            yield path
 
     def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
         """Record that a slide goes no further; raises `LeaseLost`.
@@ -221,13 +249,18 @@ class Archive:
         with self.storage.opened(claim.sid, claim.artefact, _checking(opened.pieces(), check)) as path:
             yield path
 
-    def purge(self, sid: str, actor: str, reason: str = "") -> None:
+    def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> None:
         """Destroy the key of a slide's original, then the original: key first, so that no crash leaves it readable.
 
         What a crash leaves in between is deleted by `discard_originals`. The clean slide stays. Raises `NotFound`,
-        `StateConflict` while somebody works on the slide, `OriginalPurged` when it was done before.
+        `StateConflict` while somebody works on the slide, `Outdated` when its version is not the `expected` one,
+        `OriginalPurged` when it was done before.
         """
-        uid = self.catalog.purge(sid, actor, reason)
+        try:
+            uid = self.catalog.purge(sid, actor, reason, expected)
+        except OriginalPurged:
+            self._forget(self.catalog.slide(sid).uid)
+            raise
         self._forget(uid)
 
     def purge_overdue(self, now: datetime) -> int:
@@ -262,7 +295,8 @@ class Archive:
         """
         arriving = self._arriving(uid)
         self.catalog.terminate_upload(uid, actor)
-        arriving.drop(uid)
+        with suppress(StorageAway):  # its key is gone: whoever tidies deletes the rest
+            arriving.drop(uid)
 
     def where_is(self, slide: SlideRecord) -> Path | None:
         """The folder with a slide's clean files; None while there is none, and when they lie in a bucket."""
@@ -282,6 +316,7 @@ class Archive:
             return 0
         before = now - ORPHAN_AGE
         count = self.discard_orphans() + self.discard_originals(before) + self.clean.abandon(before)
+        count += self.discard_indexes(before)
         return count + self._arrivals.collect(before)
 
     def reconcile(self) -> int:
@@ -318,6 +353,10 @@ class Archive:
         """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
         return sum(self._discard_orphan(sid, name) for sid, name in self.clean.artefacts_in(Zone.REVIEW))
 
+    def discard_indexes(self, before: datetime) -> int:
+        """Delete indexes in a bucket that no slide has had a use for since that moment; returns how many."""
+        return indexes.discard(self.catalog, self.clean, before) if isinstance(self.clean, BucketSlides) else 0
+
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
         match f".{suffix}":
@@ -332,9 +371,10 @@ class Archive:
         return self._on_disk if self.storage.incoming(uid).exists() else self._arrivals
 
     def _forget(self, uid: str) -> None:
-        for kept in self.originals.store.names(f"{uid}."):
-            self.originals.store.remove(kept.name)
         self.storage.forget_original(uid)
+        with suppress(StorageAway):  # its key is gone: whoever collects deletes the rest
+            for kept in list(self.originals.store.names(f"{uid}.")):
+                self.originals.store.remove(kept.name)
 
     def _discard_orphan(self, sid: str, artefact: str) -> bool:
         # In this order: an attempt that ends in between has its pointer by the time we look.

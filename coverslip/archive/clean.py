@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -10,8 +12,11 @@ from typing import Final, Protocol
 from coverslip.archive.storage import Zone
 from coverslip.archive.store import Store, Stored
 from coverslip.durable import our_errors
+from coverslip.errors import StorageFailed
 
 PIECE: Final = 1 << 20
+FETCH: Final = 8 << 20
+"""Bytes of a file asked of a bucket at once."""
 
 
 class CleanSlides(Protocol):
@@ -43,6 +48,16 @@ class CleanSlides(Protocol):
 
     def abandon(self, before: datetime) -> int:
         """Delete what publications begun before that moment left behind invisibly; returns how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanFile:
+    """One file of a clean slide, and since when it is there."""
+
+    sid: str
+    artefact: str
+    name: str
+    since: datetime
 
 
 class BucketSlides:
@@ -88,6 +103,35 @@ class BucketSlides:
     def abandon(self, before: datetime) -> int:
         """See `CleanSlides.abandon`."""
         return self._store.abandon(before)
+
+    def add(self, path: Path, sid: str, artefact: str, name: str) -> None:
+        """Put one more file beside those of a clean slide; durable when this returns.
+
+        Raises `OutputExists` or `StorageFull`.
+        """
+        self._store.put(_name(sid, artefact, name), _pieces(path))
+
+    def remove_file(self, sid: str, artefact: str, name: str) -> None:
+        """Delete one file that no record points to."""
+        self._store.remove(_name(sid, artefact, name))
+
+    def files(self, suffix: str) -> Iterator[CleanFile]:
+        """Every file of every clean slide whose name ends like that."""
+        for kept in self._store.names("clean/"):
+            _, sid, artefact, name = kept.name.split("/")
+            if name.endswith(suffix):
+                yield CleanFile(sid, artefact, name, kept.since)
+
+
+def whole(stored: Stored, sha256: str | None) -> Iterator[bytes]:
+    """All of a file, a piece at a time; raises `StorageFailed` when it is not what the record says."""
+    digest = hashlib.sha256()
+    for at in range(0, stored.size, FETCH):
+        piece = stored.read(min(FETCH, stored.size - at), at)
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != sha256:
+        raise StorageFailed("A clean slide is not what was published.", where="bucket")
 
 
 def _name(sid: str, artefact: str, name: str) -> str:

@@ -17,6 +17,9 @@ from coverslip.errors import StorageFailed
 BUSY_TIMEOUT_MS = 20_000
 """How long a SQLite writer waits for another one (operations.md, decision 19)."""
 
+CONNECT_TIMEOUT = 10
+"""Seconds a PostgreSQL server may take to answer a new connection."""
+
 
 class Database:
     """An engine with the settings we rely on; `write` and `read` are the only ways in."""
@@ -80,10 +83,26 @@ def _engine(url: str) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
         case "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+            engine = create_engine(
+                parsed, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT}
+            )
         case _:
             raise StorageFailed("The catalogue lives in SQLite or PostgreSQL.", where="database_url")
     return engine
+
+
+def answers(url: str) -> bool:
+    """Whether a database server is there and lets us in; a file is always there. Raises as `Database` does."""
+    engine = _engine(url)
+    if engine.dialect.name == "sqlite":
+        return True
+    try:
+        with engine.connect():
+            return True
+    except DBAPIError:
+        return False
+    finally:
+        engine.dispose()
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types

@@ -148,8 +148,8 @@ def finish(session: Session, now: datetime, terms: Terms, held: Claim, verdict: 
     _end(row, now, JobState.DONE, None if isinstance(verdict, Produced) else verdict.code)
 
 
-def finish_pyramid(session: Session, now: datetime, held: Claim) -> SlideRow:
-    """Record that a slide in review has its complete pyramid and return the slide, held.
+def finish_pyramid(session: Session, now: datetime, held: Claim, index_name: str | None = None) -> SlideRow:
+    """Record that a slide in review has its complete pyramid, in a file of that name, and return the slide, held.
 
     Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
     """
@@ -157,6 +157,7 @@ def finish_pyramid(session: Session, now: datetime, held: Claim) -> SlideRow:
     slide = slides.locked(session, row.sid)
     if slide.state != State.IN_REVIEW or slide.artefact != held.target:
         raise StateConflict
+    slide.index_name = index_name
     slide.version += 1  # whoever has the old index open takes the new one
     slide.updated = now
     events.append(session, now, actor=held.worker, action="pyramid-complete", sid=row.sid)

@@ -40,12 +40,13 @@ def keep(session: Session, uid: str, original: Sealed) -> None:
     session.add(OriginalRow(uid=uid, name=original.name, wrapped=original.wrapped))
 
 
-def purge(session: Session, now: datetime, sid: str, *, actor: str, reason: str) -> str:
+def purge(session: Session, now: datetime, sid: str, *, actor: str, reason: str, expected: int | None = None) -> str:
     """Destroy the key of a slide's original and what was said about it; returns the upload's id.
 
-    Raises `NotFound`, `StateConflict` while somebody works on the slide, `OriginalPurged` when that was done before.
+    Raises `NotFound`, `StateConflict` while somebody works on the slide, `Outdated` when its version is not the
+    `expected` one, `OriginalPurged` when that was done before.
     """
-    slide = slides.locked(session, sid)
+    slide = slides.locked(session, sid, expected)
     if slide.state in AT_WORK:
         raise StateConflict("Somebody works on this slide.")
     require(session, slide.uid)
@@ -75,7 +76,7 @@ def names(session: Session) -> frozenset[str]:
     return frozenset(name for name in session.scalars(select(OriginalRow.name)) if name is not None)
 
 
-def is_purged(session: Session, uid: str) -> bool:
-    """Whether an original is gone for good."""
+def purged(session: Session, uid: str) -> datetime | None:
+    """When an original was ended for good; None while it is kept."""
     row = session.get(OriginalRow, uid)
-    return row is not None and row.purged is not None
+    return None if row is None else row.purged

@@ -117,6 +117,8 @@ class SlideRow(Base):
     updated: Mapped[datetime]
     artefact: Mapped[str | None]
     clean_name: Mapped[str | None]
+    index_name: Mapped[str | None]
+    """The pyramid's file, where it is not called as usual."""
     sha256: Mapped[str | None]
     size_bytes: Mapped[int | None]
     vendor: Mapped[str | None]

@@ -8,6 +8,9 @@ from datetime import datetime
 from coverslip.archive.states import JobState, State
 from coverslip.geometry import Mpp
 
+PYRAMID = "slide.pyramid"
+"""The index a slide comes to review with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -108,6 +111,8 @@ class SlideRecord:
     artefact: str | None
     """Directory name below `review/<sid>/` or `released/<sid>/`; None while nothing is published."""
     clean_name: str | None
+    index_name: str | None
+    """The pyramid's file in a bucket, once it was made complete; None for the one the slide came with."""
     sha256: str | None
     """Of the clean slide, never of the original."""
     size_bytes: int | None
@@ -123,6 +128,11 @@ class SlideRecord:
     removed: int | None
     kept: int | None
     replaced: int | None
+
+    @property
+    def index(self) -> str:
+        """The pyramid's file beside the clean slide."""
+        return self.index_name or PYRAMID
 
     @property
     def mpp(self) -> Mpp | None:

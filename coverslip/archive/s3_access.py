@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ COMPLETING: Final = timedelta(minutes=5)
 CONNECT: Final = timedelta(seconds=5)
 BELIEVED: Final = timedelta(minutes=5)
 """How long credentials are used before the chain is asked again."""
+PAUSE: Final = 1.0
+"""Seconds from one try to the next while a bucket gives no answer to those who read."""
 CONNECTIONS: Final = 64
 """Kept open for those who write."""
 
@@ -54,6 +58,42 @@ class Bucket:
     patience: timedelta = PATIENCE
 
 
+class Doubt:
+    """Whether a bucket gives answers: once it gave none, all are refused at once but one each moment, who tries.
+
+    So those who look at slides are told in no time, and no thread stands in the queue of a bucket that stands still.
+    """
+
+    def __init__(self, pause: float = PAUSE) -> None:
+        """Trust it; `pause`: seconds from one try to the next."""
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._next: float | None = None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Ask for something; `StorageAway` out of the block begins the doubt, anything else ends it.
+
+        Raises `StorageAway` while it lasts.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._next is not None:
+                if now < self._next:
+                    raise StorageAway(where="s3")
+                self._next = now + self._pause
+        try:
+            yield
+        except StorageAway:
+            with self._lock:
+                self._next = time.monotonic() + self._pause
+            raise
+        except BaseException:
+            self._next = None
+            raise
+        self._next = None
+
+
 class Clients:
     """What talks to one bucket, for any number of stores in it. Safe to share between threads."""
 
@@ -67,6 +107,8 @@ class Clients:
         """Writes and lists."""
         self.reader = _reader(bucket, self._session)
         """Reads ranges."""
+        self.doubt = Doubt()
+        """Whether it does."""
 
     @cached_property
     def completer(self) -> Any:  # noqa: ANN401  botocore has no types

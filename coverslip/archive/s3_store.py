@@ -14,7 +14,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO, RawIOBase
@@ -34,6 +34,7 @@ PART: Final = 32 << 20
 
 _BEHIND: Final = re.compile(r"status code: 4(?:00|16)\b", re.ASCII)
 """How obstore tells that a server refused a range."""
+_REFUSED: Final = re.compile(r"status code: 4(?!29)", re.ASCII)
 _MD5: Final = re.compile(r'"?[0-9a-f]{32}"?', re.ASCII)
 
 
@@ -83,19 +84,15 @@ class S3Store:
 
     def stat(self, name: str) -> Kept:
         """See `Store.stat`."""
-        try:
+        with self._reading():
             found = obstore.head(self._reader, self._key(name))
-        except FileNotFoundError as error:
-            raise NotFound from error
-        except obstore.exceptions.BaseError as error:
-            raise StorageAway(where="s3") from error
         return Kept(name, found["size"], found["last_modified"].astimezone(UTC))
 
     def read(self, name: str, length: int, offset: int) -> bytes:
         """See `Store.read`."""
         try:
             return self._range(name, length, offset)
-        except StorageAway as error:
+        except StorageFailed as error:
             # Some servers refuse a range that goes over the end, and all refuse one behind it.
             if not _BEHIND.search(str(error.__cause__)):
                 raise
@@ -177,12 +174,21 @@ class S3Store:
     def _range(self, name: str, length: int, offset: int) -> bytes:
         if length <= 0:
             return b""
-        try:
+        with self._reading():
             return bytes(obstore.get_range(self._reader, self._key(name), start=offset, length=length))
-        except FileNotFoundError as error:
-            raise NotFound from error
-        except obstore.exceptions.BaseError as error:
-            raise StorageAway(where="s3") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """The reading client's complaints as errors of our tree; a refusal is an answer, silence is not."""
+        with self._clients.doubt.asking():
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise NotFound from error
+            except obstore.exceptions.BaseError as error:
+                if _REFUSED.search(str(error)):
+                    raise StorageFailed("The bucket refused.", where="s3") from error
+                raise StorageAway(where="s3") from error
 
     def _put_at_once(self, key: str, data: bytes) -> None:
         sent = _Sent(len(data), _base64(hashlib.sha256(data).digest()), f'"{_md5(data)}"')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 
 from coverslip.errors import DamagedSlide, UnknownStructure
 
@@ -39,12 +40,15 @@ def deflate_end(data: bytes, start: int, stop: int, expected: int) -> int:
     return stop - len(stream.unused_data)
 
 
-def lzw_end(data: bytes, start: int, stop: int) -> int:
-    """Offset after the byte that holds the end code of an LZW stream; code positions follow from their count alone."""
+def lzw_end(data: bytes, start: int, stop: int, expected: int) -> int:
+    """Offset after the byte that holds the end code of an LZW stream; code positions follow from their count alone.
+
+    Raises DamagedSlide for a stream that does not stand for `expected` bytes: what it holds behind them nobody sees.
+    """
     if data[start : start + 2] == b"\0\1":
         raise UnknownStructure("old-style LZW (bit order reversed)")
     words = np.frombuffer(data[start:stop] + bytes(4), np.uint8).astype(np.uint32)
-    bit, last = 0, (stop - start) * 8
+    bit, last, produced = 0, (stop - start) * 8, 0
     widths = np.concatenate([np.full(count, width) for count, width in _WIDTH_STEPS])
     steps = np.concatenate([[0], np.cumsum(widths)])
     while bit + 9 <= last:
@@ -58,6 +62,29 @@ def lzw_end(data: bytes, start: int, stop: int) -> int:
             break
         hit = int(special[0])
         bit = int(at[hit] + width[hit])
+        produced += _bytes_of(codes[:hit].astype(np.int64))
+        if produced > expected:
+            break
         if codes[hit] == _END:
+            if produced != expected:
+                break
             return start + -(-bit // 8)
+    if produced:
+        raise DamagedSlide("an LZW tile does not hold as much as its size asks for")
     raise DamagedSlide("an LZW tile has no end code")
+
+
+def _bytes_of(codes: npt.NDArray[np.int64]) -> int:
+    """How many bytes the codes between two Clears stand for: each of an entry one more than the code the entry is of.
+
+    Raises DamagedSlide for a code of an entry that is not there yet.
+    """
+    none = len(codes)
+    entry = np.append(np.where(codes < _CLEAR, none, codes - _END - 1), none)
+    if bool(np.any((entry[:-1] >= np.arange(none)) & (entry[:-1] != none))):
+        raise DamagedSlide("an LZW tile has a code that stands for nothing")
+    length = np.append(np.ones(none, np.int64), 0)
+    while bool(np.any(entry != none)):
+        length = length + length[entry]
+        entry = entry[entry]
+    return int(length.sum())

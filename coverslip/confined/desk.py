@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Final, Self, assert_never
 
 from coverslip.batch import Batch, Done
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
+from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import ChildCrashed, CoverslipError
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
-from coverslip.publishing import publish, workspace
+from coverslip.publishing import publish
+from coverslip.rooms import workspace
 
 if TYPE_CHECKING:
     from coverslip.settings import Settings
@@ -64,23 +66,33 @@ class Desk:
         from coverslip.policy import files_of
 
         work = f"{self._module}:{'with_pyramid' if batch.pyramid else 'deidentify'}"
+        strict = self._settings.strict_confinement  # a setting that is wrong is no slide's fault
         try:
             with workspace(batch.out) as room:
                 beside = tuple(_beside(slide))
                 also = (*beside, *files_of(batch.policy_name))
                 task = Task(slide, room, batch.policy_name, batch.key, also=also)
-                limits, strict = self._limits(slide, beside), self._settings.strict_confinement
+                limits = self._limits((slide,), beside)
                 outcome = self._zygote.run(work, task, limits, progress=progress, strict=strict)
                 return _handed_over(outcome, room, batch)
         except CoverslipError as error:
             return Done(Rejected(error.code, error.where, error.detail))
 
-    def _limits(self, slide: Path, beside: tuple[Path, ...]) -> Limits:
+    def does(self, name: str, task: Task, progress: Progress) -> Outcome:
+        """Call a function of the desk's module in a child. Raises the child's typed error, and what befell it."""
+        given = (task.source, *((task.other,) if task.other else ()))
+        beside = tuple(path for each in given for path in _beside(each))
+        whole = replace(task, also=(*task.also, *beside))
+        limits, strict = self._limits(given, whole.also), self._settings.strict_confinement
+        return self._zygote.run(f"{self._module}:{name}", whole, limits, progress=progress, strict=strict)
+
+    def _limits(self, given: tuple[Path, ...], beside: tuple[Path, ...]) -> Limits:
         from coverslip.intake import most_unpacked
 
         ours = self._settings
-        size = sum(map(_size, {slide, *beside}))
-        output = OUTPUT_FLOOR + int(size * ours.child_output_ratio) + (most_unpacked(slide) if slide.is_file() else 0)
+        size = sum(map(_size, {*given, *beside}))
+        unpacked = sum(most_unpacked(each) for each in given if each.is_file())
+        output = OUTPUT_FLOOR + int(size * ours.child_output_ratio) + unpacked
         return Limits(memory=ours.child_memory, cpu=ours.child_cpu, wall=ours.child_wall, output=output)
 
 
@@ -115,7 +127,7 @@ def _handed_over(outcome: Outcome, room: Path, batch: Batch) -> Done:
             return Done(Quarantined(code, reasons, given))
         case Declined(code=code, where=where, detail=detail):
             return Done(Rejected(code, where, detail))
-        case Tiled():
+        case Tiled() | Answered():
             raise ChildCrashed("The child did something else than it was asked.")
         case other:
             assert_never(other)

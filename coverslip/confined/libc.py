@@ -77,13 +77,13 @@ def _map_ids(user: int, group: int) -> None:
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
     """mount(2); raises `OSError`."""
-    source_, target_, kind_, options_ = (word and word.encode() for word in (source, target, kind, options))
+    source_, target_, kind_, options_ = (word and os.fsencode(word) for word in (source, target, kind, options))
     _checked(_LIBC.mount(source_, target_, kind_, ctypes.c_ulong(flags), options_))
 
 
 def unmount(target: str, flags: int) -> None:
     """umount2(2); raises `OSError`."""
-    _checked(_LIBC.umount2(target.encode(), flags))
+    _checked(_LIBC.umount2(os.fsencode(target), flags))
 
 
 def syscall(number: int, *arguments: object) -> int:

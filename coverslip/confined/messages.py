@@ -50,6 +50,8 @@ class Task:
     """Whether the pyramid is to hold every tile the slide does not."""
     also: tuple[Path, ...] = ()
     """Further files and folders the child may read: what belongs to the slide, a policy."""
+    other: Path | None = None
+    """A second file the work is about: what a clean slide was made from, the viewer library of an export."""
     untrusted_words: tuple[str, ...] = field(default=(), repr=False)
     """What a client said about the slide, its name first: none of it may stand in the clean one."""
 
@@ -66,13 +68,13 @@ class Request(Struct, frozen=True, forbid_unknown_fields=True):
     strict: bool
 
     def encoded(self) -> bytes:
-        """As bytes."""
-        return msgspec.json.encode(self, enc_hook=str)
+        """As bytes; names that are no UTF-8 have lone surrogates, which only the standard library writes."""
+        return json.dumps(msgspec.to_builtins(self, enc_hook=str)).encode("ascii")
 
     @classmethod
     def decoded(cls, data: bytes) -> Request:
         """Of bytes that our own supervisor wrote."""
-        return msgspec.json.decode(data, type=cls, dec_hook=_path)
+        return convert(json.loads(data), cls, dec_hook=_path)
 
 
 def _path(wanted: type, text: object) -> object:
@@ -147,7 +149,11 @@ class Tiled(Message, frozen=True):
     """A pyramid lies in the output folder."""
 
 
-Outcome = Made | Tiled | Doubted | Declined
+class Answered(Message, frozen=True):
+    """What was asked for lies in the output folder."""
+
+
+Outcome = Made | Tiled | Answered | Doubted | Declined
 Said = Reached | Confined | Failed | Outcome
 
 

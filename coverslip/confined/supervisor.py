@@ -20,6 +20,7 @@ from typing import Self, assert_never
 from coverslip.confined import messages
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import (
+    Answered,
     Confined,
     Declined,
     Doubted,
@@ -213,6 +214,7 @@ def _written(work: str, task: Task, limits: Limits, strict: bool) -> int:
         source=task.source.absolute(),
         out_dir=task.out_dir.absolute(),
         also=tuple(path.absolute() for path in task.also),
+        other=task.other and task.other.absolute(),
     )
     handle = os.memfd_create("request", os.MFD_CLOEXEC)
     os.write(handle, Request(work, absolute, limits, os.getcwd(), strict).encoded())  # noqa: PTH109
@@ -254,7 +256,7 @@ class _Hearing:
                 self._progress(stage, done)
             case Confined(layers=layers):
                 self.layers = layers
-            case Made() | Tiled() | Doubted() | Declined() | Failed() as outcome:
+            case Made() | Tiled() | Answered() | Doubted() | Declined() | Failed() as outcome:
                 self.outcome = outcome
             case other:
                 assert_never(other)

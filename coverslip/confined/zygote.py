@@ -128,7 +128,7 @@ def prepared(request: Request) -> Work:
 def reach(task: Task) -> Reach:
     """The files of a task."""
     also = (*task.also, Path(task.policy)) if "/" in task.policy else task.also
-    return Reach(task.source, task.out_dir, also)
+    return Reach(task.source, task.out_dir, (*also, task.other) if task.other else also)
 
 
 def reporter(pipe: int) -> Progress:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from coverslip.decimals import measured
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole
 from coverslip.errors import DamagedSlide, UnknownStructure
 from coverslip.formats.contract import Page, Probe
@@ -30,19 +31,25 @@ suffixes = (".svs", ".tif")
 route = Route.SAME_CONTAINER
 
 SOFTWARE: Final = re.compile(
-    r"Aperio (Image Library|Leica Biosystems GT450( ?DX)?|Leica Biosystems)( v\d{1,3}(\.\d{1,4}){0,3})?"
+    r"Aperio (Image Library|Leica Biosystems GT450( ?DX)?|Leica Biosystems)( v(FS90 01|1?\d\.\d\.\d{1,2}))?"
 )
+"""Programs and versions there are: `v12.0.15`, GT450's `v1.0.1`, and `vFS90 01`."""
+_SIZE = r"\d{1,7}x\d{1,7}"
 GEOMETRY: Final = re.compile(
-    r"\d{1,7}x\d{1,7}|\[\d{1,7},\d{1,7}[ ,]\d{1,7}x\d{1,7}\]|\(\d{1,5}x\d{1,5}\)|->|-"
-    r"|JPEG/(RGB|YCC|YCbCr)|J2K/(YUV16|KDU|RGB|YCC)|Q=\d{1,3}"
+    rf"{_SIZE}( \[\d{{1,7}},\d{{1,7}}[ ,]{_SIZE}\])?( \(\d{{1,5}}x\d{{1,5}}\))?( -> {_SIZE})?( -)?"
+    r"( JPEG/(RGB|YCC|YCbCr)| J2K/(YUV16|KDU|RGB|YCC))?( Q=(100|\d{1,2}))?"
 )
-"""One token of the geometry line: sizes, crop, tile size, codec, quality."""
+"""The geometry line, each of its parts once: size, crop, tile size, size made of it, codec, quality."""
 
-NUMBERS: Final = frozenset((
-    "AppMag", "MPP", "StripeWidth", "Left", "Top", "LineCameraSkew", "LineAreaXOffset", "LineAreaYOffset",
-    "Focus Offset", "DisplayColor", "OriginalWidth", "OriginalHeight", "Originalheight", "Exposure Time",
-    "Exposure Scale", "Gamma", "Offset", "Filtered",
-))  # fmt: skip
+_LENGTH, _SHIFT, _SIDE = (-1000.0, 1000.0), (-10.0, 10.0), (0, 10_000_000)
+NUMBERS: Final[dict[str, tuple[float, float]]] = {
+    "AppMag": (0.1, 10_000.0), "MPP": (0.0001, 10_000.0), "StripeWidth": (0, 65535), "Left": _LENGTH, "Top": _LENGTH,
+    "LineCameraSkew": _SHIFT, "LineAreaXOffset": _SHIFT, "LineAreaYOffset": _SHIFT, "Focus Offset": _LENGTH,
+    "DisplayColor": (0, 0xFFFFFF), "OriginalWidth": _SIDE, "OriginalHeight": _SIDE, "Originalheight": _SIDE,
+    "Exposure Time": (0.0, 1e6), "Exposure Scale": (0.0, 1000.0), "Gamma": (0.0, 100.0), "Offset": _LENGTH,
+    "Filtered": (0, 1000),
+}  # fmt: skip
+"""Keys of numbers, each with the least and the greatest it can mean; whole numbers where those are."""
 WORDS: Final = frozenset((
     "Filename", "Title", "Barcode", "Accession", "Patient", "ImageID", "DSR ID", "Slide", "Rack", "Webslide Files",
     "CompressedFile", "Label Text", "Date", "Time", "Time Zone", "User", "ScanScope ID", "Scanner ID", "HostComputer",
@@ -178,16 +185,12 @@ def _header(head: str) -> Iterator[Part]:
         if not software and SOFTWARE.fullmatch(line):
             software = True
             yield Part("header/software", ElementKind.TEXT, True, line)
-        elif not geometry and all(GEOMETRY.fullmatch(token) for token in _tokens(line)):
+        elif not geometry and GEOMETRY.fullmatch(" ".join(line.split())):
             geometry = True
-            yield Part("header/geometry", ElementKind.NUMBER, True, " ".join(_tokens(line)))
+            yield Part("header/geometry", ElementKind.NUMBER, True, " ".join(line.split()))
         else:
-            known = bool(SOFTWARE.fullmatch(line)) or all(GEOMETRY.fullmatch(token) for token in _tokens(line))
+            known = bool(SOFTWARE.fullmatch(line) or GEOMETRY.fullmatch(" ".join(line.split())))
             yield Part(f"header/line[{i}]", ElementKind.TEXT, known, line)
-
-
-def _tokens(line: str) -> list[str]:
-    return re.findall(r"\[[^\]]*\]|\S+", line)
 
 
 def _pairs(pairs: list[str]) -> Iterator[tuple[str, Part]]:
@@ -199,7 +202,14 @@ def _pairs(pairs: list[str]) -> Iterator[tuple[str, Part]]:
         path = shown if seen[shown] == 1 else f"{shown}#{seen[shown]}"
         known = shown == key
         kind = ElementKind.NUMBER if key in NUMBERS else ElementKind.TEXT
-        yield key, Part(path, kind, known, value if known else f"{key} = {value}" if value else pair.strip())
+        means = known and (key not in NUMBERS or _is_within(value, *NUMBERS[key]))
+        yield key, Part(path, kind, means, value if known else f"{key} = {value}" if value else pair.strip())
+
+
+def _is_within(text: str, least: float, most: float) -> bool:
+    """Whether a text is a measured number within bounds, and a whole one where they are."""
+    value = measured(text)
+    return value is not None and least <= value <= most and (isinstance(least, float) or text.isdigit())
 
 
 def _positive(text: str) -> float | None:

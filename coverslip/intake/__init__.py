@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from coverslip.durable import our_errors
 from coverslip.elements import Element
-from coverslip.errors import CoverslipError, StorageFailed
+from coverslip.errors import StorageFailed
 from coverslip.intake.find import find
 from coverslip.intake.members import Folder, Packed
 from coverslip.intake.unpack import unpack
 from coverslip.intake.words import words_of
 from coverslip.preflight.zip import looks_like_zip
 from coverslip.progress import Progress, silent
+from coverslip.rooms import workspace
 
 GROWTH: Final = 8
 """An archive may unpack to this many times its size: slides are compressed already."""
@@ -48,8 +50,10 @@ def arrived(source: Path, room: Path | None = None, progress: Progress = silent)
     if _is_dir(source):
         yield _located(source)
     elif is_archive(source):
-        with _scratch(room) as scratch:
-            yield _unpacked(source, scratch, progress)
+        with workspace(room or Path(tempfile.gettempdir())) as scratch:
+            with our_errors("archive"):
+                arrival = _unpacked(source, scratch, progress)
+            yield arrival
     else:
         yield Arrival(source)
 
@@ -85,17 +89,3 @@ def _unpacked(source: Path, scratch: Path, progress: Progress) -> Arrival:
     with Packed(source, max_bytes=most_unpacked(source)) as archive:
         words = words_of(archive)
         return Arrival(unpack(archive, find(archive), scratch, progress), words)
-
-
-@contextmanager
-def _scratch(room: Path | None) -> Iterator[Path]:
-    """A hidden folder only we can read. That it goes is part of the promise, so a failure to delete is one."""
-    try:
-        if room is not None:
-            room.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".coverslip-", dir=room) as scratch:
-            yield Path(scratch)
-    except CoverslipError:
-        raise
-    except OSError as error:
-        raise StorageFailed("unpacked files could not be written or deleted") from error

@@ -68,9 +68,13 @@ def _read(name_or_path: str) -> bytes:
     if name_or_path in BUILTIN:
         return files("coverslip.policy").joinpath("builtin", f"{name_or_path}.toml").read_bytes()
     path = Path(name_or_path)
-    if not path.is_file():
-        raise PolicyInvalid(f"there is no built-in policy and no file of that name; built in: {', '.join(BUILTIN)}")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        names = ", ".join(BUILTIN)
+        raise PolicyInvalid(f"there is no built-in policy and no file of that name; built in: {names}") from None
+    except OSError as error:
+        raise PolicyInvalid("the file cannot be read") from error
 
 
 def _parse(data: bytes) -> _PolicyText:

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
-from typing import Final
 
+from coverslip.decimals import measured
 from coverslip.elements import Element, ElementKind, ElementPath, Inventory
-
-NUMBER: Final = re.compile(r"[+-]?\d{1,10}(\.\d{1,10})?([eE][+-]?\d{1,2})?")
-"""A measured number; short enough that it is not an accession number with a sign in front."""
 
 
 class Form(StrEnum):
@@ -21,6 +18,7 @@ class Form(StrEnum):
     STRUCTURE = "structure"
     """A numeric field of the container, already parsed."""
     NUMBER = "number"
+    """A measured number: of nine digits at most, and within what its place can mean."""
     VOCABULARY = "vocabulary"
     """One of the words or patterns the rule lists."""
     REBUILT = "rebuilt"
@@ -72,7 +70,7 @@ class Rule:
             case Form.STRUCTURE | Form.REBUILT:
                 return element.understood
             case Form.NUMBER:
-                return NUMBER.fullmatch(element.untrusted_text) is not None
+                return element.understood and measured(element.untrusted_text) is not None
             case Form.VOCABULARY:
                 return any(re.fullmatch(word, element.untrusted_text) for word in self.vocabulary)
 

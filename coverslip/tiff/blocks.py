@@ -343,7 +343,7 @@ def _parser(page: Directory) -> Callable[[bytes, int, int, int], Codestream]:
 
     def parse(data: bytes, start: int, stop: int, tile: int) -> Codestream:
         if page.compression == LZW:
-            end = raw.lzw_end(data, start, stop)
+            end = raw.lzw_end(data, start, stop, expected(tile))
         elif page.compression in DEFLATE:
             end = raw.deflate_end(data, start, stop, expected(tile))
         else:

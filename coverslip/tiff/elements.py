@@ -5,6 +5,7 @@ Source: the PHI map's "Any TIFF" table. Vendors add what only they understand (t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -34,6 +35,12 @@ STRUCTURE: Final = frozenset((
 _MAY_BE_WORDS: Final = frozenset((t.ASCII, t.BYTE, t.UNDEFINED, t.SBYTE))
 """Types that hold text on purpose; numbers of other types may spell words too."""
 _CONTAINERS: Final = frozenset((t.IPTC, t.PHOTOSHOP))
+_RESOLUTION: Final = frozenset((282, 283))
+_COLOUR: Final = frozenset((529, 532))
+"""Fractions of any two numbers of 32 bits; we write others, none of which is read as more than is said here."""
+_MAX_COLOUR: Final = 0xFFFF
+"""Above and below in any fraction of colour that is written."""
+_WORDS: Final = re.compile(rb"[\x20-\x7e]{6,}")
 MAX_LOOKED: Final = 4096
 MAX_HEADER: Final = 64 << 10
 """Tiles whose headers are looked at where tiles are not copied, and bytes of one."""
@@ -57,10 +64,12 @@ def field_elements(tiff: TiffFile, directory: Directory) -> Iterator[Element]:
 def value_elements(directory: Directory, found: Field) -> Iterator[Element]:
     """One field: numbers as they print and as the bytes they are, for either may spell a name; IPTC by records."""
     path, known = ElementPath(f"{directory.path}/{t.name_of(found.code)}"), found.code in t.NAMES
+    raw = found.raw[:MAX_VALUE].rstrip(b"\0")
     if found.code in STRUCTURE or found.code in t.POINTERS:
         yield Element(path, ElementKind.STRUCTURE, known)
+        if _has_room(directory, found):
+            yield Element(ElementPath(f"{path}/bytes"), ElementKind.BYTES, known, raw)
         return
-    raw = found.raw[:MAX_VALUE].rstrip(b"\0")
     if found.code in _CONTAINERS:
         raw = _upright(raw)
         yield Element(path, ElementKind.BYTES, known, raw)
@@ -71,6 +80,13 @@ def value_elements(directory: Directory, found: Field) -> Iterator[Element]:
     else:
         printable = found.type == t.ASCII or all(32 <= byte < 127 or byte in b"\t\r\n" for byte in raw[:4096])
         yield Element(path, ElementKind.TEXT if printable else ElementKind.BYTES, known, raw)
+
+
+def _has_room(directory: Directory, found: Field) -> bool:
+    """Whether a field of fractions says something that will not be written: colour of large numbers, letters."""
+    if found.code in _COLOUR and found.type == t.RATIONAL:
+        return max(_array(found.raw[:MAX_VALUE], f"{directory.order}u4"), default=0) > _MAX_COLOUR
+    return found.code in _RESOLUTION | _COLOUR and _WORDS.search(found.raw[:MAX_VALUE]) is not None
 
 
 def _upright(raw: bytes) -> bytes:

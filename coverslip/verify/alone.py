@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
 from coverslip.verify.standing import words_in_tables
 from coverslip.verify.structure import ALLOWED, DESCRIPTION, ICC_PROFILE, JPEG_TABLES
-from coverslip.verify.tiff_walk import ARRAY_TAGS, CHILDREN, Ifd, Tiff, numbers, raw
+from coverslip.verify.tiff_walk import ARRAY_TAGS, CHILDREN, Field, Ifd, Tiff, numbers, raw
 
 MAX_VALUE = 1 << 16
 MAX_TILES = 4096
@@ -25,13 +26,18 @@ POINTERS = {288: 289, 513: 514}
 """Where bytes lie that are no stored tile, and how many: free space, an old-style JPEG."""
 NO_WORDS = frozenset({*ARRAY_TAGS, *CHILDREN, *POINTERS, *POINTERS.values()})
 MAX_POINTED = 64
+RESOLUTION, COLOUR = frozenset({282, 283}), frozenset({529, 532})
+"""Two numbers of 32 bits for one value are room for words."""
+MAX_COLOUR = 0xFFFF
+"""Above and below in any fraction of colour that `structure` lets pass."""
+WORDS = re.compile(rb"[\x20-\x7e]{6,}")
 
 
 def secrets_of(path: Path, file: Bytes, tiff: Tiff, pages: Sequence[Page]) -> tuple[Secret, ...]:
     """Values of whatever type, Aperio pairs that are no numbers, marker payloads, profile texts, orphans, the name."""
     found = _names(path)
     for ifd in tiff.ifds:
-        found += _values(file, ifd)
+        found += _values(file, tiff, ifd)
         found += _pointed(file, tiff, ifd)
     for page in pages:
         found += _markers(file, page)
@@ -92,7 +98,7 @@ def block_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
     return ome.said(planes.block(file, tiff).rstrip(b"\0").decode("latin-1"))
 
 
-def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
+def _values(file: Bytes, tiff: Tiff, ifd: Ifd) -> Iterator[Secret]:
     for field in ifd.fields:
         if field.tag in NO_WORDS or field.tag == JPEG_TABLES or field.size > 16 << 20:
             continue
@@ -107,8 +113,15 @@ def _values(file: Bytes, ifd: Ifd) -> Iterator[Secret]:
             yield from _block(*block, path)
         elif field.tag == DESCRIPTION and value.startswith(b"Aperio"):
             yield from _pairs(value, path)
-        elif field.tag not in ALLOWED or field.tag == DESCRIPTION:
+        elif field.tag not in ALLOWED or field.tag == DESCRIPTION or _has_room(tiff, field, value):
             yield Secret(path, value)
+
+
+def _has_room(tiff: Tiff, field: Field, value: bytes) -> bool:
+    """Whether fractions are such as no clean slide has: colour of large numbers, or letters side by side."""
+    if field.tag in COLOUR and len(value) % 8 == 0:
+        return any(max(pair) > MAX_COLOUR for pair in struct.iter_unpack(f"{tiff.order}II", value))
+    return field.tag in RESOLUTION | COLOUR and WORDS.search(value) is not None
 
 
 def _pointed(file: Bytes, tiff: Tiff, ifd: Ifd) -> Iterator[Secret]:

@@ -144,28 +144,33 @@ def judge_j2k(page: Page, tile: bytes) -> Judged:
 def judge_plain(page: Page, tile: bytes) -> Judged:
     """Find the end of a stream without headers; codecs whose end cannot be found are compared as they stand."""
     try:
-        end = _plain_end(page, tile)
+        end, fits = _plain_end(page, tile)
     except DamagedSlide:
         return Judged(("damaged-tile",), tile, page.codec)
-    behind = tile[end:] not in (b"", b"\0")  # some LZW encoders end on one empty byte
-    return Judged(("bytes-after-end",) if behind else (), tile[:end], page.codec, tile)
+    codes = {
+        "more-than-needed": not fits,
+        "bytes-after-end": tile[end:] not in (b"", b"\0"),  # some LZW encoders end on one empty byte
+    }
+    return Judged(tuple(code for code, wrong in codes.items() if wrong), tile[:end], page.codec, tile)
 
 
-def _plain_end(page: Page, tile: bytes) -> int:
+def _plain_end(page: Page, tile: bytes) -> tuple[int, bool]:
+    """Where the stream ends, and whether no more comes out of it than the tile has pixels for."""
     planes = 1 if page.planar == 2 else page.samples
     expected = -(-page.tile.width * planes * page.bits // 8) * page.tile.height
     if page.codec == UNCOMPRESSED:
-        return min(len(tile), expected)
+        return min(len(tile), expected), True
     if page.codec == LZW:
-        return lzw_end(tile, page.path)
-    return _deflate_end(tile, expected, page.path) if page.codec in DEFLATE else len(tile)
+        end, size = lzw_end(tile, page.path)
+        return end, size <= expected
+    return _deflate_end(tile, expected, page.path) if page.codec in DEFLATE else (len(tile), True)
 
 
-def _deflate_end(tile: bytes, expected: int, where: str) -> int:
+def _deflate_end(tile: bytes, expected: int, where: str) -> tuple[int, bool]:
     """Inflates at most one byte more than a tile can hold."""
     inflater = zlib.decompressobj()
     try:
-        inflater.decompress(tile, expected + 1)
+        size = len(inflater.decompress(tile, expected + 1))
     except zlib.error as error:
         raise DamagedSlide("a tile does not inflate", where=where) from error
-    return len(tile) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
+    return len(tile) - len(inflater.unused_data) - len(inflater.unconsumed_tail), size <= expected

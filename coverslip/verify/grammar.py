@@ -8,25 +8,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 _SOFTWARE = re.compile(
-    r"Aperio (?:Image Library|Leica Biosystems(?: GT ?450(?: ?DX)?)?)(?: v?\d{1,3}(?:\.\d{1,4}){0,3})? ?"
+    r"Aperio (?:Image Library|Leica Biosystems(?: GT ?450(?: ?DX)?)?)"
+    r"(?: v(?:FS90 01|(?:1\d|\d)\.\d\.(?:\d\d|\d)))? ?"
 )
 _SIZE = r"\d{1,7}x\d{1,7}"
-_WORD = re.compile(
-    rf"{_SIZE}|\[\d{{1,7}},\d{{1,7}}[ ,]{_SIZE}\]|\({_SIZE}\)|->|-"
-    r"|JPEG/(?:RGB|YCC|YCbCr)|J2K/(?:YUV16|KDU|RGB|YCC)|J2K|JPEG|LZW|RAW|Q=\d{1,3}(?:;)?"
+_GEOMETRY = re.compile(
+    rf"{_SIZE}(?: \[\d{{1,7}},\d{{1,7}}[ ,]{_SIZE}\])?(?: \({_SIZE}\))?(?: -> {_SIZE})?(?: -)?"
+    r"(?: JPEG/(?:RGB|YCC|YCbCr)| J2K/(?:YUV16|KDU|RGB|YCC))?(?: Q=(?:100|\d\d?))?"
 )
-_GEOMETRY = re.compile(r"\[[^\]]*\]|\S+")
-_NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"[+-]?(?P<digits>(?:0|[1-9]\d{0,7})(?:\.\d{1,17})?)(?:[eE][+-]?\d{1,2})?")
 _COLOUR = re.compile(r"[0-9A-F]{6}")
+MAX_DIGITS = 9
+"""That say something: of a number itself, or of the one whose nearest double is printed with all its digits."""
+MAX_PADDED = 6
+"""With zeros behind them."""
 
-NUMBER_KEYS = frozenset(
-    {
-        "AppMag", "MPP", "MPP X", "MPP Y", "StripeWidth", "Left", "Top", "LineCameraSkew", "LineAreaXOffset",
-        "LineAreaYOffset", "Focus Offset", "DisplayColor", "OriginalWidth", "OriginalHeight", "Originalheight",
-        "Exposure Time", "Exposure Scale", "Gamma", "Offset", "Filtered",
-    }
-)  # fmt: skip
+SIDES, STAGE, SHIFT = range(10_000_001), (-1000.0, 1000.0), (-10.0, 10.0)
+NUMBER_KEYS: dict[str, range | tuple[float, float]] = {
+    "AppMag": (0.1, 1e4), "MPP": (1e-4, 1e4), "MPP X": (1e-4, 1e4), "MPP Y": (1e-4, 1e4), "StripeWidth": range(1 << 16),
+    "Left": STAGE, "Top": STAGE, "LineCameraSkew": SHIFT, "LineAreaXOffset": SHIFT, "LineAreaYOffset": SHIFT,
+    "Focus Offset": STAGE, "DisplayColor": range(1 << 24), "OriginalWidth": SIDES, "OriginalHeight": SIDES,
+    "Originalheight": SIDES, "Exposure Time": (0.0, 1e6), "Exposure Scale": (0.0, 1e3), "Gamma": (0.0, 100.0),
+    "Offset": STAGE, "Filtered": range(1001),
+}  # fmt: skip
+"""Keys of numbers and what they can mean: whole numbers, or anything between two."""
 WORD_KEYS = {
     "Background": _COLOUR,
     "ScannerType": re.compile(r"CS|CS2|CSO|AT|AT2|AT Turbo|GT ?450|GT ?450 ?DX|VERSA|LV1|XT|OS|FL"),
@@ -58,16 +66,36 @@ def _head(head: str) -> Iterator[str]:
 
 
 def is_geometry(line: str) -> bool:
-    """True when a line holds sizes, codecs and arrows only."""
-    return all(_WORD.fullmatch(word) for word in _GEOMETRY.findall(line))
+    """True when a line holds sizes, codec and quality only, each where it belongs, or nothing."""
+    return not line.strip() or _GEOMETRY.fullmatch(" ".join(line.split())) is not None
 
 
 def is_allowed(key: str, value: str) -> bool:
     """True when a pair may stand in a clean slide."""
     if key in NUMBER_KEYS:
-        return _NUMBER.fullmatch(value) is not None
+        return is_number(value, NUMBER_KEYS[key])
     words = WORD_KEYS.get(key)
     return words is not None and words.fullmatch(value) is not None
+
+
+def is_number(text: str, bounds: range | tuple[float, float]) -> bool:
+    """Whether a number can be meant, and has no more digits than say something."""
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return False
+    if isinstance(bounds, range):
+        return text.isdigit() and int(text) in bounds
+    value = float(text)
+    if not bounds[0] <= value <= bounds[1]:
+        return False
+    whole = text.strip("+-")
+    printed = whole in (repr(abs(value)), format(abs(value), ".17g"))
+    return _says(found["digits"]) or (printed and (_says(repr(abs(value))) or float(np.float32(value)) == value))
+
+
+def _says(decimal: str) -> bool:
+    digits = decimal.replace(".", "").lstrip("0")
+    return len(digits) <= MAX_DIGITS or not digits[MAX_PADDED:].strip("0")
 
 
 def pair(text: str, key: str) -> str:

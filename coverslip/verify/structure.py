@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from coverslip.errors import InputError
+from coverslip.geometry import Size
 from coverslip.slide import Route
 from coverslip.verify import grammar, icc, jpeg_walk, ome, values
 from coverslip.verify.codecs import Judged, judge_for, shared_keys
@@ -206,9 +208,16 @@ def _strips(file: Bytes, page: Page) -> Iterator[Finding]:
     judge, judged = judge_for(page), dict[int, Judged]()
     for number, (at, size) in enumerate(zip(page.offsets.tolist(), page.counts.tolist(), strict=True)):
         if size:
-            judged[number] = judge(page, file.read(at, size, page.path))
+            judged[number] = judge(_alone(page, number), file.read(at, size, page.path))
     for number, found in judged.items():
         for code in found.codes:
             yield _finding(code, f"{page.path}/strip[{number}]", "a strip holds more than its picture")
     if shared_keys(page) - {key for found in judged.values() for key in found.taken}:
         yield _finding("jpeg-tables", f"{page.path}/{JPEG_TABLES}", "holds a table that no strip uses")
+
+
+def _alone(page: Page, number: int) -> Page:
+    """The page with strips as high as this one, since the last one holds what rows are left."""
+    rows = -(-page.size.height // page.tile.height)
+    left = page.size.height - number % rows * page.tile.height
+    return page if left >= page.tile.height else replace(page, tile=Size(page.tile.width, left))

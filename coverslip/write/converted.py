@@ -6,7 +6,6 @@ file may say about itself is written from numbers; no text of the source is ever
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,8 @@ from typing import BinaryIO, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.errors import DamagedSlide, OutputExists, StorageFailed, StorageFull
+from coverslip.durable import flush, our_errors, typed
+from coverslip.errors import DamagedSlide, OutputExists
 from coverslip.geometry import Point, Region, Size
 from coverslip.progress import Progress, Stage, silent
 from coverslip.slide import Level, SlideFacts
@@ -102,24 +102,17 @@ def _fresh(target: Path) -> Iterator[BinaryIO]:
     except FileExistsError:
         raise OutputExists() from None
     except OSError as error:
-        raise _storage(error) from None
+        raise typed(error) from None
     finished = False
     try:
-        with file:
+        with our_errors(), file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
         finished = True
-    except OSError as error:
-        raise _storage(error) from None
     finally:
         if not finished:
             target.unlink(missing_ok=True)
-
-
-def _storage(error: OSError) -> StorageFailed:
-    """Our error for one of the system's, without its text, which quotes the path."""
-    return StorageFull() if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed()
 
 
 class _Writer:

@@ -27,7 +27,7 @@ class Emitter:
 
     def __init__(self, target: Path) -> None:
         """Create `target`; it must not exist."""
-        self._out = _guarded(os.open, target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._out = _guarded(os.open, target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._pending = bytearray()
         self._kernel_copy = True
 

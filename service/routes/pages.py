@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from markupsafe import Markup
 
 from coverslip import certificate_page
+from coverslip.archive.keeping import AT_WORK
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from coverslip.errors import NotPermitted
@@ -27,6 +28,7 @@ from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
 from service.routes import uploads
+from service.routes.purges import original_of
 from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import (
     LARGEST_PAGE,
@@ -121,6 +123,7 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
     certificate = await LOOKING.run(certificate_of, service, slide)
     facts = await facts_of(service, slide)
     viewable = facts.links.dzi is not None and may_look(caller, slide)
+    original = await ask(original_of, service, slide) if has(caller, Role.CURATOR) else None
     return render(
         request,
         service,
@@ -130,6 +133,8 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
         steps=timeline(events),
         certificate=certificate,
         viewable=viewable,
+        original=original,
+        at_work=slide.state in AT_WORK,
     )
 
 

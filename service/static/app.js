@@ -49,6 +49,7 @@ function typing(target) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (document.querySelector("dialog[open]")) return; // who reads the list of keys decides nothing
   const key = event.key;
   if (key === "/" && document.getElementById("search")) document.getElementById("search").focus();
   else if (key === "?") document.getElementById("keys").showModal();

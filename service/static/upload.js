@@ -155,7 +155,7 @@ class Item {
     link.textContent = slide.sid;
     this.part("progress").value = slide.done ?? 0;
     this.node.classList.toggle("arrived", !slide.stage);
-    const more = slide.problem ? `${slide.problem.code} ` : slide.stage ? `${STAGES[slide.stage] ?? slide.stage} ` : "";
+    const more = slide.problem ? `${slide.problem.code}: ${slide.problem.meaning} ` : slide.stage ? `${STAGES[slide.stage] ?? slide.stage} ` : "";
     say.replaceChildren(state, more, link);
     this.node.classList.toggle("bad", Boolean(slide.problem));
     if (ENDS.has(slide.state)) this.state = "done";

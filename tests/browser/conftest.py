@@ -120,6 +120,21 @@ def released(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPat
     return sid
 
 
+@pytest.fixture(scope="session")
+def refused(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of something that is no slide."""
+    path = tmp_path_factory.mktemp("refused") / "letter.svs"
+    path.write_text("Dear colleague")
+    with signed_in(chromium, coverslip) as context:
+        page = context.pages[0]
+        page.goto("/upload")
+        page.set_input_files("#files", path)
+        page.wait_for_selector("#tray .state-rejected", timeout=looking.PATIENCE)
+        address = page.get_attribute("#tray .say a", "href")
+        assert address
+        return address.rsplit("/", 1)[1]
+
+
 def move(chromium: Browser, coverslip: str, sid: str, to: str) -> None:
     """Move a slide as a curator's program does."""
     with signed_in(chromium, coverslip) as context:

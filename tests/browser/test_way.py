@@ -118,21 +118,39 @@ def test_many_are_chosen_at_once(visit, sids):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_pages_fit_and_read(chromium, coverslip, width, scheme):
-    """No page scrolls sideways, every control is large enough to touch, and text has contrast."""
-    context = chromium.new_context(base_url=coverslip, viewport={"width": width, "height": 800}, color_scheme=scheme)
+def test_pages_fit_and_read(chromium, coverslip, released, sids, refused, width, scheme):
+    """No page scrolls sideways nor past its end, every control is large enough to touch, and text has contrast."""
+    context = chromium.new_context(base_url=coverslip, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    for path in ("/slides", "/upload", "/ops", "/signin", "/slides/unknown"):
+    plain = ("/slides", "/slides?state=failed", "/upload", "/ops", "/keys", "/signin", "/slides/unknown")
+    for path in (*plain, *(f"/slides/{sid}" for sid in (released, sids[0], refused))):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        small = page.evaluate(
-            """[...document.querySelectorAll('button, .button, nav a, summary')]
-            .filter(node => node.getClientRects().length && node.getBoundingClientRect().height < 32)
-            .map(node => node.textContent.trim())"""
-        )
-        assert small == [], path
+        assert page.evaluate(SMALL) == [], path
         assert page.evaluate(CONTRAST) == [], path
+        if path.startswith("/slides/") and width > 900:
+            assert page.evaluate("document.documentElement.scrollHeight") <= 900, path
+    page.goto(f"/slides/{released}/certificate")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(SMALL) == []
     context.close()
+
+
+def test_a_refusal_explains_itself(visit, refused):
+    """The slide's own page has the code, what it means and what to do, large, where the picture would be."""
+    page = visit.page
+    page.goto(f"/slides/{refused}")
+    words = page.inner_text(".stage-view")
+    assert "unsupported-slide" in words
+    assert "No reader takes this file." in words
+    assert "coverslip inspect --why FILE" in page.inner_text(".stage-view .todo code")
+
+
+SMALL = """[...document.querySelectorAll(
+  'button, .button, nav a, summary, td > a, .crumbs a, .links a, .addresses a, .alone a, select, .choice label')]
+  .filter(node => node.getClientRects().length && node.getBoundingClientRect().height < 32)
+  .map(node => node.textContent.trim())"""
+"""Controls less than 32 px high; links within a sentence are none."""
 
 
 CONTRAST = """() => {

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from coverslip.clearing import clear
 from coverslip.confined import layers, watch
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import ConfinementFailed, CoverslipError, LimitExceeded
 from coverslip.progress import silent
-from coverslip.rooms import clear
 
 HOARDING = "tests.confined.hoarding"
 

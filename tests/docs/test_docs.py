@@ -8,12 +8,21 @@ import typer
 
 from coverslip import cli, policy
 from coverslip.archive.states import State
-from coverslip.errors import PolicyInvalid
+from coverslip.errors import (
+    Cancelled,
+    ConfinementFailed,
+    InputError,
+    OutputExists,
+    PolicyInvalid,
+    PyramidInvalid,
+    StorageFailed,
+    VerificationFailed,
+)
 from coverslip.formats import READERS
 from coverslip.policy.model import Form
 from coverslip.settings import Settings
 from docs import make
-from service import errors, safety, website
+from service import errors, reasons, safety, website
 from service.roles import Role
 from service.routes import images, ops, tiles
 
@@ -54,6 +63,14 @@ def test_error_codes(told):
     codes = {kind.code for kind in make.ours()} | {code for code, _ in errors.ROUTING_CODES.values()}
     assert {safety.UnsafeStart.code, errors.RequestRefused.code} <= codes
     assert (codes | {errors.UNEXPECTED[0], "invalid-parameter"}) - told("errors.md") == set()
+
+
+def test_advice():
+    """Whatever can end a slide's work is explained, and nothing is that no class carries."""
+    ends = (InputError, VerificationFailed, PolicyInvalid, OutputExists, StorageFailed, PyramidInvalid, Cancelled)
+    codes = {kind.code for root in (*ends, ConfinementFailed) for kind in make.ours(root)}
+    assert codes - set(reasons.TODO) == set()
+    assert set(reasons.TODO) - {kind.code for kind in make.ours()} == set()
 
 
 def test_routes(told):

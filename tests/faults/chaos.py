@@ -1,5 +1,5 @@
-"""Chaos: random blows at front end, workers, broker, network, memory and database while slides come in over HTTP and
-jobs run; then the books must balance.
+"""Chaos: random blows at front end, workers, broker, network, memory, database and bucket while slides come in over
+HTTP and jobs run; then the books must balance.
 
 `python -m tests.faults.chaos` makes the long run that docs/reliability.md reports.
 """
@@ -25,7 +25,9 @@ import redis
 
 from tests.faults.kernel import memory_group_if_any
 from tests.faults.postgres import Postgres
+from tests.faults.proxy import Proxy
 from tests.faults.rig import Rig, Tally
+from tests.s3_servers import Server
 
 CALM = 60.0
 """Seconds after the last blow within which everything must have come to an end (operations.md, target 5)."""
@@ -65,7 +67,9 @@ class Blows:
         api = [self.kill_api] * 2 + [self.term_api, self.stop_api] if self.rig.front else []
         broker = [self.kill_broker, self.flush, self.stall, self.reset, self.refuse]
         memory = [self.squeeze if self.rig.memory else self.starve]
-        return workers + api + broker + memory + ([self.crash_database] if self.postgres else [])
+        bucket = [self.stall_bucket, self.reset_bucket, self.refuse_bucket, self.say_slow_down, self.say_error]
+        bucket = [*bucket, self.cut_bucket, self.kill_bucket] if self.rig.s3 else []
+        return workers + api + broker + memory + bucket + ([self.crash_database] if self.postgres else [])
 
     def recover(self) -> None:
         """Undo what is due."""
@@ -152,15 +156,50 @@ class Blows:
 
     def refuse(self) -> None:
         """New broker connections are closed, old ones reset."""
-        self.rig.proxy.refusing = True
-        self.rig.proxy.reset()
+        self.rig.proxy.refuse()
         self._later(1.0, self.rig.proxy.heal)
+
+    def stall_bucket(self) -> None:
+        """The bucket takes connections and says nothing."""
+        self._bucket(Proxy.stall)
+
+    def reset_bucket(self) -> None:
+        """RST on every connection to the bucket."""
+        self._bucket(Proxy.reset)
+
+    def refuse_bucket(self) -> None:
+        """The bucket takes no connections."""
+        self._bucket(Proxy.refuse)
+
+    def say_slow_down(self) -> None:
+        """503 SlowDown for every request."""
+        self._bucket(lambda s3: s3.say(503))
+
+    def say_error(self) -> None:
+        """500 InternalError for every request."""
+        self._bucket(lambda s3: s3.say(500))
+
+    def cut_bucket(self) -> None:
+        """Connections are reset in the middle of what is sent next."""
+        size = self.random.randrange(1, 40_000)
+        self._bucket(lambda s3: s3.cut_after(size))
+
+    def kill_bucket(self) -> None:
+        """SIGKILL the bucket's server; it is back a moment later."""
+        assert self.rig.server is not None
+        self.rig.server.kill()
+        self._later(self.random.uniform(0.1, 2), self.rig.server.start)
 
     def crash_database(self) -> None:
         """PostgreSQL `immediate` stop and start."""
         assert self.postgres is not None
         self.postgres.crash()
         self._later(0.5, self.postgres.start)
+
+    def _bucket(self, blow: Callable[[Proxy], None]) -> None:
+        assert self.rig.s3 is not None
+        blow(self.rig.s3)
+        self._later(self.random.choice(STALLS), self.rig.s3.heal)
 
     def _some(self) -> psutil.Process:
         tops = {program.pid for program in self.rig.workers}
@@ -203,6 +242,7 @@ class Figures:
     """What a run showed."""
 
     database: str
+    bucket: bool
     seed: int
     seconds: float
     every: float
@@ -222,7 +262,7 @@ class Figures:
     struck: dict[str, int]
     answers: dict[int, int]
     """What clients were told instead of yes, by status; 0 is an answer that did not come."""
-    untyped: dict[int, int]
+    untyped: list[str]
     tally: Tally
 
     @property
@@ -264,6 +304,7 @@ def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, eve
     rig.stop()
     return Figures(
         database="sqlite" if postgres is None else "postgresql",
+        bucket=rig.s3 is not None,
         seed=seed,
         seconds=seconds,
         every=every,
@@ -290,15 +331,23 @@ def _unstruck(rig: Rig, jobs: int) -> tuple[float, float]:
     return starting, rig.until(lambda: rig.open_jobs() == 0, PATIENCE) / jobs
 
 
-def run(database: str, *, jobs: int, seconds: float, every: float, seed: int) -> Figures:
-    """One storm on a database of its own."""
+def run(database: str, *, jobs: int, seconds: float, every: float, seed: int, bucket: bool = False) -> Figures:
+    """One storm on a database of its own; with `bucket` slides lie in an S3 server's, which is struck too."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cs-chaos-")))
         postgres = stack.enter_context(Postgres()) if database == "postgresql" else None
+        server = _server(stack, folder / "bucket") if bucket else None
         memory = stack.enter_context(memory_group_if_any(ROOM))
         url = postgres.url if postgres else ""
-        rig = stack.enter_context(Rig(folder, _sockets(stack), url, work="brief_copy", served=True, memory=memory))
-        return storm(rig, postgres, jobs=jobs, seconds=seconds, every=every, seed=seed)
+        rig = Rig(folder, _sockets(stack), url, work="brief_copy", served=True, memory=memory, bucket=server)
+        return storm(stack.enter_context(rig), postgres, jobs=jobs, seconds=seconds, every=every, seed=seed)
+
+
+def _server(stack: ExitStack, folder: Path) -> Server:
+    folder.mkdir()
+    server = Server("nanio", folder)
+    stack.callback(server.end)
+    return server
 
 
 def _sockets(stack: ExitStack) -> Path:
@@ -313,10 +362,12 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
+    parser.add_argument("--bucket", action="store_true", help="slides lie in a bucket, which is struck too")
     asked = parser.parse_args()
+    long = {"jobs": asked.jobs, "seconds": asked.seconds, "every": asked.every, "seed": asked.seed}
     good = True
     for database in asked.database or ("sqlite", "postgresql"):
-        figures = run(database, jobs=asked.jobs, seconds=asked.seconds, every=asked.every, seed=asked.seed)
+        figures = run(database, bucket=asked.bucket, **long)
         sys.stdout.write(json.dumps(asdict(figures)) + "\n")
         sys.stdout.flush()
         good = good and figures.is_clean and figures.is_dense and figures.settled_after <= CALM

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import Self
 
-import httpx
-
-from coverslip.errors import StorageFailed
-from tests.faults.front import CHUNK, Front, announcement
+from tests.faults.front import Front
+from tests.faults.sender import Sender
 
 PATIENCE = 15.0
 """Seconds one answer may take; a stopped service wakes up sooner."""
-PAUSE = 0.1
-"""Seconds until the next try at a service that is away."""
-TYPED = frozenset({409, 503, 507})
-"""Answers a client goes on after: somebody else's offset, storage away, storage full."""
 
 
 class Clients:
@@ -26,13 +22,12 @@ class Clients:
         """Every file is `data`, sent in two halves."""
         self.sids: list[str] = []
         """Slides that were acknowledged."""
-        self.answers = Counter[int]()
-        """Refusals and failures, by status; 0 is an answer that did not come."""
-        self._front, self._data = front, data
+        self._data = data
         self._wanted = self._begun = 0
-        self._stopping = False
-        self._moved = threading.Condition()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+        self._stopping, self._moved = threading.Event(), threading.Condition()
+        half = (len(data) + 1) // 2
+        self._senders = [Sender(front, step=half, patience=PATIENCE, stopping=self._stopping) for _ in range(count)]
+        self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in self._senders]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -41,7 +36,7 @@ class Clients:
 
     def __exit__(self, *_: object) -> None:
         with self._moved:
-            self._stopping = True
+            self._stopping.set()
             self._moved.notify_all()
         for thread in self._threads:
             thread.join()
@@ -52,9 +47,14 @@ class Clients:
         return self._wanted - len(self.sids)
 
     @property
-    def untyped(self) -> dict[int, int]:
+    def answers(self) -> dict[int, int]:
+        """What they were told instead of yes, by status."""
+        return dict(sum((sender.seen.answers for sender in self._senders), Counter[int]()))
+
+    @property
+    def untyped(self) -> list[str]:
         """Answers nobody should ever get."""
-        return {status: count for status, count in self.answers.items() if status and status not in TYPED}
+        return [each for sender in self._senders for each in sender.seen.untyped]
 
     def want(self, count: int) -> None:
         """Ask for that many files in all."""
@@ -62,54 +62,17 @@ class Clients:
             self._wanted = max(self._wanted, count)
             self._moved.notify_all()
 
-    def _run(self) -> None:
-        headers = {"Tus-Resumable": "1.0.0", "Authorization": f"Bearer {self._front.key}"}
-        with httpx.Client(base_url=self._front.url, headers=headers, timeout=PATIENCE) as client:
+    def _run(self, sender: Sender) -> None:
+        with sender:
             while self._another():
-                self._bring_in(client)
+                with suppress(TimeoutError):  # told to stop
+                    sid = sender.send(self._data, math.inf)
+                    with self._moved:
+                        self.sids.append(sid)
 
     def _another(self) -> bool:
         """Take a file to send, when there is one."""
         with self._moved:
-            self._moved.wait_for(lambda: self._stopping or self._begun < self._wanted)
+            self._moved.wait_for(lambda: self._stopping.is_set() or self._begun < self._wanted)
             self._begun += 1
-            return not self._stopping
-
-    def _bring_in(self, client: httpx.Client) -> None:
-        where: str | None = None
-        while not self._stopping:
-            try:
-                where = where or self._announced(client)
-                sid = self._sent(client, where) if where else None
-            except (httpx.TransportError, StorageFailed):
-                self.answers[0] += 1
-                sid = None
-            with self._moved:
-                if sid:
-                    self.sids.append(sid)
-                    return
-                self._moved.wait_for(lambda: self._stopping, PAUSE)
-
-    def _announced(self, client: httpx.Client) -> str | None:
-        answer = client.post("/uploads", headers=announcement(self._data))
-        self._note(answer, 201)
-        return answer.headers.get("Location")
-
-    def _sent(self, client: httpx.Client, where: str) -> str | None:
-        """Go on where the service says; the slide's id once there is one."""
-        asked = client.head(where)
-        self._note(asked, 200)
-        if asked.status_code != 200:
-            return None
-        at = int(asked.headers["Upload-Offset"])
-        if at == len(self._data) and (sid := self._front.archive.catalog.upload(where.rpartition("/")[2]).sid):
-            return sid  # its answer was lost
-        middle = len(self._data) // 2
-        end = middle if at < middle else len(self._data)
-        answer = client.patch(where, content=self._data[at:end], headers={**CHUNK, "Upload-Offset": str(at)})
-        self._note(answer, 204)
-        return answer.headers.get("Coverslip-Slide")
-
-    def _note(self, answer: httpx.Response, good: int) -> None:
-        if answer.status_code != good:
-            self.answers[answer.status_code] += 1
+            return not self._stopping.is_set()

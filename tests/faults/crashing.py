@@ -1,7 +1,7 @@
 """The protocols that touch rows and files, run in a process that ends, without a word, before its nth step.
 
-A step is whatever changes the disk or the database: a write, an fsync, a rename, a delete, a commit. `CRASH_AT=n`
-in SQLite's manner: the tests loop over all n until a run comes through.
+A step is whatever changes the disk, the database or the bucket: a write, an fsync, a rename, a delete, a commit, a
+request. `CRASH_AT=n` in SQLite's manner: the tests loop over all n until a run comes through.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from botocore.client import BaseClient
 from sqlalchemy.orm import SessionTransaction
 
+from coverslip.archive import bucket_arrivals
 from coverslip.archive.archive import Archive
+from coverslip.archive.frames import FRAME
 from coverslip.archive.records import Claim, Produced, SetAside
 from coverslip.archive.states import State
 from coverslip.errors import OriginalPurged
@@ -26,14 +29,20 @@ from service.receiving import receive
 
 DATA = bytes(range(256)) * 8192
 SHA256 = hashlib.sha256(DATA).hexdigest()
+SMALL_PART = 8 * FRAME
 CRASHED = 99
 REACHED_END = 0
 ATTEMPT_OVER = timedelta(seconds=61)
 
 
-def open_archive(folder: Path, *, late: bool = False) -> Archive:
-    """The installation as the next process finds it; `late` means after every lease has run out."""
-    archive = Archive.open(Settings(data_dir=folder), with_vault=True)
+def open_archive(folder: Path, *, late: bool = False, bucket: Mapping[str, str] | None = None) -> Archive:
+    """The installation as the next process finds it; `late` means after every lease has run out.
+
+    `bucket`: settings of a bucket; parts of uploads are small then.
+    """
+    if bucket:
+        bucket_arrivals.PART = SMALL_PART  # type: ignore[misc]
+    archive = Archive.open(Settings(data_dir=folder, **(bucket or {})), with_vault=True)
     if late:
         archive.catalog._now = lambda: datetime.now(UTC) + ATTEMPT_OVER
     return archive
@@ -56,12 +65,18 @@ def crash_at(step: int) -> None:
     for name in ("fsync", "rename", "unlink", "rmdir", "mkdir", "pwrite", "link"):
         setattr(os, name, watched(getattr(os, name)))
     shutil.rmtree = watched(shutil.rmtree)  # type: ignore[assignment]
+    asked, request = BaseClient._make_api_call, watched(BaseClient._make_api_call)
+    BaseClient._make_api_call = lambda client, name, *rest: (  # type: ignore[method-assign]
+        asked(client, name, *rest) if name.startswith(("Head", "List")) else request(client, name, *rest)
+    )
     SessionTransaction.commit = watched(SessionTransaction.commit)  # type: ignore[method-assign]
 
 
-def perform(protocol: str, folder: Path, step: int, late: bool = False) -> None:
+def perform(
+    protocol: str, folder: Path, step: int, late: bool = False, bucket: Mapping[str, str] | None = None
+) -> None:
     """Do one protocol from where it stands, crashing at a step; step 0 never crashes."""
-    archive = open_archive(folder, late=late)
+    archive = open_archive(folder, late=late, bucket=bucket)
     crash_at(step)
     PROTOCOLS[protocol](archive)
     archive.close()
@@ -70,19 +85,33 @@ def perform(protocol: str, folder: Path, step: int, late: bool = False) -> None:
 
 def upload(archive: Archive) -> None:
     """Receive what is missing of the only upload, and finish it."""
-    catalog = archive.catalog
-    (found,) = catalog.open_uploads("owner") or (None,)
-    if found is None:
-        return
-    target = archive.writer(found, archive.begin_patch(found.uid))
+    _receive(archive, len(DATA))
+    for found in archive.catalog.open_uploads("owner"):
+        archive.finish_upload(found, "strict", "default", _is_data)
 
-    async def pieces() -> AsyncIterator[bytes]:
-        for at in range(found.offset, len(DATA), 1 << 19):
-            yield DATA[at : at + (1 << 19)]
 
-    asyncio.run(receive(pieces(), target, len(DATA)))
-    target.close()
-    archive.finish_upload(catalog.upload(found.uid), "strict", "default", _is_data)
+def half(archive: Archive) -> None:
+    """Receive some of it: with a bucket that is a part and a piece."""
+    _receive(archive, SMALL_PART + SMALL_PART // 2 + 77)
+
+
+def halves(archive: Archive) -> None:
+    """Receive and finish it in two requests."""
+    half(archive)
+    upload(archive)
+
+
+def _receive(archive: Archive, stop: int) -> None:
+    """One request, up to an offset."""
+    for found in archive.catalog.open_uploads("owner"):
+        target, begin = archive.writer(found, archive.begin_patch(found.uid)), found.offset
+
+        async def pieces(begin: int = begin) -> AsyncIterator[bytes]:
+            for at in range(begin, stop, 1 << 19):
+                yield DATA[at : min(at + (1 << 19), stop)]
+
+        asyncio.run(receive(pieces(), target, len(DATA)))
+        target.close()
 
 
 def _is_data(sha256: str) -> None:
@@ -103,6 +132,16 @@ def publish(archive: Archive) -> None:
             with archive.plain_original(claim, lambda: None) as source:
                 shutil.copyfile(source, draft / "slide.svs")
             archive.publish(claim, draft, PRODUCED)
+
+
+def pyramid(archive: Archive) -> None:
+    """One attempt at the complete pyramid of the only slide."""
+    for slide in archive.catalog.slides([State.IN_REVIEW]).slides:
+        if slide.index_name is None and (claim := _claim(archive)) is not None:
+            with archive.storage.scratch(claim.sid, claim.artefact) as draft:
+                with archive.clean_here(claim, slide, lambda: None) as clean:
+                    shutil.copyfile(clean, draft / "slide.pyramid")
+                archive.complete_pyramid(claim, draft)
 
 
 def set_aside(archive: Archive) -> None:
@@ -142,7 +181,8 @@ def _claim(archive: Archive) -> Claim | None:
 
 
 PROTOCOLS: dict[str, Callable[[Archive], None]] = {
-    each.__name__: each for each in (upload, terminate, publish, set_aside, release, withdraw, purge)
+    each.__name__: each
+    for each in (upload, half, halves, terminate, publish, pyramid, set_aside, release, withdraw, purge)
 }
 
 PRODUCED = Produced(

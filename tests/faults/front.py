@@ -16,7 +16,9 @@ from pathlib import Path
 
 import httpx
 
+from coverslip.archive import bucket_arrivals
 from coverslip.archive.archive import Archive
+from coverslip.archive.frames import FRAME
 from coverslip.confined import libc
 from coverslip.settings import Settings
 from service.__main__ import main
@@ -27,6 +29,8 @@ START_UP = 180.0
 PATIENCE = 120.0
 """Seconds a client of ours waits for one answer."""
 CHUNK = {"Content-Type": "application/offset+octet-stream"}
+SMALL_PARTS = "TEST_SMALL_PARTS"
+"""In a front end's environment: parts of uploads to a bucket hold half a MiB."""
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -34,6 +38,8 @@ def serve(environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> No
     """`python -m service`, in a process that has been forked for it."""
     libc.die_with_parent()
     os.environ.update(environment)
+    if SMALL_PARTS in environment:
+        bucket_arrivals.PART = 8 * FRAME  # type: ignore[misc]
     sys.argv = ["service", *arguments]
     with open(os.devnull, "r+b") as nowhere:  # noqa: PTH123  what it says is nobody's business here
         for stream in range(3):
@@ -74,8 +80,10 @@ class Front:
     `environment` (libraries to preload) it is a program started anew.
     """
 
-    def __init__(self, folder: Path, changes: Mapping[str, str] | None = None, **environment: str) -> None:
-        """`changes`: settings beside the folder."""
+    def __init__(
+        self, folder: Path, changes: Mapping[str, str] | None = None, *, small_parts: bool = False, **environment: str
+    ) -> None:
+        """`changes`: settings beside the folder; `small_parts`: of uploads to a bucket."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -85,6 +93,8 @@ class Front:
         self.key = self.archive.catalog.create_key("submitter", {"submitter"}, "submitter")[1]
         variables = {"COVERSLIP_DATA_DIR": str(folder), "COVERSLIP_PORT": str(self.port)}
         self._variables = variables | {f"COVERSLIP_{name.upper()}": value for name, value in changed.items()}
+        if small_parts:
+            self._variables[SMALL_PARTS] = "yes"
         self._environment = environment
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self._client: httpx.Client | None = None

@@ -8,22 +8,25 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 import psutil
+from pydantic import SecretStr
 
-from coverslip.archive.archive import Archive
+from coverslip.archive.archive import ORPHAN_AGE, Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
+from coverslip.errors import NotFound
 from coverslip.settings import Settings
 from tests.faults.clients import Clients
 from tests.faults.front import Front
 from tests.faults.kernel import Memory
 from tests.faults.proxy import Proxy
+from tests.s3_servers import Server, left_behind, settings_of
 from workers.programs import Program
 from workers.sweeper import tidy
 from workers.valkey import Valkey
@@ -53,7 +56,7 @@ class Tally:
     damaged: int
     """Rows whose folder is missing or holds other bytes than were uploaded."""
     orphans: int
-    """Folders and drafts no row accounts for once tidying is done."""
+    """Folders, objects, pieces, things begun and drafts no row accounts for once tidying is done."""
 
     @property
     def is_clean(self) -> bool:
@@ -75,15 +78,18 @@ class Rig:
         first: str = "",
         served: bool = False,
         memory: Memory | None = None,
+        bucket: Server | None = None,
         **changes: object,
     ) -> None:
         """`work` is a canary's name; `first` is code every worker runs before anything else.
 
         `served`: slides come in over HTTP, through a front end that may be shot. `memory`: the group of processes that
-        everything started here belongs to.
+        everything started here belongs to. `bucket`: where slides lie, behind a network of its own.
         """
         self.valkey = Valkey(sockets / "valkey.sock")
         self.proxy = Proxy(self.valkey.socket)
+        self.server = bucket
+        self.s3 = None if bucket is None else Proxy(bucket.port)
         self._folder = folder
         self.memory = memory
         self._count, self._work = workers, work
@@ -100,15 +106,16 @@ class Rig:
             "max_attempts": 1000,
             "concurrency": 2,
         }
+        lies = {} if self.s3 is None or bucket is None else _lying_in(bucket, self.s3)
         self.settings = Settings(
             data_dir=folder / "data",
             database_url=database_url,
             broker_url=f"redis://127.0.0.1:{self.proxy.port}/0",
-            **{**short, **changes},
+            **{**short, **lies, **changes},
         )
         self.archive = Archive.open(self.settings, with_vault=True)
         self.workers: list[Program] = []
-        self.front = Front(self.settings.data_dir, {"database_url": database_url}) if served else None
+        self.front = Front(self.settings.data_dir, {"database_url": database_url, **lies}) if served else None
         self._clients = Clients(self.front, ORIGINAL) if self.front else None
         self._sids: list[str] = []
         self.restarts = 0
@@ -119,6 +126,8 @@ class Rig:
         self._stack.callback(self.archive.close)
         self._stack.enter_context(self.valkey)
         self._stack.enter_context(self.proxy)
+        if self.s3 is not None:
+            self._stack.enter_context(self.s3)
         if self.front is not None and self._clients is not None:
             self._stack.callback(self.front.close)
             self._launch(self.front)
@@ -161,12 +170,12 @@ class Rig:
     @property
     def answers(self) -> dict[int, int]:
         """What clients were told instead of yes, by status."""
-        return {} if self._clients is None else dict(self._clients.answers)
+        return {} if self._clients is None else self._clients.answers
 
     @property
-    def untyped(self) -> dict[int, int]:
+    def untyped(self) -> list[str]:
         """Of those, what nobody should ever be told."""
-        return {} if self._clients is None else self._clients.untyped
+        return [] if self._clients is None else self._clients.untyped
 
     def add(self, count: int) -> None:
         """Upload small slides: here and now, or by the clients of the front end in their own time."""
@@ -221,12 +230,15 @@ class Rig:
         """Compare rows, trail and disk."""
         catalog = self.archive.catalog
         tidy(self.archive)
+        later = datetime.now(UTC) + ORPHAN_AGE + timedelta(hours=1)
+        catalog._now = lambda: later
+        self.archive.collect(later)
         slides = self._slides()
         assert set(self.sids) <= {slide.sid for slide in slides}, "an acknowledged slide is lost"
         jobs = [job for slide in slides for job in catalog.jobs(slide.sid)]
         published = [[event.after for event in catalog.events(slide.sid)].count("in_review") for slide in slides]
         known = {(slide.sid, slide.artefact) for slide in slides}
-        found = set(self.archive.storage.artefacts_in(Zone.REVIEW))
+        found = set(self.archive.clean.artefacts_in(Zone.REVIEW))
         return Tally(
             jobs=len(jobs),
             attempts=sum(job.token for job in jobs),
@@ -234,8 +246,14 @@ class Rig:
             not_published=sum(count == 0 for count in published),
             published_twice=sum(count > 1 for count in published),
             damaged=sum(not self._is_whole(slide.sid, slide.artefact) for slide in slides),
-            orphans=len(found - known) + len(self.archive.storage.drafts()),
+            orphans=len(found - known) + len(self.archive.storage.drafts()) + self._strays(),
         )
+
+    def _strays(self) -> int:
+        """What else is left: originals without a row; in a bucket pieces, and everything begun."""
+        names = {kept.name for kept in self.archive.originals.store.names()}
+        begun = [] if self.server is None else left_behind(self.server.bucket)
+        return len(names - self.archive.catalog.original_names()) + len(begun)
 
     def _slides(self) -> list[SlideRecord]:
         """All there are: also one whose commit was made and whose answer was lost."""
@@ -249,8 +267,11 @@ class Rig:
     def _is_whole(self, sid: str, artefact: str | None) -> bool:
         if artefact is None:
             return False
-        clean = self.archive.storage.artefact(Zone.REVIEW, sid, artefact) / "slide.svs"
-        return clean.is_file() and clean.read_bytes() == ORIGINAL
+        try:
+            clean = self.archive.clean.file(Zone.REVIEW, sid, artefact, "slide.svs")
+        except NotFound:
+            return False
+        return clean.read(len(ORIGINAL) + 1, 0) == ORIGINAL
 
     def _program(self, number: int) -> Program:
         log = str(self._log(number))
@@ -274,15 +295,30 @@ def family_of(program: Program) -> list[psutil.Process]:
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as a child process reads them."""
     values = settings.model_dump(exclude_defaults=True, exclude={"secret_key"})
-    plain = {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
+    plain = {name: _plain(value) for name, value in values.items()}
     return {f"COVERSLIP_{name.upper()}": str(value) for name, value in plain.items()} | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
+
+
+def _lying_in(server: Server, network: Proxy) -> dict[str, str]:
+    """Settings of an installation whose slides lie there, and which does not wait long for an answer."""
+    there = replace(server.bucket, endpoint=f"http://127.0.0.1:{network.port}")
+    return {**settings_of(there), "s3_patience": "2"}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def upload(archive: Archive, data: bytes = ORIGINAL) -> str:
     """Bring a file in as the front end does; its slide's id."""
     catalog = archive.catalog
     upload = catalog.create_upload("owner", len(data), datetime.now(UTC) + timedelta(days=1), "x.svs", {})
-    generation = archive.begin_patch(upload.uid)
-    archive.storage.incoming(upload.uid).write_bytes(data)
-    catalog.advance(upload.uid, generation, len(data))
+    writer = archive.writer(upload, archive.begin_patch(upload.uid))
+    try:
+        writer.write(data)
+        writer.keep(writer.mark())
+    finally:
+        writer.close()
     return archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)

@@ -31,3 +31,19 @@ def test_a_storm(database, record_property):
     assert figures.tally.jobs >= JOBS
     assert figures.is_clean, figures
     assert figures.is_calm, figures
+
+
+@pytest.mark.slow
+def test_a_storm_over_a_bucket(record_property):
+    """The same where slides lie in a bucket, which is struck as well: nothing begun or half there stays in it either.
+
+    Short, in an order that strikes bucket, memory and front end first; `make chaos` takes a minute and both databases.
+    """
+    figures = chaos.run("sqlite", jobs=25, seconds=7, every=0.3, seed=3082, bucket=True)
+    print(figures)
+    record_property("figures", str(figures))
+    assert {"kill bucket", "refuse bucket", "reset bucket", "say error", "cut bucket"} <= set(figures.struck), figures
+    assert figures.answers, "somebody was on the way in, and noticed"
+    assert figures.tally.jobs >= 25
+    assert figures.is_clean, figures
+    assert figures.is_calm, figures

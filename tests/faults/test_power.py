@@ -36,7 +36,7 @@ def power(tmp_path):
 
 
 class Writer:
-    """Uploads, publishes, releases and deletes without end; notes each thing once it was acknowledged."""
+    """Uploads, publishes, releases, purges and deletes without end; notes each thing once it was acknowledged."""
 
     def __init__(self, folder):
         self.archive = Archive.open(Settings(data_dir=folder), with_vault=True)
@@ -46,6 +46,8 @@ class Writer:
         self.published = {}
         """sid → (step, zone, digest)"""
         self.gone = {}
+        """uid → step"""
+        self.purged = {}
         """uid → step"""
         self.stopping = False
         self.moved = threading.Condition()
@@ -108,7 +110,7 @@ class Writer:
             self.gone[found.uid] = self.steps
 
     def publish(self, sid, data):
-        """A slide on its way to the public."""
+        """A slide on its way to the public; then its original goes."""
         archive = self.archive
         claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
         with archive.storage.scratch(sid, claim.artefact) as draft:
@@ -120,18 +122,21 @@ class Writer:
         archive.transition(sid, State.RELEASED, "curator")
         with self.noted():
             self.published[sid] = (self.steps, State.RELEASED, digest)
+        archive.purge(sid, "curator", "asked to")
+        with self.noted():
+            self.purged[archive.catalog.slide(sid).uid] = self.steps
 
     def seen(self, since):
         """What was acknowledged up to now, but for what ended before step `since`."""
         with self.moved:
             published = {sid: entry for sid, entry in self.published.items() if entry[0] >= since}
-            gone = [uid for uid, step in self.gone.items() if step >= since]
-            return dict(self.promised), published, gone
+            gone, purged = ([uid for uid, at in each.items() if at >= since] for each in (self.gone, self.purged))
+            return dict(self.promised), published, gone, purged
 
 
 @pytest.mark.slow
 def test_power_cuts(power, record_property):
-    """COVERSLIP_POWER_CUTS cuts while slides are received, published, released and uploads ended."""
+    """COVERSLIP_POWER_CUTS cuts while slides are received, published, released, originals purged and uploads ended."""
     chance, writer = random.Random(2), Writer(power.disk / "data")
     writer.thread.start()
     try:
@@ -149,7 +154,7 @@ def test_power_cuts(power, record_property):
     record_property("published", len(writer.published))
 
 
-def look(folder, promised, published, gone):
+def look(folder, promised, published, gone, purged):
     """The installation as it starts again."""
     archive = Archive.open(Settings(data_dir=folder), with_vault=True)
     try:
@@ -168,6 +173,9 @@ def look(folder, promised, published, gone):
         for uid in gone:
             assert archive.catalog.upload(uid).state == "terminated"
             assert not archive.storage.incoming(uid).exists()
+        for uid in purged:
+            assert archive.catalog.is_purged(uid)
+            assert list(archive.originals.store.names(uid)) == []
         for sid, artefact in archive.storage.artefacts_in(Zone.REVIEW):  # the attempt that was cut may lie there
             assert archive.catalog.slide(sid).artefact == artefact or archive.catalog.is_running(sid, artefact)
         for sid, artefact in archive.storage.artefacts_in(Zone.RELEASED):

@@ -3,6 +3,7 @@
 import functools
 import os
 import random
+import secrets
 import signal
 import socket
 import time
@@ -19,8 +20,10 @@ from coverslip.settings import Settings
 from service.errors import UploadExpired
 from service.receiving import unless_ended
 from tests.faults.front import Front, cut
+from tests.s3_servers import below, settings_of
 
 SEQUENCES = int(os.environ.get("COVERSLIP_UPLOAD_SEQUENCES", "200"))
+IN_BUCKET = max(15, SEQUENCES // 10)
 SHORT = 400
 """Up to here the sequences are the same in each run."""
 RESTART = 30.0
@@ -230,22 +233,27 @@ class Uploading(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def front(tmp_path):
-    """A front end that may be killed."""
-    found = Front(tmp_path / "data")
+def front(request, tmp_path):
+    """A front end that may be killed; what it takes lies on its disk, or in a bucket in parts of half a MiB."""
+    changes = {}
+    if request.param == "bucket":
+        changes = settings_of(below(request.getfixturevalue("s3_server")("nanio"), f"uploads/{secrets.token_hex(8)}"))
+    found = Front(tmp_path / "data", changes, small_parts=True)
     found.start()
     yield found
     found.close()
 
 
 @pytest.mark.slow
-def test_uploads_survive_anything_in_any_order(front, record_property):
-    """COVERSLIP_UPLOAD_SEQUENCES sequences of up to eight misfortunes each."""
+@pytest.mark.parametrize(("front", "sequences"), [("disk", SEQUENCES), ("bucket", IN_BUCKET)], indirect=["front"])
+def test_uploads_survive_anything_in_any_order(front, sequences, record_property):
+    """COVERSLIP_UPLOAD_SEQUENCES sequences of up to eight misfortunes each; fewer over a bucket, where each is slow."""
     Uploading.front = front
+    Uploading.finished, Uploading.kills, Uploading.slowest = 0, 0, 0.0
     run_state_machine_as_test(
         Uploading,
         settings=settings(
-            max_examples=SEQUENCES,
+            max_examples=sequences,
             stateful_step_count=8,
             deadline=None,
             derandomize=SEQUENCES <= SHORT,
@@ -257,8 +265,8 @@ def test_uploads_survive_anything_in_any_order(front, record_property):
     record_property("finished", Uploading.finished)
     record_property("kills", Uploading.kills)
     record_property("slowest", Uploading.slowest)
-    assert Uploading.finished > SEQUENCES // 4
-    assert Uploading.kills > SEQUENCES // 50
+    assert Uploading.finished > sequences // 4
+    assert Uploading.kills > sequences // 50
 
 
 def test_a_writer_that_comes_after_the_end_makes_no_file(tmp_path):

@@ -2,13 +2,21 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive import queueing, slides
+from coverslip.archive.kinds import JobKind
+from coverslip.archive.records import Refused
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
+from coverslip.archive.turns import Priority
 from coverslip.errors import OriginalPurged
+from coverslip.geometry import Size
+from coverslip.pyramid import build
+from samples import aperio
 from workers.sweeper import tidy
 
 
@@ -167,3 +175,59 @@ def test_what_no_record_points_to_is_collected_once_an_hour(house_with_bucket, t
     tidy(archive)
     assert there() == {known.artefact, "orphan-2"}
     archive.clean.remove_artefact(sid, "orphan-2")
+
+
+def is_stored(answer):
+    """Whether a tile came out of an index instead of being made."""
+    return answer.headers["cache-status"].endswith("detail=stored")
+
+
+def test_a_complete_pyramid_is_served_from_the_bucket(house_with_bucket, tmp_path):
+    """Whoever has the slide open goes on with the new index; the tile is the same, and nobody makes it any more."""
+    archive = house_with_bucket.archive
+    clean, index = tmp_path / "slide.svs", tmp_path / "slide.pyramid"
+    aperio.write(clean, Size(2100, 1100), identifiers=False)
+    build(clean, index)
+    sha256 = hashlib.sha256(clean.read_bytes()).hexdigest()
+    tiled = replace(house_with_bucket.tiled, clean=clean, index=index, sha256=sha256)
+    sid = replace(house_with_bucket, tiled=tiled).slide(State.IN_REVIEW)
+    curator = house_with_bucket.client("curator")
+    made = curator.get(f"/slides/{sid}_files/11/0_1.jpg")
+    assert not is_stored(made)
+    with archive.catalog._db.write() as session:
+        queueing.add(session, datetime.now(UTC), slides.locked(session, sid), JobKind.PYRAMID, Priority.LATER)
+    claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
+    with archive.clean_here(claim, archive.catalog.slide(sid), lambda: None) as copied:
+        assert copied.read_bytes() == clean.read_bytes()
+        (tmp_path / "made").mkdir()
+        build(copied, tmp_path / "made" / "slide.pyramid", complete=True)
+    archive.complete_pyramid(claim, tmp_path / "made")
+    until(lambda: is_stored(curator.get(f"/slides/{sid}_files/11/1_1.jpg")))
+    stored = curator.get(f"/slides/{sid}_files/11/0_1.jpg")
+    assert is_stored(stored)
+    assert stored.content == made.content
+
+
+def test_retention_leaves_nothing_of_an_original_anywhere(house_with_bucket, monkeypatch):
+    """Once its time is over there is no object or piece of it, no key, no name and no copy; a line in the trail."""
+    archive, data = house_with_bucket.archive, b"PATIENT NAME " * 20_000
+    upload = archive.catalog.create_upload("o", len(data), datetime.now(UTC) + timedelta(days=1), "DOE^JANE.svs", {})
+    for stop in (100_000, len(data)):
+        begin = archive.catalog.upload(upload.uid).offset
+        writer = archive.writer(archive.catalog.upload(upload.uid), archive.begin_patch(upload.uid))
+        writer.write(data[begin:stop])
+        writer.keep(writer.mark())
+        writer.close()
+    sid = archive.finish_upload(archive.catalog.upload(upload.uid), "strict", "default", str)
+    claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
+    archive.catalog.finish(claim, Refused("unsupported-slide"))
+    settled, wrapped = archive.catalog.slide(sid).updated, archive.catalog.sealed(upload.uid).wrapped
+    monkeypatch.setattr(archive, "_keep_originals", timedelta(days=1))
+    assert archive.purge_overdue(settled + timedelta(hours=23)) == 0
+    assert archive.purge_overdue(settled + timedelta(hours=24, seconds=1))
+    stores = (archive.originals.store, archive.arrivals.pieces, archive.clean._store)
+    assert [kept.name for store in stores for kept in store.names() if upload.uid in kept.name] == []
+    for path in archive.storage.root.rglob("*"):
+        assert upload.uid not in path.name
+        assert not path.is_file() or not any(word in path.read_bytes() for word in (b"PATIENT NAME", wrapped))
+    assert archive.catalog.events(sid)[-1].action == "original-purged"

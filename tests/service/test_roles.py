@@ -31,6 +31,8 @@ TABLE = {
     ("GET", "/api/v1/slides/{sid}/events"): INSIDERS,
     ("GET", "/api/v1/slides/{sid}/report"): INSIDERS,
     ("POST", "/api/v1/slides/{sid}/transitions"): CURATORS,
+    ("POST", "/api/v1/slides/{sid}/purge"): CURATORS,
+    ("POST", "/slides/{sid}/purge"): CURATORS,
     ("GET", "/api/v1/queues"): OPS,
     ("GET", "/api/v1/openapi.json"): EVERYBODY,
     ("GET", "/api/v1/jobs/{job}"): STAFF | {"submitter"},
@@ -141,6 +143,8 @@ def used_up(house, method, path):
     """What a request may use up is made anew for it."""
     if "/dead-letters/{job}" in path:
         return {"job": house.dead_letter()}
+    if path.endswith("/purge"):
+        return {"sid": house.slide(State.IN_REVIEW)}
     if "/cancel" in path or "{job}" in path:
         sid = house.slide(State.QUEUED)
         return {"sid": sid, "job": house.archive.catalog.jobs(sid)[-1].id}
@@ -163,6 +167,8 @@ def ask(house, role, method, path):
         more["data"] = {"to": "withdrawn"}
     if path.startswith("/api") and "/pauses" in path:
         more["json"] = {"scope": "owner", "name": "nobody"}
+    elif path.endswith("/purge"):
+        more = {"json": {"reason": "x"}} if path.startswith("/api") else {"data": {"reason": "x", "sure": "yes"}}
     elif path.endswith("/priority"):
         more["json"] = {"priority": "later"}
     elif path == "/api/v1/dead-letters/replay":

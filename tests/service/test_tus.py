@@ -254,10 +254,10 @@ def test_a_newer_request_wins(house, tus):
     data = os.urandom(12_000_000)
     where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
     with half_sent(house, where, data, 9_000_000) as old:
-        until(lambda: house.archive.catalog.upload(where.rsplit("/", 1)[1]).offset >= 7 << 20)
+        until(lambda: house.archive.catalog.upload(where.rsplit("/", 1)[1]).offset >= receiving.SYNC_BYTES)
         started = time.monotonic()
         kept = offset(tus(), where)
-        assert 7 << 20 <= kept <= 9_000_000
+        assert receiving.SYNC_BYTES <= kept <= 9_000_000
         answer = send(tus(), where, data[kept:], kept)
         assert time.monotonic() - started < PATIENCE, "nobody waited for the old one to be given up"
         assert answer.headers["Coverslip-Slide"]

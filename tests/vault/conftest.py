@@ -132,7 +132,7 @@ class House:
         usual = {
             "lease": timedelta(seconds=20), "heartbeat": timedelta(seconds=0.5), "sweep_every": timedelta(seconds=0.5),
             "retry_delay": timedelta(0), "shutdown_grace": timedelta(seconds=1), "max_attempts": 1, "concurrency": 3,
-            "child_memory": 1 << 30, "child_wall": timedelta(seconds=25), "log_level": "DEBUG",
+            "child_memory": 1 << 30, "child_wall": timedelta(seconds=18), "log_level": "DEBUG",
             "max_upload_bytes": 1 << 50, "keep_originals": timedelta(0), "port": self.port,
         }  # fmt: skip
         self.settings = Settings(

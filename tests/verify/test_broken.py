@@ -292,6 +292,10 @@ def test_hidden_directories_are_found(workshop, code):
         (b"|Left", b"\0hidden|Left"),
         (b"v12.0.15", b"v12.0.15 of Jane"),
         (b"|AppMag", b"|Offset = 3 = 4|AppMag"),
+        (b"|Left", b"|Exposure Time = 7654321098|Left"),
+        (b"|Left", b"|Gamma = 0.7654321098|Left"),
+        (b"Q=75", b"Q=75 7654321x098"),
+        (b"v12.0.15", b"v765.4321.0987"),
     ],
 )
 def test_a_description_says_nothing_else(workshop, change):

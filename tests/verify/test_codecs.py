@@ -65,6 +65,21 @@ def test_bytes_behind_a_tile_are_found(workshop, plain):
     assert {("scans", "bytes-after-end"), ("leaks", "secret-found")} <= workshop.codes(hidden)
 
 
+@pytest.mark.parametrize("codec", ["lzw", "deflate"])
+@pytest.mark.parametrize("more", [SECRET, b"\0"])
+def test_more_than_a_tile_has_room_for_is_found(workshop, codec, more):
+    """Words packed together with the pixels, behind the last of them: readers stop where the tile is full."""
+    number, _ = CODECS[codec]
+    pack = {"lzw": lambda data: bytes(imagecodecs.lzw_encode(data)), "deflate": zlib.compress}[codec]
+    page = workshop.clean.pages[0].with_tag(workshop.tag(259, 3, (number,))).with_tag(workshop.tag(262, 3, (2,)))
+    flat = bytes(64 * 64 * 3)
+    good = replace(page.without(530), pieces=(pack(flat),) * len(page.pieces))
+    workshop.source = slide = replace(workshop.clean, pages=(good,))
+    assert workshop.codes(slide) == set()
+    workshop.source = hidden = slide.page(0, lambda page: page.with_piece(2, lambda tile: pack(flat + more)))
+    assert ("scans", "more-than-needed") in workshop.codes(hidden)
+
+
 def test_trimmed_tails_leave_the_scan_identical(workshop, plain):
     """A writer that cuts the tail off has not touched the scan."""
     workshop.source = plain.page(0, lambda page: page.with_piece(2, lambda tile: tile + SECRET))

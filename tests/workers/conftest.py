@@ -40,9 +40,10 @@ class Installation:
         """Upload a file; returns the slide's and its job's id."""
         catalog, until = self.archive.catalog, datetime.now(UTC) + timedelta(days=1)
         upload = catalog.create_upload("owner", len(original), until, filename, metadata or {})
-        generation = self.archive.begin_patch(upload.uid)
-        self.archive.storage.incoming(upload.uid).write_bytes(original)
-        catalog.advance(upload.uid, generation, len(original))
+        writer = self.archive.writer(upload, self.archive.begin_patch(upload.uid))
+        writer.write(original)
+        writer.keep(writer.mark())
+        writer.close()
         sid = self.archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)
         return sid, catalog.jobs(sid)[-1].id
 
@@ -140,7 +141,7 @@ def start(valkey, tmp_path) -> Iterator[Callable[..., Program]]:
     started = []
 
     def begin(installation: Installation, name: str, code: str, work: str = "slow_copy") -> Program:
-        variables = {**environment(installation.settings), "CANARY_WORK": f"{CANARIES}:{work}"}
+        variables = {**environment(installation.settings), "CANARY_WORK": work if ":" in work else f"{CANARIES}:{work}"}
         log = str(tmp_path / f"{name}.log")
         wrapped = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {code}"
         program = Program([sys.executable, "-c", wrapped], environment=variables, grace=20)
@@ -158,7 +159,7 @@ RUN = "from workers.run import run; from coverslip.settings import Settings; run
 
 @pytest.fixture
 def start_worker(start) -> Callable[..., Program]:
-    """Starts a real Celery worker with its sweeper and watchdog; the work is a canary."""
+    """Starts a real Celery worker with its sweeper and watchdog; the work is a canary, or named whole."""
     return lambda installation, name="worker", work="slow_copy": start(installation, name, RUN, work)
 
 

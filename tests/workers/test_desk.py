@@ -52,3 +52,16 @@ def test_no_is_said_with_a_status(say):
     status, lines, complaint = say("cancel", "nothing")
     assert (status, lines) == (1, [])
     assert complaint
+
+
+def test_an_original_is_purged(installation, say):
+    """With a reason, which the trail keeps; again says when it was; not while the slide waits for its work."""
+    sid, job = installation.add_slide()
+    assert say("purge", sid, "--reason", "asked to")[0] == 1
+    say("cancel", job)
+    status, (line,), _ = say("purge", sid, "--reason", "asked to")
+    assert (status, line.startswith("purged: 20")) == (0, True)
+    assert say("purge", sid, "--reason", "again")[:2] == (0, [line])
+    events = [event for event in installation.archive.catalog.events(sid) if event.action == "original-purged"]
+    assert [(event.actor, event.reason) for event in events] == [("command line", "asked to")]
+    assert say("purge", "nothing", "--reason", "x")[0] == 1

@@ -1,13 +1,17 @@
 """A retry starts behind the last stage that was finished; complete pyramids are made when nothing else is to do."""
 
+import secrets
 import threading
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import JobState, State
 from coverslip.errors import StorageFull
+from tests.s3_servers import below, settings_of
 from workers.process import process, serve
 
 UNTILEABLE = b"untileable, " * 100
@@ -81,9 +85,23 @@ def test_a_worker_told_to_stop_gives_back_at_the_next_stage(installation, statio
     assert installation.slide(sid).state is State.IN_REVIEW
 
 
-def test_a_complete_pyramid_replaces_the_one_in_review(install, station):
+@pytest.fixture(params=["folder", "bucket"])
+def place(request):
+    """Where clean slides lie, as settings."""
+    if request.param == "folder":
+        return {}
+    return settings_of(below(request.getfixturevalue("s3_server")("nanio"), f"stages/{secrets.token_hex(8)}"))
+
+
+def index_of(installation, slide):
+    """The bytes of a slide's index."""
+    stored = installation.archive.file(slide, slide.index)
+    return stored.read(stored.size, 0)
+
+
+def test_a_complete_pyramid_replaces_the_one_in_review(install, station, place):
     """A job of its own, after everything else; the slide stays where it is, its version says that it changed."""
-    installation = install(complete_pyramids=True)
+    installation = install(complete_pyramids=True, **place)
     sid, job = installation.add_slide()
     process(job, at(installation, station))
     before = installation.slide(sid)
@@ -96,13 +114,13 @@ def test_a_complete_pyramid_replaces_the_one_in_review(install, station):
     assert after.version > before.version
     (pyramid,) = [found for found in installation.archive.catalog.jobs(sid) if found.kind == JobKind.PYRAMID]
     assert pyramid.state is JobState.DONE
-    folder = installation.archive.where_is(after)
-    assert (folder / "slide.pyramid").read_bytes() == b"complete"
+    assert index_of(installation, after) == b"complete"
+    assert not list((installation.settings.data_dir / "tmp").glob("*.opened")), "the copy it was made from is gone"
 
 
-def test_a_slide_that_was_released_keeps_its_index(install, station):
+def test_a_released_slide_keeps_its_index(install, station, place):
     """Addresses of a released slide carry its version: nothing may change under them."""
-    installation = install(complete_pyramids=True)
+    installation = install(complete_pyramids=True, **place)
     sid, job = installation.add_slide()
     process(job, at(installation, station))
     installation.archive.transition(sid, State.RELEASED, "curator")
@@ -110,6 +128,44 @@ def test_a_slide_that_was_released_keeps_its_index(install, station):
     serve(at(installation, station))
     assert installation.slide(sid) == before
     assert [found.state for found in installation.archive.catalog.jobs(sid)] == [JobState.DONE, JobState.CANCELLED]
+
+
+def test_a_slide_decided_about_while_it_is_tiled_keeps_its_index(install, station, place, monkeypatch):
+    """The release comes first: what was made is thrown away, and nothing of it stays."""
+    installation = install(complete_pyramids=True, **place)
+    sid, job = installation.add_slide()
+    process(job, at(installation, station))
+    finish = installation.archive.catalog.finish_pyramid
+
+    def too_late(claim, **options):
+        installation.archive.transition(sid, State.RELEASED, "curator")
+        finish(claim, **options)
+
+    monkeypatch.setattr(installation.archive.catalog, "finish_pyramid", too_late)
+    before = index_of(installation, installation.slide(sid))
+    serve(at(installation, station))
+    assert installation.slide(sid).state is State.RELEASED
+    assert index_of(installation, installation.slide(sid)) == before
+    if place:
+        assert [each.name for each in installation.archive.clean.files(".pyramid")] == ["slide.pyramid"]
+
+
+@pytest.mark.parametrize("place", ["bucket"], indirect=True)
+def test_an_index_in_a_bucket_that_is_of_no_use_goes_after_a_day(install, station, place, tmp_path):
+    """The one a slide came with, and one whose record never came; never the one in use, nor one that is being made."""
+    installation = install(complete_pyramids=True, **place)
+    archive = installation.archive
+    sid, job = installation.add_slide()
+    process(job, at(installation, station))
+    serve(at(installation, station))
+    slide = installation.slide(sid)
+    (tmp_path / "made").write_bytes(b"of an attempt that died")
+    archive.clean.add(tmp_path / "made", sid, slide.artefact, "dead-1.pyramid")
+    now = datetime.now(UTC)
+    assert archive.discard_indexes(now - timedelta(hours=1)) == 0
+    assert archive.discard_indexes(now + timedelta(hours=1)) == 2
+    assert [each.name for each in archive.clean.files(".pyramid")] == [slide.index]
+    assert index_of(installation, slide) == b"complete"
 
 
 def test_a_cancel_is_heard_between_two_beats(install, station):

@@ -1,5 +1,7 @@
 """Converted slides: what other readers see in them, and that nothing else is in them."""
 
+import errno
+import os
 import re
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import psutil
 import pytest
 import tifffile
 
+from coverslip import durable
 from coverslip.codestreams import icc
 from coverslip.errors import Cancelled, DamagedSlide, OutputExists, StorageFailed, StorageFull
 from coverslip.formats.converted import READER, ConvertedSlide
@@ -255,8 +258,23 @@ def test_storage_errors_are_ours(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed) as caught:
         write_converted(Painted(Size(300, 300)), tmp_path / "absent" / "clean.tiff")
     assert "absent" not in str(caught.value)
-    with pytest.raises(StorageFull):
-        raise converted._storage(OSError(28, "No space left on device", "/secret"))
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret")
+    with pytest.raises(StorageFull), converted._fresh(tmp_path / "clean.tiff"):
+        raise full
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_fsync_puts_all_storage_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of every other file we write; what could not be made to last is gone."""
+
+    def fails(handle: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(StorageFailed):
+        write_converted(Painted(Size(300, 300)), tmp_path / "clean.tiff")
+    assert durable.is_in_doubt()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_readers_do_not_run_ahead_of_a_slow_disk(tmp_path: Path) -> None:

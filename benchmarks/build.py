@@ -75,10 +75,10 @@ def _ours(slide: Path, pyramid: Path, kind: str) -> Cost:
 
 def contenders(slide: Path, target: Path) -> list[tuple[str, list[str]]]:
     """`vips dzsave` with every reader at hand: a name and a command each."""
-    from coverslip.pyramid.source import scene_of
+    from coverslip.pyramid.scene import scene_of
     from coverslip.tiff.structure import open_tiff
 
-    tile = str(scene_of(open_tiff(slide)).zoom.tile)
+    tile = str(scene_of(open_tiff(slide)).source(0).zoom.tile)
     found = [("dzsave, pyvips-binary (libtiff)", [sys.executable, "-c", _WHEEL, str(slide), str(target), tile])]
     vips = shutil.which("vips")
     if vips:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, ValidationError
 
 from coverslip.errors import ChildCrashed
+from coverslip.slide import Planes
 
 FILE: Final = "answer.json"
 MOST: Final = 256 << 20
@@ -39,6 +40,7 @@ class Inspection(Struct, frozen=True, forbid_unknown_fields=True):
     levels: tuple[str, ...]
     mpp: tuple[float, float] | None
     magnification: float | None
+    planes: Planes | None
     declined: dict[str, str]
     """Why each reader before the chosen one did not take it."""
     elements: tuple[Seen, ...]

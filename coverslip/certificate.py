@@ -7,7 +7,7 @@ policy and key give the same bytes, so two people can compare certificates inste
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -101,4 +101,5 @@ def _facts(facts: SlideFacts) -> dict[str, Any]:
         "levels": [[level.size.width, level.size.height] for level in facts.levels],
         "mpp": [facts.mpp.x, facts.mpp.y] if facts.mpp else None,
         "magnification": facts.magnification,
+        "planes": asdict(facts.planes) if facts.planes else None,
     }

@@ -69,6 +69,7 @@ def _clean(content: dict[str, Any]) -> str:
             ("levels", _sizes(source["levels"]), _sizes(after["levels"])),
             ("resolution", _resolution(source["mpp"]), _resolution(after["mpp"])),
             ("magnification", _magnification(source["magnification"]), _magnification(after["magnification"])),
+            *([("planes", _planes(source["planes"]), _planes(after["planes"]))] if source["planes"] else ()),
         ],
     )
 
@@ -83,6 +84,13 @@ def _resolution(mpp: list[float] | None) -> str:
 
 def _magnification(power: float | None) -> str:
     return f"{power:g}×" if power else "not stated"
+
+
+def _planes(planes: dict[str, Any] | None) -> str:
+    if planes is None:
+        return "not stated"
+    counted = (f"{planes[name]} {word}" for name, word in (("z", "focal"), ("channels", "channels"), ("t", "moments")))
+    return ", ".join(counted)
 
 
 def _checks(content: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
 from coverslip.write.tiff import write_tiff
 
-SUFFIXES = {"aperio": ".svs"}
+SUFFIXES = {"aperio": ".svs", "ome-tiff": ".ome.tiff"}
 
 
 def deidentify(
@@ -109,7 +109,7 @@ def _deliver(
 ) -> Outcome:  # fmt: skip
     content = known.result()
     stem = name or f"slide-{digest(key, content.sha256, purpose='name')[:16]}"
-    final = f"{stem}{draft.suffix}"
+    final = f"{stem}{''.join(draft.suffixes)}"
     source = cert.Source(digest(key, content.sha256, purpose="source"), content.size_bytes, slide.facts, slide.route)
     page = cert.certificate(source, plan, report, name=final, key=key)
     if not report.passed:

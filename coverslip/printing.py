@@ -113,6 +113,8 @@ def print_inspection(found: Inspection, *, why: bool, as_json: bool) -> None:
         _print_json(told if why else {**told, "declined": {}})
         return
     summary = {name: value for name, value in told.items() if name not in ("declined", "elements")}
+    if found.planes:
+        summary["planes"] = f"{found.planes.z} focal, {found.planes.channels} channels, {found.planes.t} moments"
     _print_pairs({**summary, **{f"not {name}": said for name, said in found.declined.items() if why}})
     rows = [(seen.path, seen.kind, seen.note, str(seen.bytes)) for seen in found.elements]
     _print_table(("element", "kind", "note", "bytes"), rows)

@@ -28,6 +28,32 @@ class Level:
     """Level-0 width divided by this level's width."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Plane:
+    """One focal plane of one channel at one moment; all three count from 0."""
+
+    z: int
+    channel: int
+    t: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """How many there are of each."""
+
+    z: int
+    channels: int
+    """As readers count them: an RGB picture is one."""
+    t: int
+    z_step: float | None = None
+    """Micrometres between focal planes."""
+
+    @property
+    def count(self) -> int:
+        """All planes."""
+        return self.z * self.channels * self.t
+
+
 @dataclass(frozen=True, slots=True)
 class SlideFacts:
     """Numbers and vocabulary every reader can give; nothing here can hold a name."""
@@ -42,6 +68,8 @@ class SlideFacts:
     """Nominal objective power."""
     background: str | None = None
     """RRGGBB, what unscanned area looks like; None when the slide does not say."""
+    planes: Planes | None = None
+    """None where the format knows one plane only."""
 
     @property
     def size(self) -> Size:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import tifffile
 
-from samples import archives, broken, codecs, dicom, mirax, ndpi, sakura, vms, zeiss
+from coverslip.geometry import Size
+from samples import archives, broken, codecs, dicom, mirax, ndpi, ome, sakura, vms, zeiss
 from samples.icc import profile
 from samples.identifiers import Planter
 
@@ -86,6 +88,17 @@ def _descriptions() -> list[bytes]:
             b"JPEG/RGB Q=70|AppMag = 20|MPP = 0.499|Slide = 3|Title = a = b|Key|CustomField.1 = x"]  # fmt: skip
 
 
+def _blocks() -> list[bytes]:
+    """OME-XML of two focal planes of two channels: bare, with a word in every place, and one by one."""
+    size, found = Size(150, 100), []
+    with tempfile.TemporaryDirectory() as folder:
+        for style, planted in (("one", False), ("one", True), ("each", False)):
+            path = Path(folder) / f"{style}{planted}.tiff"
+            ome.write(path, size, z=2, channels=2, tile=64, downsamples=(1, 2), identifiers=planted, style=style)  # type: ignore[arg-type]
+            found.append(tifffile.TiffFile(path).pages.first.tags[270].value.encode())
+    return found
+
+
 _MAKERS: Final[dict[str, Callable[[], list[bytes]]]] = {
     "tiff": _tiffs,
     "verify_tiff": _tiffs,
@@ -106,6 +119,8 @@ _MAKERS: Final[dict[str, Callable[[], list[bytes]]]] = {
         b"&amp;#x41;%41",
     ],
     "description": _descriptions,
+    "ome_block": _blocks,
+    "verify_ome_block": _blocks,
     "any_file": _containers,
     "mirax_settings": _settings,
     "jpeg_frame": _jpegs,

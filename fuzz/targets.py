@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from coverslip import preflight
 from coverslip.codestreams import icc, j2k, jpeg
 from coverslip.codestreams.frames import Expected
+from coverslip.elements import Inventory
 from coverslip.errors import InputError
 from coverslip.formats import aperio, ini, readable
 from coverslip.geometry import Size
@@ -21,14 +23,20 @@ from coverslip.intake.find import find
 from coverslip.intake.members import Packed
 from coverslip.intake.unpack import unpack as unpack_slide
 from coverslip.intake.words import words_of
+from coverslip.ome.document import parse
+from coverslip.ome.layout import layout
+from coverslip.ome.rebuild import OmeDescription
+from coverslip.policy import load
 from coverslip.preflight import dicom, jpegs, mirax, names, xml
 from coverslip.preflight import zip as archives
 from coverslip.progress import silent
 from coverslip.tiff.blocks import survey
-from coverslip.tiff.structure import FileBytes, open_tiff
+from coverslip.tiff.structure import Directory, FileBytes, open_tiff
 from coverslip.verify import icc as verify_icc
 from coverslip.verify import j2k_walk, jpeg_meaning, jpeg_walk, lzw_walk, tiff_walk, unpack
+from coverslip.verify import ome as verify_ome
 from coverslip.verify.reading import Bytes
+from samples import broken
 
 _MEMORY: Final = Path("/dev/shm")
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
@@ -155,12 +163,37 @@ def settings(data: bytes) -> None:
     tuple(readable.readable(data, WHERE))
 
 
+def ome_block(data: bytes) -> None:
+    """OME-XML against four pages; whatever is taken is written so that the verifier has nothing against it."""
+    document = parse(data, WHERE)
+    description = OmeDescription(document, layout(document, _planes()))
+    plan = load("strict").plan(Inventory(description.elements("")))
+    text = description.rebuild("", plan.keeps).decode()
+    assert not list(verify_ome.objections(text))
+
+
+@cache
+def _planes() -> tuple[Directory, ...]:
+    path = FOLDER / "planes.tiff"
+    path.write_bytes(broken.sound("ome"))
+    tiff = open_tiff(path)
+    tiff.close()
+    return tiff.pages
+
+
+def verify_ome_block(data: bytes) -> None:
+    """The verifier's own reading of one, and of one inside something else."""
+    verify_ome.read(data)
+    verify_ome.said(data.decode("latin-1"))
+    verify_ome.unfolded(data)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
         tiff, verify_tiff, dicom_header, zip_archive, slide_in_archive, settings_names, xml_text,
         name, jpeg_stream, j2k_stream, profile, lzw, packed,
-        description, settings, any_file, mirax_settings, jpeg_frame,
+        description, settings, any_file, mirax_settings, jpeg_frame, ome_block, verify_ome_block,
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from coverslip.geometry import Size
-from samples import aperio, generic, lookalikes, mirax
+from samples import aperio, generic, lookalikes, mirax, ome
 from samples.description import TRAPS
 from samples.identifiers import Planted
 
@@ -86,6 +86,34 @@ def make_generic(
         out, _size(size), codec=codec, order=order, bigtiff=bigtiff, pyramid="subifds" if subifds else "chain", ome=ome,
         predictor=predictor, tile=tile, quality=quality, tissue_share=tissue_share, repeated_blank=repeated_blank,
         identifiers=plant, omit=omit or (), seed=seed,
+    )  # fmt: skip
+    _report(planted)
+
+
+@app.command("ome")
+def make_ome(
+    out: Out,
+    size: Extent = "2000x1500",
+    z: int = 1,
+    channels: int = 1,
+    t: int = 1,
+    rgb: Annotated[bool, typer.Option("--rgb", help="Red, green, blue of 8 bits instead of grey channels.")] = False,
+    bits: Annotated[int, typer.Option(help="8 or 16.")] = 16,
+    codec: Annotated[str, typer.Option(help="jpeg (8 bits), deflate, lzw, none or j2k.")] = "deflate",
+    style: Annotated[str, typer.Option(help="How the block tells of the planes: one, each or bare.")] = "one",
+    beside: Annotated[
+        list[str] | None, typer.Option(help="A picture of the glass: label or macro; repeatable.")
+    ] = None,
+    bigtiff: bool = False,
+    tile: int = 256,
+    plant: Plant = True,
+    omit: Omit = None,
+    seed: Seed = 0,
+) -> None:
+    """Write an OME-TIFF of several planes."""
+    planted = ome.write(
+        out, _size(size), z=z, channels=channels, t=t, rgb=rgb, bits=bits, codec=codec, style=cast("ome.Style", style),
+        beside=beside or (), bigtiff=bigtiff, tile=tile, identifiers=plant, omit=omit or (), seed=seed,
     )  # fmt: skip
     _report(planted)
 

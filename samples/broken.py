@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from coverslip.geometry import Size
-from samples import aperio, generic
+from samples import aperio, generic, ome
 from samples.surgery import Patient
 
 Change = Callable[[Patient], Patient]
@@ -24,6 +24,9 @@ DAMAGED, UNSUPPORTED, LIMIT, UNKNOWN = "damaged-slide", "unsupported-slide", "li
 STOPPED = "verification-failed"
 REFUSED = (DAMAGED, UNSUPPORTED)
 ANY = (DAMAGED, UNSUPPORTED, LIMIT, UNKNOWN)
+
+
+BESIDE = ("label", "macro")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Case:
 
 @cache
 def sound(base: str) -> bytes:
-    """A tiny sound slide: `svs` (classic Aperio), `big` (BigTIFF Aperio), `tiff` (generic), `deflate`, `j2k`, `raw`.
+    """A tiny sound slide: `svs` (classic Aperio), `big` (BigTIFF Aperio), `tiff` (generic), `deflate`, `j2k`, `raw`,
+    `ome` (two focal planes of two channels), `ome-each` (told of one by one), `ome-rgb` (with label and macro).
 
     `one-svs` and `one-tiff` are a little larger and have one level.
     """
@@ -66,6 +70,10 @@ def sound(base: str) -> bytes:
                 path, size, codec=codec, tile=64, downsamples=(1, 2), bigtiff=base == "big", identifiers=False,
                 tissue_share=1,
             )  # fmt: skip
+        elif base.startswith("ome"):
+            kind = {"z": 2, "channels": 2} if base != "ome-rgb" else {"rgb": True, "codec": "jpeg", "beside": BESIDE}
+            style = "each" if base == "ome-each" else "one"
+            ome.write(path, size, tile=64, downsamples=(1, 2), identifiers=False, style=style, **kind)  # type: ignore[arg-type]
         else:
             codec = {"tiff": "jpeg-ycbcr", "deflate": "deflate", "raw": "none"}[base]
             generic.write(path, size, codec=codec, tile=64, downsamples=(1, 2), identifiers=False, tissue_share=1)
@@ -75,7 +83,7 @@ def sound(base: str) -> bytes:
 def cases() -> Iterator[Case]:
     """Every broken slide."""
     # The tables import this module's words, so they are looked up when they are asked for.
-    from samples import broken_layout, broken_pixels, broken_structure, dressed
+    from samples import broken_layout, broken_ome, broken_pixels, broken_structure, dressed
 
-    for table in (broken_structure, broken_layout, broken_pixels, dressed):
+    for table in (broken_structure, broken_layout, broken_pixels, broken_ome, dressed):
         yield from table.cases()

@@ -188,11 +188,17 @@ def _types() -> Iterator[Case]:
 def _crowds() -> Iterator[Case]:
     def many_ifds(patient: Patient) -> Patient:
         at, size = len(patient.data) + len(patient.data) % 2, len(patient.ifd((254, 4, 1, 0)))
-        chain = [patient.ifd((254, 4, 1, 0), following=at + size * (i + 1) if i < 599 else 0) for i in range(600)]
+        chain = [patient.ifd((254, 4, 1, 0), following=at + size * (i + 1) if i < 2999 else 0) for i in range(3000)]
         return patient.link_last(b"".join(chain))
 
     def many_entries(patient: Patient) -> Patient:
         return patient.link_last(patient.ifd(*((40000 + i, 3, 1, 0) for i in range(600))))
+
+    def many_of_both(patient: Patient) -> Patient:
+        entries = tuple((40000 + i, 3, 1, 0) for i in range(500))
+        at, size = len(patient.data) + len(patient.data) % 2, len(patient.ifd(*entries))
+        chain = [patient.ifd(*entries, following=at + size * (i + 1) if i < 599 else 0) for i in range(600)]
+        return patient.link_last(b"".join(chain))
 
     def many_children(patient: Patient) -> Patient:
         child = patient.append(patient.ifd((254, 4, 1, 0)))
@@ -209,8 +215,9 @@ def _crowds() -> Iterator[Case]:
         at = patient.append(b"Aperio " + b"x" * (17 << 20))
         return patient.point(0, DESCRIPTION, at).recount(0, DESCRIPTION, 17 << 20)
 
-    yield Case("crowd-600-ifds", (LIMIT, UNKNOWN), "svs", many_ifds)
+    yield Case("crowd-3000-ifds", (LIMIT, UNKNOWN), "svs", many_ifds)
     yield Case("crowd-600-entries", (LIMIT,), "svs", many_entries)
+    yield Case("crowd-300000-entries", (LIMIT,), "svs", many_of_both)
     yield Case("crowd-5000-subifds", (LIMIT, DAMAGED, UNKNOWN), "svs", many_children)
     yield Case("crowd-nested-subifds", (LIMIT, DAMAGED, UNKNOWN), "svs", deep_children)
     yield Case("crowd-17-mib-description", (LIMIT,), "svs", long_words)

@@ -18,6 +18,7 @@ from coverslip.geometry import TileIndex
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.colour import QUALITY, Colour, Encoding, Format
 from coverslip.pyramid.made_by import made_by
+from coverslip.pyramid.plane import Picture
 from coverslip.settings import Settings
 from service.errors import Malformed
 from service.quick import tag_of
@@ -166,12 +167,13 @@ def _word(kind: type[Word], untrusted: str, name: str) -> Word:
     return kind(untrusted)
 
 
-def stored_tile(ask: Ask, tile: TileIndex, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """A served tile, stored or made as it would be stored; its `level` counts halvings. Raises `TileNotFound`."""
-    place = (ask.pyramid.grid.largest - tile.level, tile.column, tile.row)
-    how = How.DERIVE if ask.pyramid.on_request(*place) else How.READ
-    make, at_hand = partial(ask.pyramid.tile, *place), partial(ask.pyramid.tile_at_hand, *place)
-    return Answer(f"tile {place}", Format.JPG.media_type, make, how, headers, at_hand, tag_of(ask.pyramid, place))
+def served_tile(ask: Ask, picture: Picture, tile: TileIndex, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """A tile as it is served, stored or made now; its `level` counts halvings. Raises `TileNotFound`."""
+    place = (picture.grid.largest - tile.level, tile.column, tile.row)
+    how = How.DERIVE if picture.on_request(*place) else How.READ
+    make, at_hand = partial(picture.tile, *place), partial(picture.tile_at_hand, *place)
+    key = f"tile {place} {picture.key}".rstrip()  # of the plain picture, as `service.quick` names it
+    return Answer(key, Format.JPG.media_type, make, how, headers, at_hand, tag_of(picture, place))
 
 
 def document(ask: Ask, key: str, content: object, media_type: str = "application/json") -> Answer:

@@ -14,6 +14,7 @@ REFUSED: Final = (400, 401, 404, 405, 406, 409, 410, 412, 413, 422, 501, 503)
 
 _INDEX: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 999_999}
 _LEVEL: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 99}
+_PLANE: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 65_534}
 _PIXELS: Final[Json] = {"type": "number", "minimum": 0, "maximum": 999_999_999}
 _FORMAT: Final[Json] = {"type": "string", "enum": ["jpg", "png", "webp"]}
 IN_PATH: Final[dict[str, Json]] = {
@@ -37,10 +38,10 @@ IN_QUERY: Final[dict[str, Json]] = {
     "level": _LEVEL,
     "width": {"type": "integer", "minimum": 16, "maximum": 1024},
     "fmt": _FORMAT,
-    "channels": {"type": "string", "pattern": "^[0-2](,[0-2]){0,2}$"},
-    "window": {"type": "string", "pattern": "^[0-9]{1,3},[0-9]{1,3}(,[0-9]{1,3},[0-9]{1,3}){0,2}$"},
-    "z": {"type": "integer", "minimum": 0, "maximum": 0},
-    "t": {"type": "integer", "minimum": 0, "maximum": 0},
+    "channels": {"type": "string", "pattern": "^[0-9]{1,5}(,[0-9]{1,5}){0,63}$"},
+    "window": {"type": "string", "pattern": "^[0-9]{1,5},[0-9]{1,5}(,[0-9]{1,5},[0-9]{1,5}){0,63}$"},
+    "z": _PLANE,
+    "t": _PLANE,
 }
 """Parameters; what is not here is a number of pixels or micrometres."""
 KINDS: Final = (
@@ -95,8 +96,6 @@ def _given(address: str) -> Json:
 
 def _parameters(address: str) -> frozenset[str]:
     """The query's names, asked of the route itself."""
-    if address.endswith("/thumbnail"):
-        return frozenset({"width"})
     if address.endswith("{r}.jpg"):
         return frozenset()
     values = {"fmt": "png", "region": "full", "quality": "default", "name": "thumbnail"}

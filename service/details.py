@@ -13,7 +13,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.native import Native
 from service.parts import Service
-from service.schemas import LevelOut, SlideDetail
+from service.schemas import LevelOut, PlanesOut, SlideDetail
 from service.shelf import READABLE, Opened, file_of
 
 CODECS: Final = {"image/jpeg": "jpeg", "image/j2c": "jpeg2000"}
@@ -39,13 +39,14 @@ def _facts(service: Service, opened: Opened) -> dict[str, object]:
     pyramid = opened.pyramid
     if pyramid is None:
         return {}
+    told: dict[str, object] = {"planes": PlanesOut.of(pyramid.stack), "tile_size": pyramid.tile_size}
     if file_of(service.archive, opened.slide, opened.slide.clean_name).path is None:
-        return {"levels": list(_served(pyramid, frozenset())), "tile_size": pyramid.tile_size}
+        return {**told, "levels": list(_served(pyramid, frozenset()))}
     sources = service.sources()
     native = sources.native(opened)
     return {
+        **told,
         "levels": sorted([*_own(native), *_made(pyramid, native)], key=lambda level: -level.width),
-        "tile_size": pyramid.tile_size,
         "codec": CODECS.get(native.levels[0].media_type),
         "icc": sources.profile(opened) is not None,
     }

@@ -16,6 +16,7 @@ from coverslip.geometry import TileIndex
 from coverslip.pyramid import iiif, zoomify, zxy
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.made_by import made_by
+from coverslip.pyramid.plane import Picture
 from coverslip.pyramid.read import Pyramid
 from coverslip.settings import Settings
 from service.accept import accepts
@@ -187,10 +188,10 @@ class Quick:
         return link + self.links if opened.public else link
 
 
-def tag_of(pyramid: Pyramid, place: Place) -> str:
+def tag_of(picture: Picture, place: Place) -> str:
     """A tile's strong validator, quoted; of one made on request it names the codec too. Raises `TileNotFound`."""
-    tag = pyramid.etag(*place)
-    return f'{tag[:-1]}-{made_by()}"' if pyramid.on_request(*place) else tag
+    tag = picture.etag(*place)
+    return f'{tag[:-1]}-{made_by()}"' if picture.on_request(*place) else tag
 
 
 def key_of(pyramid: Pyramid, place: Place) -> str:

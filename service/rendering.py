@@ -89,6 +89,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.tests.update(several=lambda slide: slide.planes is not None and slide.planes.several)
     found.filters.update(
         commands=commands, meaning=meaning, size=size, number=number, age=age, moment=moment, percent=percent
     )

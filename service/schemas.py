@@ -11,6 +11,7 @@ from coverslip.archive.events import MAX_REASON
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import ApiKey, Event, Job, QueueStats, SlideRecord, Upload
 from coverslip.archive.states import JobState, State
+from coverslip.pyramid.stack import Stack
 from service.reasons import advice, meaning
 
 
@@ -49,6 +50,55 @@ class Problem(Out):
         return cls(code=code, where=where, meaning=meaning(code), advice=advice(code))
 
 
+class ChannelOut(Out):
+    """One channel of a slide, and how it is shown."""
+
+    name: str | None = Field(description="A fluorophore, stain or marker of the policy's list.")
+    color: str = Field(description="`#RRGGBB`: what it is shown in, together with other channels.")
+    emission: float | None = Field(description="Nanometres.")
+    excitation: float | None = Field(description="Nanometres.")
+    window: tuple[int, int] = Field(description="Sample values that its tiles show as black and as full brightness.")
+
+
+class PlanesOut(Out):
+    """What `z`, `t`, `channels` and `window` of an address choose among."""
+
+    z: int = Field(description="Focal planes.")
+    t: int = Field(description="Moments.")
+    shown_z: int = Field(description="The focal plane that is shown when nobody asks for one.")
+    z_step: float | None = Field(description="Micrometres between focal planes.")
+    bits: int = Field(description="Of a sample, as windows count them.")
+    color: bool = Field(description="Whether a plane is a colour picture: `channels` are its red, green and blue then.")
+    channels: list[ChannelOut] = Field(description="One for colour pictures.")
+
+    @property
+    def several(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.z > 1 or self.t > 1 or len(self.channels) > 1
+
+    @classmethod
+    def of(cls, stack: Stack) -> PlanesOut:
+        """As the index tells it."""
+        return cls(
+            z=stack.z,
+            t=stack.t,
+            shown_z=stack.middle,
+            z_step=stack.z_step,
+            bits=stack.bits,
+            color=stack.samples > 1,
+            channels=[
+                ChannelOut(
+                    name=channel.name or None,
+                    color=f"#{channel.colour}",
+                    emission=channel.emission,
+                    excitation=channel.excitation,
+                    window=channel.window,
+                )
+                for channel in stack.channels
+            ],
+        )
+
+
 class SlideOut(Out):
     """One slide."""
 
@@ -75,6 +125,7 @@ class SlideOut(Out):
     removed: int | None
     kept: int | None
     replaced: int | None
+    planes: PlanesOut | None = Field(None, description="Of a slide with tiles, asked for by itself.")
     links: Links
 
     @classmethod

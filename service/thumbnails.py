@@ -27,4 +27,9 @@ def width_of(untrusted_query: bytes) -> int:
     known = len(texts) == 1 and re.fullmatch(r"[0-9]{1,4}", texts[0], re.ASCII) and not given
     if not known or not WIDTHS[0] <= int(texts[0]) <= WIDTHS[-1]:
         raise Malformed(f"A thumbnail takes one parameter: width, {WIDTHS[0]} to {WIDTHS[-1]}.")
-    return next(width for width in WIDTHS if width >= int(texts[0]))
+    return widened(int(texts[0]))
+
+
+def widened(width: int) -> int:
+    """The smallest of `WIDTHS` that is no less."""
+    return next(found for found in WIDTHS if found >= width)

@@ -115,6 +115,7 @@ def _inspection(slide: AnySlide, inventory: tuple[Element, ...], reader: str, de
         levels=tuple(str(level.size) for level in facts.levels),
         mpp=(facts.mpp.x, facts.mpp.y) if facts.mpp else None,
         magnification=facts.magnification,
+        planes=facts.planes,
         declined=declined,
         elements=tuple(map(_seen, inventory)),
     )

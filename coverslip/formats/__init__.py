@@ -7,7 +7,7 @@ from typing import Final
 
 from coverslip import preflight
 from coverslip.errors import StorageFailed, UnsupportedSlide
-from coverslip.formats import aperio, generic_tiff
+from coverslip.formats import aperio, generic_tiff, ome_tiff
 from coverslip.formats.contract import Probe, Reader
 from coverslip.formats.converted import READER as CONVERTED
 from coverslip.formats.converted import ConvertedSlide
@@ -16,7 +16,7 @@ from coverslip.preflight import natives
 
 natives.require(natives.found())
 
-READERS: Final[tuple[Reader, ...]] = (aperio, generic_tiff, CONVERTED)
+READERS: Final[tuple[Reader, ...]] = (aperio, ome_tiff, generic_tiff, CONVERTED)
 """Most specific first. `CONVERTED` is last: it loses the container, so it takes only what no other reader does."""
 
 AnySlide = TiffSlide | ConvertedSlide

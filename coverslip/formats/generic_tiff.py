@@ -1,6 +1,6 @@
-"""Generic tiled, pyramidal TIFF and OME-TIFF: levels by geometry, everything else is words.
+"""Generic tiled, pyramidal TIFF: levels by geometry, everything else is words.
 
-Source: TIFF 6.0 §15; OME-TIFF 6.0 (levels as SubIFDs of the first page). Resolution comes from tags 282, 283 and 296.
+Source: TIFF 6.0 §15; TIFF Technical Note 1 (levels as SubIFDs). Resolution comes from tags 282, 283 and 296.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from coverslip.geometry import Mpp
 from coverslip.slide import Route
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import COPYABLE
-from coverslip.tiff.shapes import REDUCED, is_level, says_otherwise
+from coverslip.tiff.shapes import is_undenied_level
 from coverslip.tiff.structure import Directory, TiffFile, looks_like_tiff, open_tiff
 
 name = "generic-tiff"
-title = "Generic tiled TIFF and OME-TIFF"
-suffixes = (".tif", ".tiff", ".btf", ".ome.tif", ".ome.tiff")
+title = "Generic tiled TIFF"
+suffixes = (".tif", ".tiff", ".btf")
 route = Route.SAME_CONTAINER
 
 CENTIMETRE, INCH = 3, 2
@@ -53,7 +53,7 @@ def open(path: Path) -> TiffSlide:
     tiff = open_tiff(path)
     try:
         pages = _pages(tiff)
-        return TiffSlide(tiff, name, pages, mpp=_mpp(pages[0].directory), magnification=None)
+        return TiffSlide(tiff, name, pages, mpp=resolution(pages[0].directory), magnification=None)
     except InputError:
         tiff.close()
         raise
@@ -65,22 +65,17 @@ def _pages(tiff: TiffFile) -> tuple[Page, ...]:
         raise UnknownStructure("the first page says that it is not the scan itself", where=base.path)
     if not base.tiled or base.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS:
         raise UnknownStructure("the first page is not a tiled picture in a known colour space", where=base.path)
-    below = [child for child in base.children if child.has_pixels and _is_level(child, base)]
+    below = [child for child in base.children if child.has_pixels and is_undenied_level(child, base)]
     found = [Page(base, ImageRole.BASE), *(Page(child, ImageRole.LEVEL) for child in below)]
     for directory in tiff.pages[1:]:
-        if not _is_level(directory, base):
+        if not is_undenied_level(directory, base):
             raise UnknownStructure("nobody can tell what this page shows", where=directory.path)
         found.append(Page(directory, ImageRole.LEVEL))
     return tuple(sorted(found, key=lambda page: -page.directory.size.width))
 
 
-def _is_level(directory: Directory, base: Directory) -> bool:
-    """A level of the base that neither its subfile type nor its own words deny: of a full or a reduced image."""
-    said = directory.number(t.NEW_SUBFILE_TYPE)
-    return said in (0, REDUCED) and not says_otherwise(directory) and is_level(directory, base)
-
-
-def _mpp(directory: Directory) -> Mpp | None:
+def resolution(directory: Directory) -> Mpp | None:
+    """Micrometres per pixel as a page's resolution fields say them (TIFF 6.0 §8); None where they say nothing."""
     micrometres = {CENTIMETRE: 10_000.0, INCH: 25_400.0}.get(directory.number(t.RESOLUTION_UNIT, INCH))
     x, y = (_rational(directory, code) for code in (t.X_RESOLUTION, t.Y_RESOLUTION))
     return Mpp(micrometres / x, micrometres / y) if micrometres and x and y else None

@@ -9,7 +9,7 @@ from coverslip.elements import Element, ElementKind, ElementPath, ImageRole, Inv
 from coverslip.errors import InputError, UnknownStructure
 from coverslip.formats.contract import Description, Page
 from coverslip.geometry import Mpp
-from coverslip.slide import Level, Route, SlideFacts
+from coverslip.slide import Level, Planes, Route, SlideFacts
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import Blocks, survey
 from coverslip.tiff.elements import field_elements, foreign_elements, name_element, orphan_elements
@@ -29,12 +29,19 @@ class TiffSlide:
         *,
         mpp: Mpp | None,
         magnification: float | None,
+        levels: tuple[Directory, ...] = (),
+        planes: Planes | None = None,
         describe: Callable[[Directory], Description | None] = lambda directory: None,
     ) -> None:
-        """Hold an open file; `describe` parses an ImageDescription, None when nothing of it is understood."""
+        """Hold an open file; `describe` parses an ImageDescription, None when nothing of it is understood.
+
+        `levels` are those of one plane where there are several, largest first; without, all levels are of the only one.
+        """
         self.tiff = tiff
         self.pages = pages
-        self.facts = SlideFacts(vendor, "bigtiff" if tiff.big else "tiff", _levels(pages), mpp, magnification)
+        found = _levels(levels or tuple(page.directory for page in pages if page.is_level))
+        container = "bigtiff" if tiff.big else "tiff"
+        self.facts = SlideFacts(vendor, container, found, mpp, magnification, planes=planes)
         self._describe = describe
         self._blocks: dict[str, Blocks] = {}
 
@@ -101,8 +108,7 @@ class TiffSlide:
         self.tiff.close()
 
 
-def _levels(pages: tuple[Page, ...]) -> tuple[Level, ...]:
-    levels = [page.directory for page in pages if page.is_level]
+def _levels(levels: tuple[Directory, ...]) -> tuple[Level, ...]:
     if not levels:
         raise UnknownStructure("no page of the file is a tiled image")
     width = levels[0].size.width

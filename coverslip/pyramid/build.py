@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
@@ -16,7 +17,7 @@ from typing import Final
 from coverslip.geometry import Size
 from coverslip.progress import Progress, Stage, silent
 from coverslip.pyramid.chain import Apex, Chain, Made
-from coverslip.pyramid.codecs import tile_decoder
+from coverslip.pyramid.codecs import Codecs, bits_of, shown
 from coverslip.pyramid.edges import blank_tiles, edge_cells
 from coverslip.pyramid.feed import CodedFeed, Feed, FullFeed, HalfFeed
 from coverslip.pyramid.index import Head
@@ -25,10 +26,11 @@ from coverslip.pyramid.partial import storage_errors, written_whole
 from coverslip.pyramid.pixels import Encoding, Pixels
 from coverslip.pyramid.repeats import Repeats
 from coverslip.pyramid.resume import Recorder, Subject, take_up
-from coverslip.pyramid.rim import left_out, rim_cells
-from coverslip.pyramid.source import Source, pread, scene_of
+from coverslip.pyramid.rim import LeftOut, left_out, rim_cells
+from coverslip.pyramid.scene import Scene, scene_of, with_windows
+from coverslip.pyramid.source import Source, pread
 from coverslip.pyramid.store import TileStore
-from coverslip.tiff.structure import open_tiff
+from coverslip.tiff.structure import TiffFile, open_tiff
 
 DEFAULT_QUALITY: Final = 80
 """IJG quality of derived tiles when the source is not JPEG."""
@@ -42,10 +44,11 @@ class BuildSummary:
     """What a build made; numbers only."""
 
     size: Size
+    planes: int
     tile: int
     dz_levels: int
     stored_levels: int
-    """Deep-zoom levels the slide holds itself."""
+    """Deep-zoom levels of the first plane that the slide holds itself."""
     stored_tiles: int
     """Tiles served from the slide's own bytes."""
     derived_tiles: int
@@ -71,6 +74,7 @@ class Unit:
     work: Job
     cost: int
     """In tiles, for progress."""
+    plane: int = 0
     apex: Apex | None = None
     column: int = 0
     row: int = 0
@@ -98,26 +102,19 @@ def build(
     whatever `progress` raises to stop the work.
     """
     threads = workers or os.cpu_count() or 1
-    tiff = open_tiff(clean)
-    try:
-        source = scene_of(tiff)
-    finally:
-        tiff.close()
-    fd = os.open(clean, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with closing(open_tiff(clean)) as tiff, _opened(clean) as fd:
+        slide = _slide(tiff, clean, fd, complete=complete)
+        first = slide.scene.source(0)
+        encoding = _encoding(first, quality)
         with written_whole(target) as (file, own), ThreadPoolExecutor(threads, "pyramid") as pool:
-            encoding = _encoding(source, quality)
-            store = TileStore.start(file, source, encoding)
+            store = TileStore.start(file, first.zoom, slide.scene.stack, encoding)
             digest = pool.submit(lambda: slide_digest or _digest_of(clean))
-            for stand_in in blank_tiles(source, encoding):
-                store.stand_in(*stand_in)
-            edges = [Unit(cells, len(cells.cells)) for cells in edge_cells(fd, source, encoding)]
-            chains = [Chain(feed, last, source.zoom, encoding) for feed, last in _feeds(fd, clean, source)]
-            if not complete:
-                chains = [rest for chain in chains if (rest := _defer(chain, source, store, edges))]
+            for plane in range(slide.scene.stack.count):
+                _prepare(slide, plane, store)
             subject = partial(_subject, digest, os.fstat(fd).st_size, complete, encoding)
             recorder = Recorder(own, store, lambda: subject() if digest.done() else None)
-            work = Work(_units(edges, chains), _cost(edges, chains), progress)
+            cost = _cost(_jobs(slide, 0, first, encoding)) * slide.scene.stack.count
+            work = Work(_units(slide, encoding), cost, progress)
             try:
                 take_up(recorder, target, subject, work.skip)
                 _work_off(pool, threads, work, recorder)
@@ -128,9 +125,67 @@ def build(
                 raise
             finally:
                 recorder.close()
+    return _summary(store, head)
+
+
+@dataclass(frozen=True)
+class Slide:
+    """What is built from, and how."""
+
+    clean: Path
+    fd: int
+    scene: Scene
+    codecs: Codecs
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What one plane's derived tiles are made by."""
+
+    edges: list[Unit]
+    chains: list[Chain]
+    deferred: dict[int, Size]
+    """By reduction: columns and rows that are left to be made on request."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
     finally:
         os.close(fd)
-    return _summary(store, head)
+
+
+def _slide(tiff: TiffFile, clean: Path, fd: int, *, complete: bool) -> Slide:
+    codecs = Codecs(clean)
+    return Slide(clean, fd, with_windows(scene_of(tiff), fd, codecs), codecs, complete)
+
+
+def _prepare(slide: Slide, plane: int, store: TileStore) -> None:
+    """All entries of a plane that no unit of work makes."""
+    source = slide.scene.source(plane)
+    store.begin(plane, source)
+    for stand_in in blank_tiles(source, store.encoding):
+        store.stand_in(plane, *stand_in)
+    for reduction, inside in _jobs(slide, plane, source, store.encoding).deferred.items():
+        store.defer(plane, reduction, inside, source.coded.get(reduction))
+
+
+def _jobs(slide: Slide, plane: int, source: Source, encoding: Encoding) -> Jobs:
+    edges = [Unit(cells, len(cells.cells), plane) for cells in edge_cells(slide.fd, source, encoding)]
+    jobs = Jobs(edges, [], {})
+    for feed, last in _feeds(slide, plane, source):
+        chain = Chain(feed, last, source.zoom, encoding)
+        found = LeftOut({}, chain) if slide.complete else left_out(chain, source)
+        jobs.deferred.update(found.inside)
+        if found.rest is not None:
+            jobs.chains.append(found.rest)
+            continue
+        for reduction, inside in found.inside.items():
+            edges += [Unit(cells, len(cells.cells), plane) for cells in rim_cells(chain, reduction, inside)]
+    return jobs
 
 
 def _digest_of(path: Path) -> bytes:
@@ -151,53 +206,50 @@ def _encoding(source: Source, quality: int | None) -> Encoding:
     return Encoding(quality or nearest)
 
 
-def _feeds(fd: int, clean: Path, source: Source) -> Iterator[tuple[Feed, int]]:
+def _feeds(slide: Slide, plane: int, source: Source) -> Iterator[tuple[Feed, int]]:
     """Where each chain begins, and its last reduction: the one before the next level the slide holds."""
-    zoom = source.zoom
+    zoom, fd = source.zoom, slide.fd
     starts = sorted(source.held)
     repeats = Repeats(lambda offset, length: pread(fd, length, offset, "pyramid"))
     if 0 not in starts:
-        yield _full_feed(fd, clean, source), (starts[0] if starts else zoom.levels) - 1
+        yield _full_feed(slide, plane, source), (starts[0] if starts else zoom.levels) - 1
     for start, following in pairwise([*starts, zoom.levels]):
         level = source.held[start]
         if level.jpeg is None:
             assert level.recipe is not None
             yield CodedFeed(fd, level, level.recipe, zoom, start), following - 1
         elif following - start > 1:
-            yield HalfFeed(fd, level, level.jpeg, zoom, start, repeats), following - 1
+            yield HalfFeed(fd, level, level.jpeg, zoom, start, repeats, source.empty), following - 1
 
 
-def _full_feed(fd: int, clean: Path, source: Source) -> FullFeed:
-    return FullFeed(fd, source.base, source.zoom, tile_decoder(clean, source.base), source.channels)
+def _full_feed(slide: Slide, plane: int, source: Source) -> FullFeed:
+    bits = bits_of(source.base)
+    window = slide.scene.channel_of(plane).window if bits == slide.scene.stack.bits else (0, (1 << bits) - 1)
+    decoder = shown(slide.codecs.unpack(source.base), window, bits)
+    return FullFeed(slide.fd, source.base, source.zoom, decoder, source.channels, source.empty)
 
 
-def _defer(chain: Chain, source: Source, store: TileStore, edges: list[Unit]) -> Chain | None:
-    """Leave what can be made on request out of a chain, but for rims; what is left of it."""
-    found = left_out(chain, source)
-    for reduction, inside in found.inside.items():
-        store.defer(reduction, inside, source.coded.get(reduction))
-        if found.rest is None:
-            edges += [Unit(cells, len(cells.cells)) for cells in rim_cells(chain, reduction, inside)]
-    return found.rest
+def _units(slide: Slide, encoding: Encoding) -> Iterator[Unit]:
+    """Plane after plane; what one needs is made when its turn comes."""
+    for plane in range(slide.scene.stack.count):
+        jobs = _jobs(slide, plane, slide.scene.source(plane), encoding)
+        yield from jobs.edges
+        for chain in jobs.chains:
+            yield from _chain_units(chain, plane)
 
 
-def _chain_units(chain: Chain) -> Iterator[Unit]:
+def _chain_units(chain: Chain, plane: int) -> Iterator[Unit]:
     apex = Apex(chain)
     for column, row in chain.blocks():
-        yield Unit(partial(chain.make, column, row), 4**chain.depth, apex, column, row)
+        yield Unit(partial(chain.make, column, row), 4**chain.depth, plane, apex, column, row)
 
 
-def _units(edges: list[Unit], chains: list[Chain]) -> Iterator[Unit]:
-    yield from edges
-    for chain in chains:
-        yield from _chain_units(chain)
-
-
-def _cost(edges: list[Unit], chains: list[Chain]) -> int:
+def _cost(jobs: Jobs) -> int:
+    """Of one plane, in tiles; planes are alike."""
     blocks: Iterator[int] = (
-        4**chain.depth * chain.zoom.grid(chain.feed.reduction + chain.depth).area for chain in chains
+        4**chain.depth * chain.zoom.grid(chain.feed.reduction + chain.depth).area for chain in jobs.chains
     )
-    return max(1, sum(unit.cost for unit in edges) + sum(blocks))
+    return max(1, sum(unit.cost for unit in jobs.edges) + sum(blocks))
 
 
 @dataclass
@@ -244,18 +296,19 @@ def _work_off(pool: ThreadPoolExecutor, threads: int, work: Work, recorder: Reco
 def _take(store: TileStore, unit: Unit, made: list[Made], top: Pixels | None) -> None:
     with storage_errors():
         for tile in made:
-            store.put(tile)
+            store.put(tile, unit.plane)
         if top is not None and unit.apex is not None:
             for tile in unit.apex.add(unit.column, unit.row, top):
-                store.put(tile)
+                store.put(tile, unit.plane)
 
 
 def _summary(store: TileStore, head: Head) -> BuildSummary:
     return BuildSummary(
         size=store.zoom.size,
+        planes=head.planes,
         tile=store.zoom.tile,
         dz_levels=store.zoom.levels,
-        stored_levels=int(store.levels["stored"].sum()),
+        stored_levels=len(store.planes[0].stored),
         stored_tiles=len(store.entries) - store.tiles - store.on_request,
         derived_tiles=store.tiles,
         on_request_tiles=store.on_request,

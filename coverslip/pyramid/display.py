@@ -13,10 +13,10 @@ BANDS: Final = {"RGB": 3, "L": 1}
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Values that become black and full brightness; 0 ≤ low < high ≤ 255."""
+    """Values that become black and full brightness, low < high; 0 … 255 is all of them."""
 
-    low: int
-    high: int
+    low: float
+    high: float
 
     def table(self) -> list[int]:
         """What each stored value is shown as."""
@@ -35,7 +35,7 @@ class Display:
     @property
     def key(self) -> str:
         """Equal for equal pictures of equal pixels."""
-        windows = "-".join(f"{window.low}-{window.high}" for window in self.windows)
+        windows = "-".join(f"{window.low:.6g}-{window.high:.6g}" for window in self.windows)
         return f"c{'-'.join(map(str, self.channels))} w{windows}" if self.channels or self.windows else ""
 
     def applied(self, picture: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from coverslip.pyramid.chain import Made
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.jpeg import JpegForm
 from coverslip.pyramid.pixels import Encoding, blank, cut_off
-from coverslip.pyramid.source import Source, StoredLevel, cut_of, read_tiles
+from coverslip.pyramid.source import BLANK, Source, StoredLevel, cut_of, read_tiles
 
 _BATCH: Final = 16
 
@@ -32,6 +32,8 @@ class EdgeCells:
     reduction: int
     encoding: Encoding
     cells: Cells = field(repr=False)
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
 
     def __call__(self) -> tuple[list[Made], None]:
         """Cut, keeping what is left as it was."""
@@ -41,7 +43,7 @@ class EdgeCells:
         cut = cut_of(self.level, self.zoom, self.reduction, column, row)
         raw = read_tiles(self.fd, self.level, cut.row, range(cut.column, cut.column + 1))[0]
         if not raw:
-            return self.encoding.encode(blank(cut.extent.height, cut.extent.width, self.form.components))
+            return self.encoding.encode(blank(cut.extent.height, cut.extent.width, self.form.components, self.empty))
         jpeg = b"".join((self.form.blob, raw[self.form.skip :]))
         return cut_off(jpeg, self.zoom.tile, self.form, self.level.where, cut)
 
@@ -53,7 +55,7 @@ def edge_cells(fd: int, source: Source, encoding: Encoding) -> Iterator[EdgeCell
         cells = tuple(_cells(source.zoom, reduction))
         for first in range(0, len(cells), _BATCH):
             batch = cells[first : first + _BATCH]
-            yield EdgeCells(fd, level, level.jpeg, source.zoom, reduction, encoding, batch)
+            yield EdgeCells(fd, level, level.jpeg, source.zoom, reduction, encoding, batch, source.empty)
 
 
 def _cells(zoom: DeepZoom, reduction: int) -> Iterator[tuple[int, int]]:
@@ -72,4 +74,4 @@ def blank_tiles(source: Source, encoding: Encoding) -> Iterator[tuple[int, Store
         assert level.jpeg is not None
         if bool((level.counts == 0).any()):
             side = source.zoom.tile
-            yield reduction, level, encoding.encode(blank(side, side, level.jpeg.components))
+            yield reduction, level, encoding.encode(blank(side, side, level.jpeg.components, source.empty))

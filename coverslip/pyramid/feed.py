@@ -14,7 +14,8 @@ from coverslip.pyramid.jpeg import JpegForm
 from coverslip.pyramid.pixels import Pixels, blank, cut_out, decode, halve
 from coverslip.pyramid.recipes import Recipe
 from coverslip.pyramid.repeats import Recent, Repeats
-from coverslip.pyramid.source import StoredLevel, cut_of, read_tiles
+from coverslip.pyramid.source import BLANK, StoredLevel, cut_of, read_tiles
+from coverslip.pyramid.stored import read_stored
 
 BLOCK_PIXELS: Final = 1024
 """Side of a block of derived tiles: big enough to read in long runs, small enough that every thread can hold one."""
@@ -76,6 +77,8 @@ class HalfFeed:
     above: int
     """The stored level's reduction."""
     repeats: Repeats = field(repr=False)
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
 
     @property
     def reduction(self) -> int:
@@ -149,7 +152,7 @@ class HalfBlock:
     def _decode(self, raw: memoryview, factor: int) -> Pixels:
         side, form = self.feed.zoom.tile, self.feed.form
         if not raw:
-            return blank(side // factor, side // factor, form.components)
+            return blank(side // factor, side // factor, form.components, self.feed.empty)
         jpeg = b"".join((form.blob, raw[form.skip :]))
         return decode(jpeg, side, form.components, self.feed.level.where, factor=factor)
 
@@ -218,6 +221,8 @@ class FullFeed:
     zoom: DeepZoom
     decoder: Decoder
     channels: int
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
     reduction: int = 0
 
     @property
@@ -250,15 +255,12 @@ class FullBlock:
 
     def _stored(self, column: int, row: int) -> Pixels:
         if (column, row) not in self.decoded:
-            level = self.feed.level
-            raw = read_tiles(self.feed.fd, level, row, range(column, column + 1))[0]
-            pixels = (
-                self.feed.decoder(bytes(raw), row * level.grid.width + column)
-                if raw
-                else blank(level.tile.height, level.tile.width, self.feed.channels)
-            )
-            if pixels.shape != (level.tile.height, level.tile.width, self.feed.channels):
-                raise DamagedSlide("a tile's own size is not the tile size", where=level.where)
+            level, channels = self.feed.level, self.feed.channels
+            pixels = read_stored(self.feed.fd, level, self.feed.decoder, column, row)
+            if pixels is None:
+                pixels = np.full((level.tile.height, level.tile.width, channels), self.feed.empty, np.uint8)
+            elif pixels.shape[2] != channels:
+                raise DamagedSlide("a tile has another number of samples than its level", where=level.where)
             self.decoded[column, row] = pixels
         return self.decoded[column, row]
 

@@ -19,12 +19,9 @@ except ImportError:  # no wheel for this Python yet: edges are encoded again the
 
 from coverslip.errors import DamagedSlide
 from coverslip.pyramid.jpeg import JpegForm
-from coverslip.pyramid.source import Cut
+from coverslip.pyramid.source import BLANK, Cut
 
 Pixels = npt.NDArray[np.uint8]
-
-BLANK: Final = 255
-"""What a tile shows that was never scanned: the white of empty glass."""
 
 _MODES: Final = {1: "GRAY", 3: "RGB"}
 _PILLOW_SUBSAMPLING: Final = {"444": 0, "422": 1, "420": 2}
@@ -71,9 +68,9 @@ def halve(pixels: Pixels) -> Pixels:
     return np.asarray(image.reduce(2)).reshape(-(-pixels.shape[0] // 2), -(-pixels.shape[1] // 2), pixels.shape[2])
 
 
-def blank(height: int, width: int, channels: int) -> Pixels:
+def blank(height: int, width: int, channels: int, value: int = BLANK) -> Pixels:
     """Pixels of a place that was never scanned."""
-    return np.full((height, width, channels), BLANK, np.uint8)
+    return np.full((height, width, channels), value, np.uint8)
 
 
 def uniform(pixels: Pixels) -> bool:

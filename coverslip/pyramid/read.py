@@ -1,72 +1,49 @@
-"""Tiles out of a clean slide and its index: one lookup, one `pread`, one header in front."""
+"""A clean slide and its index, opened: what is shown when nobody asks for anything, and everything else on request."""
 
 from __future__ import annotations
 
-import mmap
 import os
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from coverslip.errors import DamagedSlide, LimitExceeded, PyramidInvalid, StorageFailed, TileNotFound
+from coverslip.errors import PyramidInvalid, StorageFailed
 from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.deepzoom import DeepZoom
-from coverslip.pyramid.index import Index, parse_head, parse_index
-from coverslip.pyramid.on_request import QUARTERS, Make, Order, Piece, made
+from coverslip.pyramid.index import Head, Tail, parse_head, parse_tail
+from coverslip.pyramid.joined import Joined, layer
+from coverslip.pyramid.on_request import Make, made
+from coverslip.pyramid.pixels import Pixels
+from coverslip.pyramid.plane import Files, Mapped, Picture, Plane, ReadRange, reader, reader_at_hand
+from coverslip.pyramid.stack import WHITE, Stack
 from coverslip.pyramid.thumbnail import thumbnail
 
-ReadRange = Callable[[int, int], bytes]
-"""`read(length, offset)`: bytes of one part, fewer when it ends early."""
-ReadAtHand = Callable[[int, int], bytes | bytearray | None]
-"""The same without ever waiting for a disk; None when it would have to."""
-
-_ENTRY_BYTES: Final = form.ENTRY.itemsize
-_ON_REQUEST: Final = (form.PART_ON_REQUEST, form.PART_CODED)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A level's record as plain numbers."""
-
-    columns: int
-    rows: int
-    first: int
+Window = tuple[int, int]
 
 
 class Pyramid:
     """The deep-zoom tiles of one clean slide. Safe to share between threads; open it after forking, not before.
 
-    A cache should let go of a pyramid rather than close it: the files close with the last user, never under one.
+    It is a picture itself: the middle focal plane, or all channels of it joined. A cache should let go of a pyramid
+    rather than close it: the files close with the last user, never under one.
     """
 
-    def __init__(
-        self,
-        index: Index,
-        slide: ReadRange,
-        derived: ReadRange,
-        close: Callable[[], None],
-        *,
-        at_hand: tuple[ReadAtHand, ReadAtHand] | None = None,
-        make: Make = made,
-    ) -> None:
-        """Serve from a checked index and two parts; `close` releases them. `open` is the usual way in."""
-        self._zoom = DeepZoom(index.head.size, index.head.tile)
-        self._quality, self._channels = index.head.quality, index.head.channels
-        self._parts = {form.PART_SLIDE: slide, form.PART_DERIVED: derived, form.PART_CODED: slide}
-        self._at_hand = at_hand
-        self._make = make
-        self._blobs = index.blobs
-        self._entries = index.entries
-        self._rows = [_Row(int(r["columns"]), int(r["rows"]), int(r["first"])) for r in index.levels]
-        self._close = weakref.finalize(self, close)
-        self.version: Final = index.head.version
+    def __init__(self, files: Files, close: Callable[[], None]) -> None:
+        """Serve from two checked files; `close` releases them. `open` is the usual way in."""
+        self._files = files
+        self._close = weakref.finalize(files, close)  # a picture outlives its pyramid, the files outlive both
+        self.stack: Final[Stack] = files.tail.stack
+        """What the planes are, and how their samples are shown."""
+        self.version: Final = files.head.version
         """Content version: 32 hex digits that change when any tile can have changed."""
-        self.slide_digest: Final = index.head.slide_digest
+        self.slide_digest: Final = files.head.slide_digest
         """SHA-256 of the clean slide the index was built for."""
+        self.plain: Final[Picture] = self.shown()
+        """What is shown when nobody asks for anything."""
+        self.plain.load()
 
     @classmethod
     def open(cls, clean: Path, index: Path, *, make: Make = made) -> Pyramid:
@@ -80,105 +57,134 @@ class Pyramid:
             for path in (clean, index):
                 opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
             slide, derived = opened
-            parsed = _parse(derived)
-            if os.fstat(slide).st_size != parsed.head.slide_bytes:
-                raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
-        except OSError as error:
+            length = os.fstat(derived).st_size
+            head, tail = _parsed((reader(slide), os.fstat(slide).st_size), (reader(derived), length))
+            at_hand = (reader_at_hand(slide), reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
+            mapped = Mapped.of(derived, head.index_at, length)
+            files = Files(head, tail, reader(slide), reader(derived), make, at_hand, mapped)
+            return cls(files, lambda: _close_all(opened))
+        except (OSError, ValueError) as error:
             _close_all(opened)
             raise StorageFailed("the slide or its index cannot be opened", where="pyramid") from error
-        except PyramidInvalid:
+        except (PyramidInvalid, StorageFailed):
             _close_all(opened)
             raise
-        at_hand = (_reader_at_hand(slide), _reader_at_hand(derived)) if hasattr(os, "RWF_NOWAIT") else None
-        return cls(parsed, _reader(slide), _reader(derived), lambda: _close_all(opened), at_hand=at_hand, make=make)
 
     @classmethod
     def over(cls, clean: tuple[ReadRange, int], index: tuple[ReadRange, int], *, make: Make = made) -> Pyramid:
-        """Serve from two files that are read in ranges, each with its length in bytes; two ranges are read now.
+        """Serve from two files that are read in ranges, each with its length in bytes; two or three are read now.
 
         Raises PyramidInvalid when they do not belong together or the index is damaged, and what reading raises.
         """
-        slide, slide_bytes = clean
-        derived, index_bytes = index
-        head = parse_head(derived(form.HEADER_BYTES, 0))
-        if index_bytes != head.file_bytes:
-            raise PyramidInvalid("the file has another length than its header says", where="header")
-        if slide_bytes != head.slide_bytes:
-            raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
-        parsed = parse_index(head, derived(head.index_bytes, head.index_at))
-        return cls(parsed, slide, derived, lambda: None, make=make)
+        head, tail = _parsed(clean, index)
+        return cls(Files(head, tail, clean[0], index[0], make), lambda: None)
 
     @property
     def size(self) -> Size:
         """Pixels of the largest level."""
-        return self._zoom.size
+        return self.plain.grid.size
 
     @property
     def tile_size(self) -> int:
         """Side of a tile in pixels."""
-        return self._zoom.tile
+        return self.plain.grid.tile
 
     @property
     def dz_levels(self) -> int:
         """How many levels DeepZoom counts; the largest is `dz_levels - 1`."""
-        return self._zoom.levels
+        return self.plain.grid.levels
 
     @property
     def grid(self) -> DeepZoom:
         """Addresses and extents of all tiles."""
-        return self._zoom
+        return self.plain.grid
+
+    @property
+    def key(self) -> str:
+        """Empty: see `Picture`."""
+        return self.plain.key
+
+    def shown(
+        self,
+        z: int | None = None,
+        t: int = 0,
+        channels: Sequence[int] = (),
+        windows: Sequence[Window] = (),
+    ) -> Picture:
+        """One focal plane at one moment: its own tiles, or grey channels joined in their colours.
+
+        `channels` names those that are shown, all without; `windows` is one for all of them or one for each, in the
+        sample's own units. All numbers must exist. Only grey channels have them; one in white is its own tiles.
+        """
+        stack = self.stack
+        z = stack.middle if z is None else z
+        moved = "" if z == stack.middle and t == 0 else f"z{z}t{t}"
+        if not stack.joined and not windows:
+            return Plane(self._files, stack.number(z, 0, t), moved)
+        every = tuple(range(len(stack.channels)))
+        numbers = tuple(channels) or every
+        named = moved + ("" if numbers == every else "".join(f"c{number}" for number in numbers))
+        if not windows and len(numbers) == 1 and stack.channels[numbers[0]].colour == WHITE:
+            return Plane(self._files, stack.number(z, numbers[0], t), named)
+        each = tuple(windows) * len(numbers) if len(windows) == 1 else tuple(windows) or (None,) * len(numbers)
+        layers = [
+            layer(Plane(self._files, stack.number(z, channel, t), ""), stack.channels[channel], window)
+            for channel, window in zip(numbers, each, strict=True)
+        ]
+        stretched = "".join(f"w{low}.{high}" for low, high in windows)
+        return Joined(layers, named + stretched, self.version, self._files.head.quality)
+
+    def plane(self, z: int, channel: int, t: int) -> Plane:
+        """One plane as it is stored, grey channels in white. All numbers must exist."""
+        return Plane(self._files, self.stack.number(z, channel, t), f"z{z}c{channel}t{t}")
 
     def tile(self, dz_level: int, column: int, row: int) -> bytes:
-        """A complete JPEG file, made now if nobody keeps it.
-
-        Raises TileNotFound outside the grid, PyramidInvalid when the file ends early or when it has to be made
-        of tiles that cannot be decoded.
-        """
-        offset, length, blob, part = self._entry(dz_level, column, row)
-        if part in _ON_REQUEST:
-            return self._made(dz_level, column, row)
-        found = self._parts[part](length, offset)
-        if len(found) != length:
-            raise PyramidInvalid("a tile ends early", where=f"tile {dz_level}/{column}/{row}")
-        return self._blobs[blob] + found if blob else found
+        """As in `Picture`."""
+        return self.plain.tile(dz_level, column, row)
 
     def tile_at_hand(self, dz_level: int, column: int, row: int) -> bytes | bytearray | None:
-        """The same if its bytes are in memory; None where `tile` would read a disk or decode. Raises TileNotFound."""
-        offset, length, blob, part = self._entry(dz_level, column, row)
-        if self._at_hand is None or part in _ON_REQUEST:
-            return None
-        found = self._at_hand[part](length, offset)
-        return self._blobs[blob] + found if blob and found is not None else found
+        """As in `Picture`."""
+        return self.plain.tile_at_hand(dz_level, column, row)
 
     def tile_length(self, dz_level: int, column: int, row: int) -> int | None:
-        """Bytes `tile` would return, None when it is made on request. Raises TileNotFound outside the grid."""
-        _, length, blob, part = self._entry(dz_level, column, row)
-        return None if part in _ON_REQUEST else length + len(self._blobs[blob])
+        """As in `Picture`."""
+        return self.plain.tile_length(dz_level, column, row)
 
     def on_request(self, dz_level: int, column: int, row: int) -> bool:
-        """Whether `tile` decodes and encodes, some milliseconds of work. Raises TileNotFound outside the grid."""
-        return self._entry(dz_level, column, row)[3] in _ON_REQUEST
-
-    def etag(self, dz_level: int, column: int, row: int) -> str:
-        """A strong validator, quoted. Raises TileNotFound outside the grid."""
-        self._number(dz_level, column, row)
-        return f'"{self.version}-{dz_level}-{column}-{row}"'
+        """As in `Picture`."""
+        return self.plain.on_request(dz_level, column, row)
 
     def stored(self, dz_level: int, column: int, row: int) -> bool:
-        """Whether the tile is the slide's own bytes rather than derived. Raises TileNotFound outside the grid."""
-        return self._entry(dz_level, column, row)[3] == form.PART_SLIDE
+        """As in `Picture`."""
+        return self.plain.stored(dz_level, column, row)
+
+    def etag(self, dz_level: int, column: int, row: int) -> str:
+        """As in `Picture`."""
+        return self.plain.etag(dz_level, column, row)
+
+    def decoded(self, dz_level: int, column: int, row: int) -> Pixels:
+        """As in `Picture`."""
+        return self.plain.decoded(dz_level, column, row)
+
+    @property
+    def loaded(self) -> bool:
+        """Always: opening reads what the plain picture needs."""
+        return True
+
+    def load(self) -> None:
+        """Nothing is left to do."""
 
     def descriptor(self) -> str:
         """The `.dzi` document."""
-        return self._zoom.xml()
+        return self.grid.xml()
 
     def descriptor_json(self) -> str:
         """The same as JSON."""
-        return self._zoom.json()
+        return self.grid.json()
 
     def thumbnail(self, width: int) -> bytes:
         """A JPEG of the whole slide about `width` pixels wide. Raises PyramidInvalid when a tile is damaged."""
-        return thumbnail(self._zoom, self.tile, width)
+        return thumbnail(self.grid, self.tile, width)
 
     def close(self) -> None:
         """Release both files; twice does no harm."""
@@ -194,75 +200,16 @@ class Pyramid:
         """Close."""
         self.close()
 
-    def _made(self, dz_level: int, column: int, row: int) -> bytes:
-        where = f"tile {dz_level}/{column}/{row}"
-        try:
-            order = self._order(dz_level, column, row)
-            return self._make(order) if order.is_coded else made(order)
-        except (DamagedSlide, LimitExceeded) as error:
-            raise PyramidInvalid("a tile it is made of cannot be decoded", where=where) from error
 
-    def _order(self, dz_level: int, column: int, row: int) -> Order:
-        """What a tile on request is made of."""
-        if self._entry(dz_level, column, row)[3] == form.PART_CODED:
-            pieces: tuple[Piece, ...] = (self._piece(dz_level, column, row),)
-        else:
-            above = ((dz_level + 1, 2 * column + across, 2 * row + down) for down, across in QUARTERS)
-            pieces = tuple(self._piece(*place) for place in above)
-        return Order(pieces, self._zoom.tile, self._channels, self._quality)
-
-    def _piece(self, dz_level: int, column: int, row: int) -> Piece:
-        offset, length, blob, part = self._entry(dz_level, column, row)
-        if part == form.PART_CODED:
-            return Piece(self._blobs[blob], self._parts[part](length, offset))
-        return Piece(b"", self.tile(dz_level, column, row))
-
-    def _number(self, dz_level: int, column: int, row: int) -> int:
-        if 0 <= dz_level < len(self._rows):
-            level = self._rows[dz_level]
-            if 0 <= column < level.columns and 0 <= row < level.rows:
-                return level.first + row * level.columns + column
-        raise TileNotFound
-
-    def _entry(self, dz_level: int, column: int, row: int) -> tuple[int, int, int, int]:
-        at = self._number(dz_level, column, row) * _ENTRY_BYTES
-        offset, length, blob, part, _ = form.ENTRY_FORM.unpack_from(self._entries, at)
-        return offset, length, blob, part
-
-
-def _parse(fd: int) -> Index:
-    """Check the index and keep it mapped: its pages are the kernel's, so a thousand open slides cost little memory."""
-    length = os.fstat(fd).st_size
-    head = parse_head(os.pread(fd, form.HEADER_BYTES, 0))
+def _parsed(clean: tuple[ReadRange, int], index: tuple[ReadRange, int]) -> tuple[Head, Tail]:
+    """Header and tail, held against both files' lengths. Raises PyramidInvalid and what reading raises."""
+    read, length = index
+    head = parse_head(read(form.HEADER_BYTES, 0))
     if length != head.file_bytes:
         raise PyramidInvalid("the file has another length than its header says", where="header")
-    start = head.index_at - head.index_at % mmap.ALLOCATIONGRANULARITY
-    mapped = mmap.mmap(fd, length - start, prot=mmap.PROT_READ, offset=start)
-    index = parse_index(head, memoryview(mapped)[head.index_at - start :])
-    mapped.madvise(mmap.MADV_DONTNEED)
-    return index
-
-
-def _reader(fd: int) -> ReadRange:
-    def read(length: int, offset: int) -> bytes:
-        try:
-            return os.pread(fd, length, offset)
-        except OSError as error:
-            raise StorageFailed("reading a tile failed", where="pyramid") from error
-
-    return read
-
-
-def _reader_at_hand(fd: int) -> ReadAtHand:
-    def read(length: int, offset: int) -> bytearray | None:
-        target = bytearray(length)
-        try:
-            found = os.preadv(fd, (target,), offset, os.RWF_NOWAIT)
-        except OSError:  # not in the page cache, or a file system that cannot say
-            return None
-        return target if found == length else None
-
-    return read
+    if clean[1] != head.slide_bytes:
+        raise PyramidInvalid("the slide has another length than the index was built for", where="slide")
+    return head, parse_tail(head, read(head.tail_bytes, head.tail_at) if head.tail_bytes else b"")
 
 
 def _close_all(opened: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from coverslip.pyramid.pixels import Pixels
+from coverslip.pyramid.stack import Stack
 
 BINS: Final = 256
 _LEAST: Final = 12
@@ -23,14 +25,28 @@ def histogram(pixels: Pixels) -> dict[str, Any]:
     return {"bins": BINS, "pixels": pixels.shape[0] * pixels.shape[1], **counts}
 
 
-def tissue(pixels: Pixels) -> Image.Image:
+def histograms(stack: Stack, grey: Mapping[int, Pixels]) -> dict[str, Any]:
+    """How often each of the 256 steps of a channel's window occurs, by the channel's number."""
+    found = [
+        {
+            "channel": number,
+            "name": stack.channels[number].name or None,
+            "window": stack.channels[number].window,
+            "counts": np.bincount(pixels.ravel(), minlength=BINS).tolist(),
+        }
+        for number, pixels in grey.items()
+    ]
+    return {"bins": BINS, "pixels": next(iter(grey.values())).size, "channels": found}
+
+
+def tissue(pixels: Pixels, *, light: bool = False) -> Image.Image:
     """A black and white picture of the same size, white where there is tissue.
 
     Otsu's threshold on the spread between the channels (stains are coloured, glass is not), on darkness where the slide
-    is grey. A guide for the eye and for sampling, not a diagnosis.
+    is grey, and on brightness where `light` is what was counted. A guide for the eye and for sampling, not a diagnosis.
     """
-    spread = pixels.max(2) - pixels.min(2)
-    if int(spread.max()) <= _LEAST:
+    spread = pixels.max(2) if light else pixels.max(2) - pixels.min(2)
+    if int(spread.max()) <= _LEAST and not light:
         spread = 255 - pixels.min(2)
     threshold = max(_otsu(spread), _LEAST)
     return Image.fromarray(spread > threshold).convert("1")

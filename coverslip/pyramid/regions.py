@@ -7,14 +7,13 @@ from itertools import product
 from typing import Final
 
 import numpy as np
-import simplejpeg
 from PIL import Image
 
-from coverslip.errors import AddressInvalid, LimitExceeded, PyramidInvalid
+from coverslip.errors import AddressInvalid, LimitExceeded
 from coverslip.geometry import Point, Region, Size
 from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.pixels import Pixels
-from coverslip.pyramid.read import Pyramid
+from coverslip.pyramid.plane import Picture
 
 MAX_PIXELS: Final = 4 << 20
 """Pixels of one answer, unless the caller says otherwise."""
@@ -69,7 +68,7 @@ def aligned(zoom: DeepZoom, region: Region, target: Size) -> int | None:
     return None
 
 
-def read_region(pyramid: Pyramid, region: Region, target: Size, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_region(picture: Picture, region: Region, target: Size, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The region, in pixels of the largest level, as an RGB picture of `target` pixels, which is not larger.
 
     Raises AddressInvalid for a region that is not on the slide, LimitExceeded for more than `max_pixels`,
@@ -78,31 +77,31 @@ def read_region(pyramid: Pyramid, region: Region, target: Size, *, max_pixels: i
     corner = Size(region.origin.x + region.size.width, region.origin.y + region.size.height)
     if (
         min(region.origin.x, region.origin.y) < 0
-        or corner.width > pyramid.size.width
-        or corner.height > pyramid.size.height
+        or corner.width > picture.grid.size.width
+        or corner.height > picture.grid.size.height
     ):
         raise AddressInvalid("the region lies partly outside of the slide", where="region")
     if target.area > max_pixels or min(target.width, target.height) < 1:
         raise LimitExceeded("more pixels at once than allowed", where="region")
-    exact = aligned(pyramid.grid, region, target)
+    exact = aligned(picture.grid, region, target)
     if exact is not None:
         step = 1 << exact
         origin = Point(region.origin.x // step, region.origin.y // step)
-        return _decoded(pyramid, _window(exact, origin, target))
-    reduction = _level_for(pyramid.grid, region, target)
-    box = _box(pyramid.grid, region, reduction)
-    window = _around(pyramid.grid, box, reduction)
-    found = _decoded(pyramid, window)
+        return _decoded(picture, _window(exact, origin, target))
+    reduction = _level_for(picture.grid, region, target)
+    box = _box(picture.grid, region, reduction)
+    window = _around(picture.grid, box, reduction)
+    found = _decoded(picture, window)
     local = (box[0] - window.left, box[1] - window.top, box[2] - window.left, box[3] - window.top)
     return found.resize((target.width, target.height), Image.Resampling.BICUBIC, box=local)
 
 
-def pixels_of_level(pyramid: Pyramid, longest: int) -> Pixels:
+def pixels_of_level(picture: Picture, longest: int) -> Pixels:
     """The whole slide at the largest level whose longer side has at most `longest` pixels."""
-    grid = pyramid.grid
+    grid = picture.grid
     sizes = ((reduction, grid.reduced(reduction)) for reduction in range(grid.levels))
     reduction, size = next((r, s) for r, s in sizes if max(s.width, s.height) <= max(1, longest))
-    return np.asarray(_decoded(pyramid, _window(reduction, Point(0, 0), size)))
+    return np.asarray(_decoded(picture, _window(reduction, Point(0, 0), size)))
 
 
 def _window(reduction: int, origin: Point, size: Size) -> Window:
@@ -140,28 +139,18 @@ def _around(zoom: DeepZoom, box: tuple[float, float, float, float], reduction: i
     return Window(reduction, left, top, min(level.width, right), min(level.height, bottom))
 
 
-def _decoded(pyramid: Pyramid, window: Window) -> Image.Image:
+def _decoded(picture: Picture, window: Window) -> Image.Image:
     """The window's pixels, one tile in memory at a time."""
-    grid, size = pyramid.grid, window.size
+    grid, size = picture.grid, window.size
     canvas = np.empty((size.height, size.width, 3), np.uint8)
     for column, row in product(*window.tiles(grid.tile)):
-        tile = decoded_tile(pyramid, window.reduction, column, row)
+        tile = decoded_tile(picture, window.reduction, column, row)
         x, y = column * grid.tile - window.left, row * grid.tile - window.top
         part = tile[max(0, -y) : size.height - y, max(0, -x) : size.width - x]
         canvas[max(0, y) : max(0, y) + part.shape[0], max(0, x) : max(0, x) + part.shape[1]] = part
     return Image.fromarray(canvas)
 
 
-def decoded_tile(pyramid: Pyramid, reduction: int, column: int, row: int) -> Pixels:
+def decoded_tile(picture: Picture, reduction: int, column: int, row: int) -> Pixels:
     """One served tile as RGB. Raises TileNotFound outside the grid, PyramidInvalid when it is damaged."""
-    dz_level = pyramid.grid.largest - reduction
-    jpeg = pyramid.tile(dz_level, column, row)
-    extent = pyramid.grid.extent(reduction, column, row)
-    where = f"tile {dz_level}/{column}/{row}"
-    try:
-        pixels: Pixels = simplejpeg.decode_jpeg(bytes(jpeg), "RGB")
-    except ValueError as error:
-        raise PyramidInvalid("a tile is not a JPEG", where=where) from error
-    if pixels.shape[:2] != (extent.height, extent.width):
-        raise PyramidInvalid("a tile has another size than the grid says", where=where)
-    return pixels
+    return picture.decoded(picture.grid.largest - reduction, column, row)

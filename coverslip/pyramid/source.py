@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,8 @@ from coverslip.pyramid.recipes import Recipe, recipe_of
 from coverslip.tiff import tags as t
 from coverslip.tiff.structure import Directory, FileBytes, Numbers, TiffFile, check_blocks
 
+BLANK: Final = 255
+"""What a tile shows that was never scanned: the white of empty glass."""
 _JPEG: Final = 7
 _RGB: Final = 2
 _FRONT: Final = 64 << 10
@@ -62,6 +64,8 @@ class Source:
     """By reduction: levels whose stored tiles are deep-zoom tiles."""
     coded: dict[int, StoredLevel] = field(default_factory=dict)
     """By reduction: levels whose stored tiles would be, were they JPEG; empty unless the base is one of them."""
+    empty: int = BLANK
+    """What a pixel shows that was never scanned."""
 
     @property
     def held(self) -> dict[int, StoredLevel]:
@@ -74,12 +78,8 @@ class Source:
         return 1 if self.base.directory.number(t.SAMPLES_PER_PIXEL, 1) == 1 else 3
 
 
-def scene_of(tiff: TiffFile) -> Source:
-    """Find the pyramid in a clean slide.
-
-    Raises UnsupportedSlide when the first directory is not tiled, DamagedSlide when a tile table lies.
-    """
-    found = levels_of(tiff)
+def source_of(found: Sequence[StoredLevel]) -> Source:
+    """The scene that these levels show, the base first."""
     base = found[0]
     zoom = DeepZoom(base.size, _tile_side(base.tile))
     fitting = [(reduction, level) for level in found if (reduction := _reduction(zoom, level)) is not None]
@@ -93,12 +93,20 @@ def scene_of(tiff: TiffFile) -> Source:
 
 
 def levels_of(tiff: TiffFile) -> tuple[StoredLevel, ...]:
-    """The slide's own levels, the base first, then in the file's order. Raises as `scene_of` does."""
+    """The slide's own levels, the base first, then in the file's order, found by their shape.
+
+    Raises UnsupportedSlide when the first directory is not tiled, DamagedSlide when a tile table lies.
+    """
     first = tiff.pages[0]
     if not first.tiled:
         raise UnsupportedSlide("the first image is not tiled", where=first.path)
     base = level_of(tiff, first)
     return base, *(level_of(tiff, other) for other in _reductions(tiff, base))
+
+
+def stored_levels(tiff: TiffFile, directories: Iterable[Directory]) -> tuple[StoredLevel, ...]:
+    """Levels whose directories somebody else has found, in their order. Raises as `levels_of` does."""
+    return tuple(level_of(tiff, directory) for directory in directories)
 
 
 def _tile_side(tile: Size) -> int:
@@ -151,7 +159,7 @@ def _front(data: FileBytes, offsets: Numbers, counts: Numbers) -> bytes:
 
 
 def _jpeg_form(directory: Directory, front: bytes) -> JpegForm | None:
-    planar = directory.number(t.PLANAR_CONFIGURATION, 1) == 2 and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
+    planar = directory.number(t.PLANAR_CONFIGURATION, 1) == t.SEPARATE and directory.number(t.SAMPLES_PER_PIXEL, 1) > 1
     if directory.compression != _JPEG or planar:
         return None
     return form_of(directory.raw(t.JPEG_TABLES), front, directory.number(t.PHOTOMETRIC) == _RGB, directory.path)

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from coverslip.errors import LimitExceeded
 from coverslip.geometry import Size
 from coverslip.pyramid import index as form
 from coverslip.pyramid.chain import Made
@@ -16,9 +17,27 @@ from coverslip.pyramid.deepzoom import DeepZoom
 from coverslip.pyramid.pixels import Encoding, blank
 from coverslip.pyramid.repeats import Recent
 from coverslip.pyramid.source import Source, StoredLevel
+from coverslip.pyramid.stack import Stack
 
+MAX_ENTRIES: Final = 1 << 26
+"""Tiles of all planes: a gibibyte of index."""
 _REMEMBERED: Final = 1 << 16
 """How many derived tiles are remembered to find equal ones: a bound on memory, not on correctness."""
+
+
+@dataclass
+class PlaneFacts:
+    """What of a plane's block is not in its entries."""
+
+    blobs: list[bytes] = field(default_factory=lambda: [b""])
+    stored: set[int] = field(default_factory=set)
+    """Reductions that the slide holds."""
+
+    def blob(self, blob: bytes) -> int:
+        """Number of what goes in front of a tile's bytes."""
+        if blob not in self.blobs:
+            self.blobs.append(blob)
+        return self.blobs.index(blob)
 
 
 @dataclass
@@ -27,11 +46,13 @@ class TileStore:
 
     file: BinaryIO
     zoom: DeepZoom
+    stack: Stack
     levels: form.Entries
+    """Where each level's entries begin within a plane's."""
     entries: form.Entries
-    blobs: list[bytes]
+    """Of all planes, one behind the other."""
+    planes: list[PlaneFacts]
     encoding: Encoding
-    channels: int
     at: int = form.HEADER_BYTES
     tiles: int = 0
     """Derived tiles, repeated ones counted each time."""
@@ -44,52 +65,54 @@ class TileStore:
     _seen: Recent[bytes, int] = field(default_factory=lambda: Recent(_REMEMBERED))
 
     @classmethod
-    def start(cls, file: BinaryIO, source: Source, encoding: Encoding) -> TileStore:
-        """Room for the header, and entries that point into the slide for every level it holds."""
-        zoom = source.zoom
-        stored = [zoom.largest - dz_level in source.ready for dz_level in range(zoom.levels)]
-        levels = form.level_records(zoom.size, zoom.tile, 1, stored)
+    def start(cls, file: BinaryIO, zoom: DeepZoom, stack: Stack, encoding: Encoding) -> TileStore:
+        """Room for the header and for the entries of all tiles. Raises LimitExceeded for more than anybody serves."""
+        levels = form.level_records(zoom.size, zoom.tile, 0, 0)
         last = levels[-1]
-        entries = np.zeros(int(last["first"]) + int(last["columns"]) * int(last["rows"]), form.ENTRY)
+        each = int(last["first"]) + int(last["columns"]) * int(last["rows"])
+        if each * stack.count > MAX_ENTRIES:
+            raise LimitExceeded(f"planes have more than {MAX_ENTRIES} tiles", where="pyramid")
         file.write(bytes(form.HEADER_BYTES))
-        store = cls(file, zoom, levels, entries, [b""], encoding, source.channels)
-        for reduction, level in source.ready.items():
-            store._point(reduction, level)
-        return store
+        entries = np.zeros(each * stack.count, form.ENTRY)
+        return cls(file, zoom, stack, levels, entries, [PlaneFacts() for _ in range(stack.count)], encoding)
 
-    def _grid(self, reduction: int) -> form.Entries:
+    def begin(self, plane: int, source: Source) -> None:
+        """Let entries point into the slide for every level of a plane that it holds."""
+        for reduction, level in source.ready.items():
+            self._point(plane, reduction, level)
+
+    def _first(self, plane: int) -> int:
+        return plane * (len(self.entries) // len(self.planes))
+
+    def _grid(self, plane: int, reduction: int) -> form.Entries:
         """The entries of one level as rows and columns (a view)."""
         record = self.levels[self.zoom.largest - reduction]
-        rows, columns, first = int(record["rows"]), int(record["columns"]), int(record["first"])
+        rows, columns, first = int(record["rows"]), int(record["columns"]), int(record["first"]) + self._first(plane)
         return self.entries[first : first + rows * columns].reshape(rows, columns)
 
-    def _point(self, reduction: int, level: StoredLevel) -> None:
+    def _point(self, plane: int, reduction: int, level: StoredLevel) -> None:
         """Let a level's entries point at the slide's own tiles."""
         assert level.jpeg is not None
-        grid = self._grid(reduction)
+        grid = self._grid(plane, reduction)
         rows, columns = min(grid.shape[0], level.grid.height), min(grid.shape[1], level.grid.width)
         here = grid[:rows, :columns]
         shape = (level.grid.height, level.grid.width)
         here["offset"] = level.offsets.reshape(shape)[:rows, :columns] + np.uint64(level.jpeg.skip)
         here["length"] = (level.counts.reshape(shape)[:rows, :columns] - np.uint64(level.jpeg.skip)).astype(np.uint32)
-        here["blob"] = self._blob(level.jpeg.blob)
+        here["blob"] = self.planes[plane].blob(level.jpeg.blob)
         here["part"] = form.PART_SLIDE
+        self.planes[plane].stored.add(reduction)
 
-    def _blob(self, blob: bytes) -> int:
-        if blob not in self.blobs:
-            self.blobs.append(blob)
-        return self.blobs.index(blob)
-
-    def stand_in(self, reduction: int, level: StoredLevel, jpeg: bytes) -> None:
+    def stand_in(self, plane: int, reduction: int, level: StoredLevel, jpeg: bytes) -> None:
         """Let the entries of tiles the scanner never wrote point at one blank tile."""
         missing = np.argwhere(level.counts.reshape(level.grid.height, level.grid.width) == 0)
         for row, column in missing.tolist():
-            self.put(Made(reduction, column, row, jpeg))
+            self.put(Made(reduction, column, row, jpeg), plane)
 
-    def defer(self, reduction: int, inside: Size, level: StoredLevel | None) -> None:
+    def defer(self, plane: int, reduction: int, inside: Size, level: StoredLevel | None) -> None:
         """Leave the first columns and rows of a level to be made on request: of the slide's own tiles of this `level`,
         or of the four tiles above each when there is none."""
-        here = self._grid(reduction)[: inside.height, : inside.width]
+        here = self._grid(plane, reduction)[: inside.height, : inside.width]
         if level is None:
             here["part"] = form.PART_ON_REQUEST
             self.on_request += inside.area
@@ -98,15 +121,15 @@ class TileStore:
         shape, written = (level.grid.height, level.grid.width), np.s_[: inside.height, : inside.width]
         here["offset"] = level.offsets.reshape(shape)[written]
         here["length"] = level.counts.reshape(shape)[written]
-        here["blob"] = self._blob(level.recipe.pack())
+        here["blob"] = self.planes[plane].blob(level.recipe.pack())
         here["part"] = form.PART_CODED
         missing = np.argwhere(here["length"] == 0).tolist()
         self.on_request += inside.area - len(missing)
         for row, column in missing:  # never scanned
-            white = blank(self.zoom.tile, self.zoom.tile, self.channels)
-            self.put(Made(reduction, column, row, self.encoding.encode(white)))
+            white = blank(self.zoom.tile, self.zoom.tile, self.stack.samples)
+            self.put(Made(reduction, column, row, self.encoding.encode(white)), plane)
 
-    def put(self, made: Made) -> None:
+    def put(self, made: Made, plane: int = 0) -> None:
         """Store a derived tile, or point at an equal one."""
         digest = hashlib.sha256(made.jpeg).digest()
         offset = self._seen.get(digest)
@@ -114,7 +137,7 @@ class TileStore:
             offset = self.append(made.jpeg, digest)
         record = self.levels[self.zoom.largest - made.reduction]
         number = int(record["first"]) + made.row * int(record["columns"]) + made.column
-        self.place(number, offset, len(made.jpeg))
+        self.place(self._first(plane) + number, offset, len(made.jpeg))
 
     def append(self, jpeg: bytes, digest: bytes) -> int:
         """Write a tile no other equals, as far as is remembered, and its SHA-256; return where it begins."""
@@ -127,7 +150,7 @@ class TileStore:
         return offset
 
     def place(self, number: int, offset: int, length: int) -> None:
-        """Let an entry point at a derived tile."""
+        """Let an entry, numbered through all planes, point at a derived tile."""
         self.tiles += 1
         self.entries[number] = (offset, length, 0, form.PART_DERIVED, 0)
         self.placed.append((number, offset, length))
@@ -140,15 +163,32 @@ class TileStore:
         return digest.digest()
 
     def finish(self, slide_bytes: int, slide_digest: bytes) -> form.Head:
-        """Write index and header."""
-        self.file.write(bytes(-self.at % 16))
-        at = self.at + -self.at % 16
-        packed = form.pack_index(self.levels, tuple(self.blobs), self.entries)
+        """Write the planes' blocks, the tail and the header."""
+        self._pad()
+        at = self.at
+        records = [self._block(plane) for plane in range(len(self.planes))]
+        tail = form.tail_of(records, self.stack).pack()
+        self.file.write(tail)
         head = form.Head(
-            self.zoom.tile, self.zoom.size, 1, len(self.blobs), slide_bytes, slide_digest, at, len(packed),
-            hashlib.sha256(packed).digest(), self.digest_with(), self.encoding.quality, self.channels,
+            self.zoom.tile, self.zoom.size, len(records), sum(found.blobs for found in records), slide_bytes,
+            slide_digest, at, self.at + len(tail) - at, hashlib.sha256(tail).digest(), self.digest_with(),
+            self.encoding.quality, self.stack.samples, len(tail),
         )  # fmt: skip
-        self.file.write(packed)
         self.file.seek(0)
         self.file.write(head.pack())
         return head
+
+    def _block(self, plane: int) -> form.Record:
+        facts, first = self.planes[plane], self._first(plane)
+        stored = [self.zoom.largest - level in facts.stored for level in range(self.zoom.levels)]
+        levels = form.level_records(self.zoom.size, self.zoom.tile, plane, stored)
+        entries = self.entries[first : first + len(self.entries) // len(self.planes)]
+        packed = form.pack_block(levels, tuple(facts.blobs), entries)
+        record = form.Record(self.at, len(packed), len(facts.blobs), hashlib.sha256(packed).digest())
+        self.file.write(packed)
+        self.at += len(packed)
+        return record
+
+    def _pad(self) -> None:
+        self.file.write(bytes(-self.at % form.ENTRY.itemsize))
+        self.at += -self.at % form.ENTRY.itemsize

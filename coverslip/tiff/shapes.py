@@ -31,6 +31,12 @@ def is_level(directory: Directory, base: Directory) -> bool:
     return same and _family(directory) == _family(base) is not None and _same_shape(size, full)
 
 
+def is_undenied_level(directory: Directory, base: Directory) -> bool:
+    """A level that neither its subfile type nor its own words deny: of a full or a reduced image."""
+    said = directory.number(t.NEW_SUBFILE_TYPE)
+    return said in (0, REDUCED) and not says_otherwise(directory) and is_level(directory, base)
+
+
 def says_otherwise(directory: Directory) -> bool:
     """Whether the page's own words begin by calling it a label, macro, overview or thumbnail."""
     return any(_OTHER_PICTURE.match(directory.text(code)) for code in (t.IMAGE_DESCRIPTION, t.PAGE_NAME))

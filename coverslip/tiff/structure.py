@@ -20,8 +20,11 @@ from coverslip.errors import CoverslipError, DamagedSlide, LimitExceeded, Unsupp
 from coverslip.geometry import Size
 from coverslip.tiff import tags as t
 
-MAX_DIRECTORIES: Final = 512
+MAX_DIRECTORIES: Final = 2048
+"""A hundred focal planes of three channels with six levels are 1800."""
 MAX_FIELDS: Final = 512
+MAX_ALL_FIELDS: Final = 1 << 18
+"""Of all directories together."""
 MAX_FIELD_BYTES: Final = 16 << 20
 MAX_ARRAY_BYTES: Final = 256 << 20
 MAX_SIDE: Final = 1 << 21
@@ -254,6 +257,7 @@ class _Parser:
         self._entry = struct.Struct(order + ("HHQ" if big else "HHI"))
         self._entry_size = 20 if big else 12
         self._seen: set[int] = set()
+        self._fields = 0
 
     def pages(self) -> tuple[Directory, ...]:
         found: list[Directory] = []
@@ -279,8 +283,9 @@ class _Parser:
             raise LimitExceeded(f"more than {MAX_DIRECTORIES} directories, or nested too deep", where=path)
         self._seen.add(at)
         count = self._read(self._count, at, path)
-        if count > MAX_FIELDS:
-            raise LimitExceeded(f"more than {MAX_FIELDS} fields", where=path)
+        self._fields += count
+        if count > MAX_FIELDS or self._fields > MAX_ALL_FIELDS:
+            raise LimitExceeded(f"more than {MAX_FIELDS} fields, or {MAX_ALL_FIELDS} in all", where=path)
         first = at + self._count.size
         after = first + count * self._entry_size
         following = self._read(self._offset, after, path)

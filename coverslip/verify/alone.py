@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from coverslip.errors import InputError
-from coverslip.verify import grammar, icc, j2k_walk, jpeg_walk, other_reader
+from coverslip.verify import grammar, icc, j2k_walk, jpeg_walk, ome, other_reader, planes
 from coverslip.verify.claim import Secret
 from coverslip.verify.codecs import judge_plain
 from coverslip.verify.ledger import gaps
@@ -88,9 +88,14 @@ def kept_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
         field = ifd.field(DESCRIPTION)
         if field is not None and field.size <= MAX_VALUE:
             text = raw(file, ifd, field).rstrip(b"\0").decode("latin-1")
-            if not any(grammar.objections(text)):
+            if not any(grammar.objections(text)) or not any(ome.objections(text)):
                 words.add(text)
     return frozenset(words)
+
+
+def block_words(file: Bytes, tiff: Tiff) -> frozenset[str]:
+    """What the OME-XML of a clean slide says again on purpose: the schema's words, and numbers."""
+    return ome.said(planes.block(file, tiff).rstrip(b"\0").decode("latin-1"))
 
 
 def _values(file: Bytes, tiff: Tiff, ifd: Ifd) -> Iterator[Secret]:
@@ -102,8 +107,11 @@ def _values(file: Bytes, tiff: Tiff, ifd: Ifd) -> Iterator[Secret]:
         if field.tag == ICC_PROFILE:
             yield from (Secret(f"{path}/{name}", words) for name, words in icc.removable(value))
             continue
+        block = ome.read(value) if field.tag == DESCRIPTION else None
         value = value[:MAX_VALUE]
-        if field.tag == DESCRIPTION and value.startswith(b"Aperio"):
+        if block is not None:
+            yield from _block(*block, path)
+        elif field.tag == DESCRIPTION and value.startswith(b"Aperio"):
             yield from _pairs(value, path)
         elif field.tag not in ALLOWED or field.tag == DESCRIPTION or _has_room(tiff, field, value):
             yield Secret(path, value)
@@ -136,6 +144,16 @@ def _pairs(value: bytes, path: str) -> Iterator[Secret]:
         key, _, content = pair.partition("=")
         if not grammar.is_allowed(key.strip(), content.strip()):
             yield Secret(f"{path}/pair[{number}]", content.strip().encode())
+
+
+def _block(root: ome.Tag, asides: Sequence[str], path: str) -> Iterator[Secret]:
+    """Every attribute and text of an OME-XML block, each once; which of them stay the clean slide's own words say."""
+    words = dict.fromkeys(asides)
+    for tag in root.walk():
+        words |= dict.fromkeys((tag.text.strip(), *(value for value in tag.attributes.values())))
+    known = (word for word in words if word and not re.fullmatch(r"[A-Z][A-Za-z]{2,23}(:\d{1,4}){1,3}", word))
+    for number, word in enumerate(known):
+        yield Secret(f"{path}/ome[{number}]", word.encode("utf-8", "replace")[:MAX_VALUE])
 
 
 def _markers(file: Bytes, page: Page) -> Iterator[Secret]:

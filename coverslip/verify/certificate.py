@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coverslip.verify.report import Finding, LeakProof, Report, SlideReading
+from coverslip.verify.report import Finding, LeakProof, PlanesReading, Report, SlideReading
 
 SCHEMA = "coverslip-verification/1"
 
@@ -77,4 +77,23 @@ def _reading(reading: SlideReading | None) -> dict[str, Any] | None:
         "downsamples": list(reading.downsamples),
         "icc_transform": reading.icc_transform,
         "background": reading.background,
+        "planes": _planes(reading.planes) if reading.planes else None,
+    }
+
+
+def _planes(reading: PlanesReading) -> dict[str, Any]:
+    z, channels, t = reading.counts
+    return {
+        "z": z,
+        "channels": channels,
+        "t": t,
+        "type": reading.type,
+        "samples": reading.samples,
+        "significant_bits": reading.significant_bits or None,
+        "micrometres": list(reading.lengths),
+        "levels": [[size.width, size.height] for size in reading.levels],
+        "colours": list(reading.colours),
+        "emissions": list(reading.emissions),
+        "excitations": list(reading.excitations),
+        "magnification": reading.magnification,
     }

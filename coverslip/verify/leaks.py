@@ -10,6 +10,7 @@ from threading import Lock
 
 import numpy as np
 
+from coverslip.verify import ome
 from coverslip.verify.claim import Secret
 from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
@@ -117,6 +118,12 @@ class Hunt:
 
 
 def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
+    words, value = ome.unfolded(value)
+    inside = {form for word in words for text in wanted(word.encode(), ordinary) for form in patterns(text)}
+    return _forms_outside(value, ordinary) | inside
+
+
+def _forms_outside(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
     if _is_text(value):
         return frozenset(form for text in wanted(value, ordinary) for form in patterns(text))
     value = without_tables(value)

@@ -1,7 +1,9 @@
 """How much the verifier is willing to parse; every figure is checked before anything is allocated."""
 
-MAX_IFDS = 512
+MAX_IFDS = 2048
 MAX_TAGS = 512
+MAX_ALL_TAGS = 1 << 18
+"""Of all directories together."""
 MAX_VALUE_BYTES = 16 << 20
 MAX_ARRAY_BYTES = 256 << 20
 """For the arrays of tile offsets and byte counts only."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,10 +85,29 @@ def pictures(file: Bytes, tiff: Tiff) -> tuple[Page, ...]:
 def level_pages(pages: Sequence[Page]) -> tuple[Page, ...]:
     """The first tiled page, and those of the main chain or below it (OME-TIFF) that can show the same at less size.
 
-    Everything else is a picture beside the pyramid, however it is stored.
+    Of several pages as large as the first, what lies below each. Everything else is a picture beside the pyramid,
+    however it is stored.
     """
+    planes = plane_pages(pages)
+    by_path = {plane.path: plane for plane in planes}
+    return tuple(page for page in pages if page.tiled and (page is planes[0] or _is_reached(page, planes[0], by_path)))
+
+
+def _is_reached(page: Page, first: Page, planes: Mapping[str, Page]) -> bool:
+    below = page.ifd.kind is IfdKind.SUBIFD
+    return is_level_of(page, planes.get(page.path.partition("/")[0], first) if below else first)
+
+
+def plane_pages(pages: Sequence[Page]) -> tuple[Page, ...]:
+    """The first tiled page, and those of the main chain that are as large and like it: one per plane."""
     tiled = [page for page in pages if page.tiled]
-    return tuple(page for page in tiled if page is tiled[0] or is_level_of(page, tiled[0]))
+    chain = (page for page in tiled[1:] if page.ifd.kind is IfdKind.PAGE and page.size == tiled[0].size)
+    return (*tiled[:1], *(page for page in chain if is_level_of(page, tiled[0])))
+
+
+def levels_below(plane: Page, pages: Sequence[Page]) -> tuple[Page, ...]:
+    """SubIFDs of a plane that are levels of it, in the order they stand in."""
+    return tuple(page for page in pages if is_below(page, plane) and is_level_of(page, plane))
 
 
 def is_level_of(page: Page, base: Page) -> bool:

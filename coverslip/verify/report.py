@@ -105,6 +105,27 @@ class ScanSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanesReading:
+    """What an OME-XML block says of a slide's planes."""
+
+    counts: tuple[int, int, int]
+    """Focal planes, channels (an RGB picture is one), moments."""
+    samples: int
+    type: str
+    significant_bits: int
+    """0 when nothing is said."""
+    lengths: tuple[float | None, ...]
+    """Micrometres per pixel along x and y, and between focal planes."""
+    levels: tuple[Size, ...]
+    """Of each plane."""
+    colours: tuple[str, ...]
+    emissions: tuple[float | None, ...]
+    """Micrometres."""
+    excitations: tuple[float | None, ...]
+    magnification: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SlideReading:
     """What other readers see in a slide."""
 
@@ -121,6 +142,8 @@ class SlideReading:
     icc_transform: str
     """SHA-256 of the colour transform's bytes, hex; empty without a profile."""
     background: str
+    planes: PlanesReading | None = None
+    """None where the slide does not say what its pages are."""
 
 
 @dataclass(frozen=True, slots=True)

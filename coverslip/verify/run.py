@@ -20,6 +20,7 @@ from coverslip.verify.labels import Picture, check_labels
 from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
 from coverslip.verify.ledger import check_ledger
 from coverslip.verify.pages import Page, level_pages, pictures
+from coverslip.verify.planes import Stack, stack_of
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
 from coverslip.verify.scans import Levels, check_scans
@@ -43,10 +44,12 @@ class _Side:
     pages: tuple[Page, ...]
     levels: tuple[Page, ...]
     path: Path
+    stack: Stack | None
+    """The planes, where the slide says which page is which."""
 
     @property
     def walked(self) -> Walked:
-        return Walked(self.path, self.file, self.tiff, self.levels)
+        return Walked(self.path, self.file, self.tiff, self.levels, self.stack)
 
 
 def verify(claim: Claim, progress: Progress = silent) -> Report:
@@ -60,6 +63,7 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
         clean = _open(claim.clean, stack)
         source = _open_source(claim, stack)
         said_again = alone.scale_words(claim.source) if claim.source else frozenset()
+        said_again |= alone.block_words(clean.file, clean.tiff)
         standing = standing_words(clean.file, clean.pages)
         hunt = Hunt(claim.secrets, claim.kept_words | said_again, standing)
         return _judge(claim, clean, source, hunt, progress)
@@ -88,7 +92,8 @@ def _open(path: Path, stack: ExitStack) -> _Side:
     pages = pictures(file, tiff)
     if not pages:
         raise DamagedSlide("holds no picture", where="ifd[0]")
-    return _Side(file, tiff, pages, level_pages(pages), path)
+    planes = stack_of(file, tiff, pages)
+    return _Side(file, tiff, pages, planes.pages if planes else level_pages(pages), path, planes)
 
 
 def _open_source(claim: Claim, stack: ExitStack) -> _Side | None:
@@ -184,13 +189,18 @@ def _scans(
         progress(Stage.VERIFY, 0.9 * done)
 
     same = claim.route is Route.SAME_CONTAINER
-    before = Levels(source.file, source.levels) if source and same else None
-    result = check_scans(Levels(clean.file, clean.levels), before, hunt if claim.secrets else None, step)
+    keyed = source is not None and source.stack is not None and clean.stack is not None
+    before = _levels(source, keyed=keyed) if source and same else None
+    result = check_scans(_levels(clean, keyed=keyed), before, hunt if claim.secrets else None, step)
     search_headers(hunt, result.headers)
     if same or claim.source is None:
         return result.summary, result.findings, None
     sampled, findings = check_decoded(claim.clean, claim.source, lambda done: None)
     return result.summary.decoded(sampled.compared, sampled.agreeing), result.findings + findings, sampled
+
+
+def _levels(side: _Side, *, keyed: bool) -> Levels:
+    return Levels(side.file, side.levels, side.stack.keys if keyed and side.stack else ())
 
 
 def _search_outside(hunt: Hunt, clean: _Side) -> bool:
@@ -224,7 +234,8 @@ def _looked_at(claim: Claim, clean: _Side, source: _Side | None) -> _Seen:
         labels = [Finding("labels", "undecodable-picture", error.where, error.detail)]
     if claim.source is not None and shown:
         likeness, labels = check_labels(private_pictures(claim.source, source.pages if source else ()), shown)
-    scene, others = check_scene(claim.clean, clean.file, clean.levels, shown)
+    planes = clean.stack.each if clean.stack else (clean.levels,)
+    scene, others = check_scene(claim.clean, clean.file, planes, shown)
     return _Seen(likeness, labels, scene, others)
 
 

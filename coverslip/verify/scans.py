@@ -37,6 +37,12 @@ class Levels:
 
     file: Bytes
     pages: tuple[Page, ...]
+    keys: tuple[str, ...] = ()
+    """What each page is, where the slide says so; equal keys are compared, whatever their order."""
+
+    def keyed(self) -> list[tuple[str, Page]]:
+        """Pages with their keys, empty ones where there are none."""
+        return list(zip(self.keys or [""] * len(self.pages), self.pages, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ def check_scans(
 ) -> ScanResult:
     """Walk and compare all tiles; `step` hears how much is done (0…1) and may raise to stop."""
     findings: list[Finding] = []
-    pairs = [_pair(clean, page, source, match, search) for page, match in _matched(clean.pages, source, findings)]
+    pairs = [_pair(clean, page, source, match, search) for page, match in _matched(clean, source, findings)]
     levels, outcomes = _judge_all(pairs, step)
     findings += [
         finding for pair, found in zip(pairs, outcomes, strict=True) for finding in _findings(pair.page, found)
@@ -63,18 +69,17 @@ def check_scans(
     return ScanResult(_summary(source, pairs, levels, outcomes), findings, _headers(pairs))
 
 
-def _matched(
-    pages: Sequence[Page], source: Levels | None, findings: list[Finding]
-) -> Iterator[tuple[Page, Page | None]]:
-    """Each level with the source's first unused level of the same size, tile size and codec."""
-    unused = list(source.pages) if source else []
-    for page in pages:
-        match = next((other for other in unused if _alike(page, other)), None)
-        if match is not None:
-            unused.remove(match)
-        elif source is not None:
+def _matched(clean: Levels, source: Levels | None, findings: list[Finding]) -> Iterator[tuple[Page, Page | None]]:
+    """Each level with the source's first unused level of the same plane, size, tile size and codec."""
+    unused: dict[str, list[Page]] = {}
+    for key, page in source.keyed() if source else ():
+        unused.setdefault(key, []).append(page)
+    for key, page in clean.keyed():
+        candidates = unused.get(key, [])
+        at = next((at for at, other in enumerate(candidates) if _alike(page, other)), None)
+        if at is None and source is not None:
             findings.append(Finding("scans", "level-without-source", page.path, "no level of the source is like it"))
-        yield page, match
+        yield page, None if at is None else candidates.pop(at)
 
 
 def _alike(page: Page, other: Page) -> bool:

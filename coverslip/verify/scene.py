@@ -53,12 +53,15 @@ class Scene:
 
 
 def check_scene(
-    path: Path, file: Bytes, levels: Sequence[Page], shown: Sequence[Picture]
+    path: Path, file: Bytes, planes: Sequence[Sequence[Page]], shown: Sequence[Picture]
 ) -> tuple[Scene, list[Finding]]:
-    """Compare every level but the base, and every picture beside the levels, with the next larger level."""
+    """Compare every level but the base with the next larger one of its plane, and every picture beside the levels.
+
+    `planes` are the levels of each; a picture is compared with the first of them.
+    """
     places, agreeing, worst = 0, 0, 1.0
     findings: list[Finding] = []
-    for where, smaller, larger in _pairs(levels, shown):
+    for where, smaller, larger in _all_pairs(planes, shown):
         scores = likenesses(larger(path, file), smaller(path, file))
         same = sum(score >= SAME for score in scores)
         places, agreeing = places + len(scores), agreeing + same
@@ -69,6 +72,11 @@ def check_scene(
 
 
 Opened = Callable[[Path, Bytes], View]
+
+
+def _all_pairs(planes: Sequence[Sequence[Page]], shown: Sequence[Picture]) -> Iterator[tuple[str, Opened, Opened]]:
+    for number, levels in enumerate(planes):
+        yield from _pairs(levels, () if number else shown)
 
 
 def _pairs(levels: Sequence[Page], shown: Sequence[Picture]) -> Iterator[tuple[str, Opened, Opened]]:

@@ -10,11 +10,12 @@ from itertools import pairwise
 from coverslip.errors import InputError
 from coverslip.geometry import Size
 from coverslip.slide import Route
-from coverslip.verify import grammar, icc, jpeg_walk, values
+from coverslip.verify import grammar, icc, jpeg_walk, ome, values
 from coverslip.verify.codecs import Judged, judge_for, shared_keys
 from coverslip.verify.jpeg_tables import DHT, DQT, tables_of
 from coverslip.verify.limits import MAX_PICTURE_PIXELS
-from coverslip.verify.pages import Page, is_below, level_pages
+from coverslip.verify.pages import Page, level_pages, levels_below, plane_pages
+from coverslip.verify.planes import block, stack_of
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding
 from coverslip.verify.tiff_walk import INTEGER_TYPES, TYPE_SIZES, Field, Ifd, IfdKind, Tiff, raw
@@ -32,6 +33,8 @@ RATIONAL = 5
 RATIONALS = frozenset({282, 283, 529, 532})
 OPAQUE = frozenset({JPEG_TABLES, ICC_PROFILE})
 MAX_DESCRIPTION = 4096
+BLOCK = b"<?xml"
+"""How the description begins that tells of planes."""
 MAX_NUMBERS = 1 << 16
 """Bytes of numbers that are looked at one by one; a field of more is found to have too many."""
 
@@ -40,12 +43,13 @@ def check_structure(file: Bytes, tiff: Tiff, pages: Sequence[Page], route: Route
     """Hold every directory, tag and picture against the verifier's lists."""
     by_ifd = {page.path: page for page in pages}
     levels = level_pages(pages)
-    below = {page.path for page in levels if is_below(page, pages[0])}
+    below = {page.path for page in levels if page.ifd.kind is IfdKind.SUBIFD}
     found: list[Finding] = []
     for ifd in tiff.ifds:
         page = by_ifd.get(ifd.path)
         found += _directory(file, tiff, ifd, page, is_level=ifd.path in below)
     found += _pictures(pages, levels, route)
+    found += _order(file, tiff, pages, levels)
     for page in pages:
         found += _tables(page)
         if not page.tiled:
@@ -83,7 +87,7 @@ def _tag(file: Bytes, ifd: Ifd, field: Field, samples: int) -> Iterator[Finding]
     if field.inline and _slack(file, field).strip(b"\0"):
         yield _finding("slack", where, "bytes behind a short value are not zero")
     if field.tag == DESCRIPTION:
-        yield from _description(raw(file, ifd, field), where)
+        yield from _description(raw(file, ifd, field), where, first=ifd.path == "ifd[0]")
     if field.tag == ICC_PROFILE:
         yield from (_finding("profile", where, text) for text in icc.objections(raw(file, ifd, field)))
 
@@ -120,11 +124,14 @@ def _is_big(file: Bytes) -> bool:
     return file.read(2, 2, "header") in (b"\x2b\0", b"\0\x2b")
 
 
-def _description(value: bytes, where: str) -> Iterator[Finding]:
-    if len(value) > MAX_DESCRIPTION or not value.endswith(b"\0") or b"\0" in value[:-1] or not value.isascii():
+def _description(value: bytes, where: str, *, first: bool) -> Iterator[Finding]:
+    told = first and value.startswith(BLOCK)
+    most = ome.MAX_CLEAN if told else MAX_DESCRIPTION
+    if len(value) > most or not value.endswith(b"\0") or b"\0" in value[:-1] or not value.isascii():
         yield _finding("description", where, "is not one short ASCII text with one NUL at its end")
         return
-    for objection in grammar.objections(value[:-1].decode("ascii")):
+    text = value[:-1].decode("ascii")
+    for objection in ome.objections(text) if told else grammar.objections(text):
         yield _finding("description", where, objection)
 
 
@@ -145,6 +152,30 @@ def _pictures(pages: Sequence[Page], levels: Sequence[Page], route: Route) -> It
     for page in pages:
         if len(page.offsets) != page.pieces:
             yield _finding("tile-count", page.path, f"there are not as many {page.piece}s as the size asks for")
+
+
+def _order(file: Bytes, tiff: Tiff, pages: Sequence[Page], levels: Sequence[Page]) -> Iterator[Finding]:
+    """Levels become smaller, of each plane by itself; and there are as many planes as the first page tells of."""
+    stack, planes = stack_of(file, tiff, pages), plane_pages(pages)
+    if stack is None:
+        if block(file, tiff).startswith(BLOCK):
+            yield _finding("planes", "ifd[0]/270", "the pages are not the planes that are told of")
+        yield from _smaller_and_smaller(levels)
+        return
+    if {page.path for page in planes} != {own[0].path for own in stack.each}:
+        yield _finding("planes", "ifd[0]/270", "the pages are not the planes that are told of")
+    if len(stack.each) == 1:
+        yield from _smaller_and_smaller(levels)
+        return
+    for plane in planes:
+        yield from _smaller_and_smaller((plane, *levels_below(plane, pages)))
+    full = {plane.path for plane in planes}
+    for page in levels:
+        if page.ifd.kind is IfdKind.PAGE and page.path not in full:
+            yield _finding("level-order", page.path, "a level that belongs to none of the planes")
+
+
+def _smaller_and_smaller(levels: Sequence[Page]) -> Iterator[Finding]:
     for before, after in pairwise(levels):
         if after.size.area >= before.size.area:
             yield _finding("level-order", after.path, "a level is not smaller than the one before it")

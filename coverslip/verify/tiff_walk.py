@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coverslip.errors import DamagedSlide, LimitExceeded, UnsupportedSlide
-from coverslip.verify.limits import MAX_ARRAY_BYTES, MAX_IFDS, MAX_TAGS, MAX_VALUE_BYTES
+from coverslip.verify.limits import MAX_ALL_TAGS, MAX_ARRAY_BYTES, MAX_IFDS, MAX_TAGS, MAX_VALUE_BYTES
 from coverslip.verify.reading import Bytes
 
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -93,7 +93,7 @@ def walk(file: Bytes) -> Tiff:
     """Walk all directories.
 
     Raises `UnsupportedSlide` without a TIFF header, `DamagedSlide` for loops and pointers out of the file,
-    `LimitExceeded` for more than 512 directories or entries.
+    `LimitExceeded` for more directories or entries than anybody needs.
     """
     order, big, first = _header(file)
     ifds = list(_chain(file, order, big, first))
@@ -136,9 +136,13 @@ def _header(file: Bytes) -> tuple[str, bool, int]:
 
 def _chain(file: Bytes, order: str, big: bool, first: int) -> Iterator[Ifd]:
     seen: set[int] = set()
+    tags = 0
     waiting = [(first, "ifd", IfdKind.PAGE)]
     while waiting:
         for ifd in _linked(file, order, big, waiting.pop(0), seen):
+            tags += len(ifd.fields)
+            if tags > MAX_ALL_TAGS:
+                raise LimitExceeded("too many entries", where=ifd.path)
             yield ifd
             waiting += _children(file, order, ifd)
 

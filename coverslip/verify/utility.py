@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from coverslip.errors import DamagedSlide
 from coverslip.geometry import Mpp
 from coverslip.slide import Route
-from coverslip.verify import grammar, icc, other_reader, values
+from coverslip.verify import grammar, icc, other_reader, planes, values
 from coverslip.verify.pages import Page
+from coverslip.verify.planes import Stack
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, SlideReading, UtilitySummary
 from coverslip.verify.tiff_walk import Ifd, Tiff, raw
@@ -45,6 +46,7 @@ class Walked:
     file: Bytes
     tiff: Tiff
     levels: tuple[Page, ...]
+    stack: Stack | None = None
 
 
 def check_utility(
@@ -67,20 +69,23 @@ def check_utility(
     found += _same(before, after)
     if source is not None:
         found += _decoding(source, clean)
+        found += planes.compare(source.stack, clean.stack)
     return UtilitySummary(before, after), found
 
 
 def _reading(path: Path, walked: Walked | None) -> SlideReading:
+    found = walked.stack.reading if walked and walked.stack else None
     slide = other_reader.opened(path)
-    if slide is None:
+    if slide is None or (found and found.type != "uint8"):  # OpenSlide takes such pages, and then cannot decode some
         return _own_reading(walked) if walked else SlideReading("", None, None, "", "", (), (), (), "", "")
     with slide, other_reader.typed("properties"):
         transform = icc.transform_digest(other_reader.profile(slide))
-        return other_reader.read_facts(slide, transform, _texts(walked) if walked else ("", ""))
+        reading = other_reader.read_facts(slide, transform, _texts(walked) if walked else ("", ""))
+    return replace(reading, planes=found)
 
 
 def _own_reading(walked: Walked) -> SlideReading:
-    levels = walked.levels
+    levels = walked.stack.first if walked.stack else walked.levels
     profile = _value(walked, 34675)
     return SlideReading(
         vendor="",
@@ -93,13 +98,20 @@ def _own_reading(walked: Walked) -> SlideReading:
         downsamples=tuple(round(levels[0].size.width / page.size.width, 9) for page in levels),
         icc_transform=icc.transform_digest(profile) if profile else "",
         background="",
+        planes=walked.stack.reading if walked.stack else None,
     )
 
 
 def _value(walked: Walked, tag: int) -> bytes:
-    ifd = walked.tiff.ifds[0] if walked.tiff.ifds else None
+    """A field of the slide's first page; a picture of the glass may stand in front of it where planes are told of."""
+    ifd = _first(walked)
     field = ifd.field(tag) if ifd else None
     return raw(walked.file, ifd, field) if ifd and field else b""
+
+
+def _first(walked: Walked) -> Ifd | None:
+    front = [page.ifd for page in walked.stack.first] if walked.stack else list(walked.tiff.ifds)
+    return front[0] if front else None
 
 
 def _texts(walked: Walked) -> tuple[str, str]:
@@ -111,7 +123,8 @@ def _texts(walked: Walked) -> tuple[str, str]:
 
 def _resolution(walked: Walked) -> Mpp | None:
     """TIFF 6.0 section 8: pixels per inch (2) or per centimetre (3)."""
-    unit, *ratios = _per_unit(walked, walked.tiff.ifds[0]) if walked.tiff.ifds else (0, 0.0, 0.0)
+    first = _first(walked)
+    unit, *ratios = _per_unit(walked, first) if first else (0, 0.0, 0.0)
     length = {2: 25400.0, 3: 10000.0}.get(unit or 2, 0.0)
     return Mpp(length / ratios[0], length / ratios[1]) if length and all(ratios) else None
 
@@ -136,7 +149,7 @@ def _finding(where: str, detail: str) -> Finding:
 
 def _same(before: SlideReading, after: SlideReading) -> Iterator[Finding]:
     for name in SlideReading.__slots__:
-        if name != "mpp" and getattr(before, name) != getattr(after, name):
+        if name not in ("mpp", "planes") and getattr(before, name) != getattr(after, name):
             yield _finding(name.replace("_", " "), "reads differently before and after")
     if not _same_resolution(before.mpp, after.mpp):
         yield _finding("mpp", "reads differently before and after")

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.codestreams import icc
-from coverslip.elements import ElementPath
+from coverslip.elements import ElementPath, ImageRole
 from coverslip.errors import LimitExceeded, UnknownStructure
 from coverslip.formats.contract import Page
 from coverslip.formats.tiff_slide import TiffSlide
@@ -44,8 +44,8 @@ class _OutPage:
 
     fields: list[f.OutField]
     tiled: bool
-    below: bool
-    """Whether the page hangs below the first one as a SubIFD (OME-TIFF's way of storing levels)."""
+    path: str
+    """Of the page it is made from."""
     lengths: Offsets
     blocks: Blocks | None
     """Tiles copied from the source; None when `data` holds the page's only strip."""
@@ -55,14 +55,19 @@ class _OutPage:
     """For each tile the tile whose bytes it shares, usually itself."""
     data: bytes = field(default=b"", repr=False)
 
+    @property
+    def above(self) -> str:
+        """The page this one hangs below as a SubIFD (OME-TIFF's way of storing levels); empty in the chain of pages."""
+        parent, dot, _ = self.path.rpartition(".")
+        return f"{parent}]" if dot else ""
+
 
 def write_tiff(slide: TiffSlide, plan: Plan, target: Path, *, progress: Progress = silent) -> None:
     """Write the clean slide to `target`, which must not exist; it is complete, but not yet flushed to the disk.
 
     Raises InputError for a source that cannot be written, StorageFailed or StorageFull for the disk, Cancelled.
     """
-    if not _kept_levels(slide, plan):
-        raise UnknownStructure("the policy keeps no level of the pyramid")
+    _check_whole(slide, plan)
     pages = [_out_page(slide, page, plan) for page in slide.pages if _appears(page, plan)]
     order, big = slide.tiff.order, slide.tiff.big
     front, placed = _layout(pages, order, big)
@@ -73,6 +78,16 @@ def write_tiff(slide: TiffSlide, plan: Plan, target: Path, *, progress: Progress
             for length in _emit(page, slide.tiff.fd, out):
                 done += length
                 progress(Stage.WRITE, min(1.0, done / total))
+
+
+def _check_whole(slide: TiffSlide, plan: Plan) -> None:
+    """Raise UnknownStructure unless something is left to look at, and every plane of a slide with several."""
+    levels = {page.directory.path: plan.keeps(page.path) for page in slide.pages if page.is_level}
+    if not any(levels.values()):
+        raise UnknownStructure("the policy keeps no level of the pyramid")
+    planes = [levels[page.directory.path] for page in slide.pages if page.role is ImageRole.BASE]
+    if not all(planes) and (len(planes) > 1 or any("." in path for path in levels)):
+        raise UnknownStructure("the policy keeps some planes, or levels, and not what belongs to them")
 
 
 def _appears(page: Page, plan: Plan) -> bool:
@@ -98,7 +113,7 @@ def _copied(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     fields.extend(_rebuilt_fields(slide, page, plan))
     blocks = slide.blocks(directory)
     order, same_as = _physical_order(directory.offsets.astype(np.int64), blocks)
-    return _OutPage(fields, directory.tiled, "." in directory.path, blocks.lengths, blocks, order, same_as)
+    return _OutPage(fields, directory.tiled, directory.path, blocks.lengths, blocks, order, same_as)
 
 
 def _rebuilt_fields(slide: TiffSlide, page: Page, plan: Plan) -> Iterator[f.OutField]:
@@ -129,7 +144,7 @@ def _regenerated(slide: TiffSlide, page: Page, plan: Plan) -> _OutPage:
     fields = [f.integer(order, code, *values) for code, values in _thumbnail_fields(size).items()]
     fields.extend(_description(slide, page, plan))
     one = np.zeros(1, np.int64)
-    return _OutPage(fields, False, False, np.array([len(data)], np.int64), None, one, one, data)
+    return _OutPage(fields, False, page.directory.path, np.array([len(data)], np.int64), None, one, one, data)
 
 
 def _thumbnail_fields(size: Size) -> dict[int, tuple[int, ...]]:
@@ -168,9 +183,9 @@ def _layout(pages: list[_OutPage], order: str, big: bool) -> tuple[bytes, int]:
 
 def _following(pages: list[_OutPage], i: int, starts: list[int]) -> int:
     """Where the next page of the chain begins; SubIFDs are not in the chain."""
-    if pages[i].below:
+    if pages[i].above:
         return 0
-    return next((starts[k] for k in range(i + 1, len(pages)) if not pages[k].below), 0)
+    return next((starts[k] for k in range(i + 1, len(pages)) if not pages[k].above), 0)
 
 
 def _all_fields(
@@ -178,8 +193,8 @@ def _all_fields(
 ) -> list[f.OutField]:
     """A page's fields with those that say where things lie."""
     fields = [*pages[i].fields, *_data_fields(pages[i], offsets, order, big)]
-    below = [starts[k] for k, page in enumerate(pages) if page.below]
-    if below and i == 0:
+    below = [starts[k] for k, page in enumerate(pages) if page.above and page.above == pages[i].path]
+    if below:
         kind, form = (t.LONG8, "u8") if big else (t.LONG, "u4")
         fields.append(f.OutField(t.SUB_IFDS, kind, np.array(below, order + form).tobytes()))
     return fields

@@ -22,11 +22,11 @@ from PIL import Image, ImageColor, ImageOps
 from coverslip.pyramid import iiif
 from coverslip.pyramid.colour import Encoding, Format, encode
 from coverslip.pyramid.display import Display
-from coverslip.pyramid.regions import read_region
-from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, ground_of, stored_tile
-from service.planes import PARAMETERS, PLANES, display_of
+from service.asking import Answer, Ask, How, Route, SeeOther, document, encoding_of, ground_of, served_tile
+from service.planes import PARAMETERS, Shown, region_of, shown_of
 
 LD_JSON: Final = "application/ld+json"
+RECODED: Final = frozenset({"quality", "color"})
 _SID = r"(?P<sid>[A-Za-z0-9-]{1,64})"
 _TURNS: Final = {
     90: Image.Transpose.ROTATE_270,  # Pillow turns against the clock, IIIF with it
@@ -69,19 +69,18 @@ async def image(ask: Ask) -> Answer:
     links = f'<{iiif.PROFILES[version]}>; rel="profile", <{_address(ask, version)}/{canonical}>; rel="canonical"'
     headers = (("link", links),)
     tile = request.tile(ask.pyramid.grid)
-    display, ground = display_of(ask), ground_of(ask)
-    if tile is not None and not set(ask.untrusted_query) - PLANES - {"bg"}:
-        return stored_tile(ask, tile, headers)
+    shown, ground = await shown_of(ask), ground_of(ask)
+    if tile is not None and not RECODED & set(ask.untrusted_query) and shown.display == Display():
+        return served_tile(ask, shown.picture, tile, headers)
     encoding = encoding_of(ask, str(request.format))
-    shown = ground if request.rotation % 90 else None  # where nothing is left bare a ground shows nowhere
-    made = partial(_drawn, ask, request, encoding, display, shown)
-    key = f"{canonical} {encoding.key}{display.key}{shown or ''}"
+    bare = ground if request.rotation % 90 else None  # where nothing is left bare a ground shows nowhere
+    made = partial(_drawn, ask, request, encoding, shown, bare)
+    key = f"{canonical} {encoding.key}{shown.key}{bare or ''}"
     return Answer(key, request.format.media_type, made, How.DERIVE, headers)
 
 
-def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, display: Display, ground: str | None) -> bytes:
-    picture = read_region(ask.pyramid, request.region, request.size, max_pixels=ask.settings.region_pixels)
-    picture = display.applied(picture)
+def _drawn(ask: Ask, request: iiif.ImageRequest, encoding: Encoding, shown: Shown, ground: str | None) -> bytes:
+    picture = region_of(ask, shown, request.region, request.size)
     picture = _turned(ImageOps.mirror(picture) if request.mirrored else picture, request, ground)
     match request.quality:
         case iiif.Quality.GRAY:
@@ -160,7 +159,7 @@ ROUTES: Final = (
             r"/(?P<rotation>[^/]{1,40})/(?P<last>[^/]{1,80})"
         ),
         image,
-        frozenset({"color", "quality", "bg"}) | PARAMETERS,
+        RECODED | PARAMETERS | {"bg"},
     ),
     Route(re.compile(rf"/iiif/presentation/3/slides/{_SID}/manifest"), manifest),
 )

@@ -20,6 +20,7 @@ Whoever may see a slide is decided by the same code as for tiles. Nothing here a
 
 from __future__ import annotations
 
+import io
 import re
 from functools import partial
 from typing import Final
@@ -32,16 +33,17 @@ from coverslip.geometry import Point, Region, Size, TileIndex
 from coverslip.pyramid import zoomify, zxy
 from coverslip.pyramid.colour import Colour, Encoding, Format, encode
 from coverslip.pyramid.display import Display
-from coverslip.pyramid.readouts import histogram, tissue
-from coverslip.pyramid.regions import decoded_tile, pixels_of_level, read_region
-from service.asking import Answer, Ask, How, Route, document, encoding_of, ground_of, number, stored_tile, whole_number
+from coverslip.pyramid.readouts import histogram, histograms, tissue
+from coverslip.pyramid.regions import decoded_tile, pixels_of_level
+from coverslip.pyramid.thumbnail import thumbnail
+from service.asking import Answer, Ask, How, Route, document, encoding_of, ground_of, number, served_tile, whole_number
 from service.crews import FETCHING
 from service.errors import Malformed, TooLarge
-from service.planes import PARAMETERS, SHOWN, display_of
+from service.planes import PARAMETERS, PLANES, Shown, carried, plane_of, region_of, shown_of
 from service.routes import iiif
+from service.thumbnails import USUAL, WIDTHS, widened
 
-RECODED: Final = frozenset({"quality", "color"})
-DERIVED: Final = RECODED | PARAMETERS | {"bg"}
+DERIVED: Final = iiif.RECODED | PARAMETERS | {"bg"}
 OVERVIEW_SIDE: Final = 1024
 """Pixels of the longer side that histogram and tissue look at."""
 MICROMETRES: Final = {"um": 1.0, "mm": 1000.0}
@@ -52,7 +54,31 @@ async def deepzoom_tile(ask: Ask) -> Answer:
     """A DeepZoom tile in another form; without parameters a JPEG is the stored one."""
     grid = ask.pyramid.grid
     tile = TileIndex(grid.largest - int(ask.part["level"]), int(ask.part["column"]), int(ask.part["row"]))
-    return _tile(ask, tile, encoding_of(ask, ask.part["fmt"]))
+    return await _tile(ask, tile, encoding_of(ask, ask.part["fmt"]))
+
+
+async def descriptor(ask: Ask) -> Answer:
+    """The DeepZoom descriptor of some planes: the same document, since viewers carry its query to the tiles."""
+    shown = await shown_of(ask)
+    return Answer(f"dzi {shown.key}", "application/xml", ask.pyramid.descriptor().encode, How.AT_ONCE)
+
+
+async def thumbnail_of(ask: Ask) -> Answer:
+    """The whole slide, small: some planes of it."""
+    width = widened(whole_number(ask, "width", range(WIDTHS[0], WIDTHS[-1] + 1), USUAL))
+    shown = await shown_of(ask)
+
+    def make() -> bytes:
+        small = thumbnail(shown.picture.grid, shown.picture.tile, width)
+        return _displayed(small, shown.display)
+
+    return Answer(f"thumbnail {width} {shown.key}", Format.JPG.media_type, make)
+
+
+def _displayed(jpeg: bytes, display: Display) -> bytes:
+    if display == Display():
+        return jpeg
+    return encode(display.applied(Image.open(io.BytesIO(jpeg))), Encoding())
 
 
 async def zxy_tile(ask: Ask) -> Answer:
@@ -61,45 +87,49 @@ async def zxy_tile(ask: Ask) -> Answer:
     ground = ground_of(ask) or "#ffffff"
     encoding = encoding_of(ask, ask.part["fmt"])
     if zxy.whole(ask.pyramid.grid, tile):
-        return _tile(ask, tile, encoding)
-    display = display_of(ask)
-    key = f"zxy {tile} {ground} {encoding.key}{display.key}"
-    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, ground, encoding, display))
+        return await _tile(ask, tile, encoding)
+    shown = await shown_of(ask)
+    key = f"zxy {tile} {ground} {encoding.key}{shown.key}"
+    return Answer(key, encoding.format.media_type, partial(_filled_up, ask, tile, ground, encoding, shown))
 
 
 async def zoomify_tile(ask: Ask) -> Answer:
     """A Zoomify tile, cropped at the edge as DeepZoom's."""
     group, tier, x, y = (int(ask.part[name]) for name in ("group", "z", "x", "y"))
-    return _tile(ask, zoomify.tile_of(ask.pyramid.grid, group, tier, x, y), encoding_of(ask, "jpg"))
+    return await _tile(ask, zoomify.tile_of(ask.pyramid.grid, group, tier, x, y), encoding_of(ask, "jpg"))
 
 
-def _tile(ask: Ask, tile: TileIndex, encoding: Encoding) -> Answer:
-    """A served tile: stored bytes where nothing else was asked for; a ground shows nowhere. Raises TileNotFound."""
+async def _tile(ask: Ask, tile: TileIndex, encoding: Encoding) -> Answer:
+    """A served tile: bytes as they are served where nothing is done to them; a ground shows nowhere.
+
+    Raises TileNotFound.
+    """
     ground_of(ask)
-    stored = stored_tile(ask, tile)
-    display = display_of(ask)
-    if encoding.format is Format.JPG and not (RECODED | SHOWN) & set(ask.untrusted_query):
-        return stored
-    make = partial(_recoded, ask, tile, encoding, display)
-    return Answer(f"{stored.key} {encoding.key}{display.key}", encoding.format.media_type, make)
+    shown = await shown_of(ask)
+    served = served_tile(ask, shown.picture, tile)
+    if encoding.format is Format.JPG and not iiif.RECODED & set(ask.untrusted_query) and shown.display == Display():
+        return served
+    make = partial(_recoded, ask, tile, encoding, shown)
+    return Answer(f"{served.key} {encoding.key}{shown.display.key}", encoding.format.media_type, make)
 
 
-def _recoded(ask: Ask, tile: TileIndex, encoding: Encoding, display: Display) -> bytes:
-    pixels = decoded_tile(ask.pyramid, tile.level, tile.column, tile.row)
-    return encode(display.applied(Image.fromarray(pixels)), encoding, ask.profile(encoding))
+def _recoded(ask: Ask, tile: TileIndex, encoding: Encoding, shown: Shown) -> bytes:
+    pixels = decoded_tile(shown.picture, tile.level, tile.column, tile.row)
+    return encode(shown.display.applied(Image.fromarray(pixels)), encoding, ask.profile(encoding))
 
 
-def _filled_up(ask: Ask, tile: TileIndex, ground: str, encoding: Encoding, display: Display) -> bytes:
+def _filled_up(ask: Ask, tile: TileIndex, ground: str, encoding: Encoding, shown: Shown) -> bytes:
     side = ask.pyramid.tile_size
-    picture = Image.fromarray(decoded_tile(ask.pyramid, tile.level, tile.column, tile.row))
+    picture = Image.fromarray(decoded_tile(shown.picture, tile.level, tile.column, tile.row))
     canvas = Image.new("RGB", (side, side), ground)
-    canvas.paste(display.applied(picture), (0, 0))
+    canvas.paste(shown.display.applied(picture), (0, 0))
     return encode(canvas, encoding, ask.profile(encoding))
 
 
 async def tilejson(ask: Ask) -> Answer:
-    """TileJSON."""
-    address = f"{ask.base}/slides/{ask.sid}/zxy/{{z}}/{{x}}/{{y}}.jpg"
+    """TileJSON; its addresses ask for the same planes."""
+    await shown_of(ask)
+    address = f"{ask.base}/slides/{ask.sid}/zxy/{{z}}/{{x}}/{{y}}.jpg{carried(ask)}"
     return document(ask, "tilejson", zxy.tilejson(ask.pyramid.grid, address))
 
 
@@ -134,10 +164,10 @@ async def levels(ask: Ask) -> Answer:
 async def native_tile(ask: Ask) -> Answer:
     """A stored tile, untouched; its type is known once the slide's structure is."""
     level, column, row = (int(ask.part[name]) for name in ("level", "column", "row"))
-    native = await FETCHING.run(ask.sources.native, ask.opened)
-    media_type = native.levels[level].media_type if level < len(native.levels) else "image/jpeg"
-    make = partial(native.tile, level, column, row)
-    return Answer(f"native {level} {column} {row}", media_type, make, How.READ)
+    native, plane = await FETCHING.run(ask.sources.native, ask.opened), plane_of(ask)
+    media_type = await FETCHING.run(native.media_type, level, plane)
+    make = partial(native.tile, level, column, row, plane)
+    return Answer(f"native {plane} {level} {column} {row}", media_type, make, How.READ)
 
 
 async def region(ask: Ask) -> Answer:
@@ -147,14 +177,13 @@ async def region(ask: Ask) -> Answer:
     target = Size(max(1, round(area.size.width / scale)), max(1, round(area.size.height / scale)))
     if target.area > ask.settings.region_pixels or max(target.width, target.height) > iiif.limits(ask).side:
         raise TooLarge("The region has more pixels at that scale than are given at once.")
-    encoding, display = encoding_of(ask, ask.untrusted_query.get("fmt", "jpg")), display_of(ask)
+    encoding, shown = encoding_of(ask, ask.untrusted_query.get("fmt", "jpg")), await shown_of(ask)
     ground_of(ask)  # a region lies wholly within the slide: it shows nowhere
 
     def make() -> bytes:
-        picture = read_region(ask.pyramid, area, target, max_pixels=ask.settings.region_pixels)
-        return encode(display.applied(picture), encoding, ask.profile(encoding))
+        return encode(region_of(ask, shown, area, target), encoding, ask.profile(encoding))
 
-    return Answer(f"region {area} {target} {encoding.key}{display.key}", encoding.format.media_type, make)
+    return Answer(f"region {area} {target} {encoding.key}{shown.key}", encoding.format.media_type, make)
 
 
 async def _scale(ask: Ask) -> float:
@@ -203,30 +232,40 @@ def _rectangle(ask: Ask) -> Region:
 
 async def pixel(ask: Ask) -> Answer:
     """The colour of one pixel."""
-    full, side = ask.pyramid.size, ask.pyramid.tile_size
+    full, side, shown = ask.pyramid.size, ask.pyramid.tile_size, await shown_of(ask)
     x, y = whole_number(ask, "x", range(full.width)), whole_number(ask, "y", range(full.height))
 
     def make() -> bytes:
-        tile = decoded_tile(ask.pyramid, 0, x // side, y // side)
-        return orjson.dumps({"x": x, "y": y, "rgb": tile[y % side, x % side].tolist()})
+        tile = decoded_tile(shown.picture, 0, x // side, y // side)[y % side, x % side].reshape(1, 1, 3)
+        rgb = list(shown.display.applied(Image.fromarray(tile)).tobytes())
+        return orjson.dumps({"x": x, "y": y, "rgb": rgb})
 
-    return Answer(f"pixel {x} {y}", "application/json", make)
+    return Answer(f"pixel {x} {y} {shown.key}", "application/json", make)
 
 
 async def histogram_of(ask: Ask) -> Answer:
-    """A histogram of the whole slide at overview size."""
-    make = lambda: orjson.dumps(histogram(pixels_of_level(ask.pyramid, OVERVIEW_SIDE)))  # noqa: E731
-    return Answer("histogram", "application/json", make)
+    """A histogram of the whole slide at overview size: of the three samples, or of each channel."""
+    shown = await shown_of(ask)
+
+    def make() -> bytes:
+        if not ask.pyramid.stack.joined:
+            return orjson.dumps(histogram(pixels_of_level(shown.picture, OVERVIEW_SIDE)))
+        grey = ((channel, ask.pyramid.plane(shown.z, channel, shown.t)) for channel in shown.channels)
+        pixels = {channel: pixels_of_level(plane, OVERVIEW_SIDE)[..., 0] for channel, plane in grey}
+        return orjson.dumps(histograms(ask.pyramid.stack, pixels))
+
+    return Answer(f"histogram {shown.key}", "application/json", make)
 
 
 async def tissue_of(ask: Ask) -> Answer:
     """Where there is tissue."""
     width = whole_number(ask, "width", range(16, OVERVIEW_SIDE + 1), OVERVIEW_SIDE)
-    encoding = Encoding(Format.PNG)
+    encoding, shown = Encoding(Format.PNG), await shown_of(ask)
+    light = ask.pyramid.stack.of_light
     return Answer(
-        f"tissue {width}",
+        f"tissue {width} {shown.key}",
         encoding.format.media_type,
-        lambda: encode(tissue(pixels_of_level(ask.pyramid, width)), encoding),
+        lambda: encode(tissue(pixels_of_level(shown.picture, width), light=light), encoding),
     )
 
 
@@ -274,9 +313,11 @@ def _route(path: str) -> re.Pattern[str]:
 _N6, _FMT = "[0-9]{1,6}", "(?P<fmt>jpg|jpeg|png|webp)"
 _XY = f"(?P<column>{_N6})/(?P<row>{_N6})"
 ROUTES: Final = (
+    Route(_route(r"\.dzi"), descriptor, PARAMETERS),
+    Route(_route("/thumbnail"), thumbnail_of, PARAMETERS | {"width"}),
     Route(_route(rf"_files/(?P<level>[0-9]{{1,2}})/(?P<column>{_N6})_(?P<row>{_N6})\.{_FMT}"), deepzoom_tile, DERIVED),
     Route(_route(rf"/zxy/(?P<z>[0-9]{{1,2}})/(?P<x>{_N6})/(?P<y>{_N6})\.{_FMT}"), zxy_tile, DERIVED),
-    Route(_route(rf"/levels/(?P<level>[0-9]{{1,3}})/tiles/{_XY}"), native_tile),
+    Route(_route(rf"/levels/(?P<level>[0-9]{{1,3}})/tiles/{_XY}"), native_tile, PLANES | {"channels"}),
     Route(
         _route(rf"/zoomify/TileGroup(?P<group>[0-9]{{1,9}})/(?P<z>[0-9]{{1,2}})-(?P<x>{_N6})-(?P<y>{_N6})\.jpg"),
         zoomify_tile,
@@ -284,13 +325,13 @@ ROUTES: Final = (
     ),
     *iiif.ROUTES,
     Route(_route("/region"), region, DERIVED | {"x", "y", "w", "h", "units", "level", "mpp", "mag", "fmt"}),
-    Route(_route("/pixel"), pixel, frozenset({"x", "y"})),
-    Route(_route("/tilejson.json"), tilejson),
+    Route(_route("/pixel"), pixel, PARAMETERS | {"x", "y"}),
+    Route(_route("/tilejson.json"), tilejson, PARAMETERS),
     Route(_route("/zoomify/ImageProperties.xml"), zoomify_properties),
     Route(_route("/levels"), levels),
-    Route(_route("/histogram"), histogram_of),
-    Route(_route("/tissue"), tissue_of, frozenset({"width"})),
+    Route(_route("/histogram"), histogram_of, PLANES | {"channels"}),
+    Route(_route("/tissue"), tissue_of, PARAMETERS | {"width"}),
     Route(_route("/icc"), icc),
     Route(_route("/associated"), associated),
-    Route(_route("/associated/(?P<name>[a-z]{1,16})"), associated_picture, RECODED | {"fmt"}),
+    Route(_route("/associated/(?P<name>[a-z]{1,16})"), associated_picture, iiif.RECODED | {"fmt"}),
 )

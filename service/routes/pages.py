@@ -23,6 +23,7 @@ from service.context import Here, Service, ask
 from service.crews import LOOKING
 from service.details import detail_of
 from service.errors import Overloaded
+from service.facts import facts_of
 from service.pulse import WATCHERS
 from service.rendering import render
 from service.roles import Role, has
@@ -120,7 +121,7 @@ async def slide(request: Request, slide: VisibleSlide, service: Here, caller: Ca
     """Viewer, facts, timeline, verdict."""
     events = await ask(_events, service, caller, slide)
     certificate = await LOOKING.run(certificate_of, service, slide)
-    facts = SlideOut.of(slide)
+    facts = await facts_of(service, slide)
     viewable = facts.links.dzi is not None and may_look(caller, slide)
     original = await ask(original_of, service, slide) if has(caller, Role.CURATOR) else None
     return render(

@@ -96,7 +96,7 @@ async def file(request: Request, slide: VisibleSlide, service: Here, caller: Cal
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": CACHE_PUBLIC if slide.state is State.RELEASED else CACHE_PRIVATE,
     }
-    name = f"{slide.sid}{PurePath(slide.clean_name).suffix}"
+    name = f"{slide.sid}{''.join(PurePath(slide.clean_name).suffixes)}"
     return await LOOKING.run(download, request, found, headers, "image/tiff", name)
 
 

@@ -4,6 +4,8 @@
     /slides/{sid}_files/{dz_level}/{c}_{r}.jpg     one tile; columns come first, `dz_level` 0 is one pixel
     /slides/{sid}/thumbnail?width=                 the whole slide, small
 
+`service.routes.images` answers both for other planes than those shown without a wish.
+
 A tile is one dictionary look-up and one read. Whoever may see it was decided by `service.shelf`. Most tiles go the
 short way of `service.quick`; the rest comes here.
 """
@@ -48,6 +50,7 @@ ADDRESS = re.compile(
     r"(?:_files/(?P<level>[0-9]{1,2})/(?P<column>[0-9]{1,6})_(?P<row>[0-9]{1,6})\.(?:jpg|jpeg)|(?P<what>\.dzi|/thumbnail))"
 )
 LINK_ALONE = re.compile(rb"(?:token=[^&]*)?")
+OTHER_PLANES = re.compile(rb"(?:^|&)(?:z|t|channels|window)=")
 TOKEN = re.compile(rb"(?:^|&)token=([\w.-]+)(?:&|$)", re.ASCII)
 
 PUBLIC = CACHE_PUBLIC.encode()
@@ -81,9 +84,12 @@ class Tiles:
 
     @staticmethod
     def takes(scope: Scope) -> bool:
-        """Whether an address belongs here; a tile with parameters is made elsewhere."""
+        """Whether an address belongs here; what is asked for with parameters is made elsewhere."""
         found = ADDRESS.fullmatch(scope["path"])
-        if found is None or (found["level"] and not LINK_ALONE.fullmatch(scope["query_string"])):
+        if found is None:
+            return False
+        more = OTHER_PLANES.search if found["what"] == "/thumbnail" else _other
+        if more(scope["query_string"]):
             return False
         scope["coverslip.address"] = found
         return True
@@ -195,6 +201,10 @@ class Tiles:
         # the disk may take its time, the others must not wait for it
         body = await LOOKING.run(pyramid.tile, *place)
         return body, read_status(time.perf_counter() - began)
+
+
+def _other(query: bytes) -> bool:
+    return not LINK_ALONE.fullmatch(query)
 
 
 def _descriptor(scope: Scope, opened: Opened) -> Answer:

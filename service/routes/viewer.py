@@ -16,6 +16,7 @@ from service.auth import Caller, Curator, VisibleSlide
 from service.context import Here, Service, ask
 from service.edge import CSP
 from service.errors import LinkExpired
+from service.facts import facts_of
 from service.lent import PREFIX
 from service.links import Link
 from service.rendering import render
@@ -53,7 +54,7 @@ async def _shown(service: Service, caller: Principal | None, sid: str, token: st
     for slide in slides:
         if slide.state not in READABLE:
             raise absent(slide, await ask(service.catalog.open_job, slide.sid))
-    return [SlideOut.of(slide) for slide in slides]
+    return [await facts_of(service, slide) for slide in slides]
 
 
 @router.post("/slides/{sid}/links")

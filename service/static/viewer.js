@@ -6,12 +6,13 @@ import { compare } from "./viewer/compare.js";
 import { keys } from "./viewer/keys.js";
 import { permalink } from "./viewer/link.js";
 import { measure } from "./viewer/measure.js";
+import { chosen, planes } from "./viewer/planes.js";
 import { readout } from "./viewer/readout.js";
 import { synchronise } from "./viewer/sync.js";
 import { View } from "./viewer/view.js";
 
 const stage = document.querySelector(".stage-view");
-const views = [...stage.querySelectorAll(".view")].map((place) => new View(place));
+const views = [...stage.querySelectorAll(".view")].map((place, at) => new View(place, chosen(place, at ? String(at + 1) : "")));
 let active = views[0];
 for (const view of views) view.onTouched(() => { active = view; });
 
@@ -25,6 +26,7 @@ const parts = {
   link: permalink(views),
   compare: document.getElementById("beside") ? compare(views[0]) : null,
 };
+parts.planes = planes(views, () => active, parts.link.remember);
 readout(views, () => active);
 
 const act = {
@@ -44,4 +46,4 @@ const act = {
 };
 for (const [id, run] of Object.entries(act)) document.getElementById(id)?.addEventListener("click", run);
 calm(stage);
-keys({ act, views, active: () => active, measure: parts.measure });
+keys({ act, views, active: () => active, measure: parts.measure, planes: parts.planes });

@@ -13,7 +13,7 @@ from coverslip.geometry import Size
 from coverslip.outcomes import Outcome
 from coverslip.pipeline import deidentify
 from coverslip.policy import load
-from samples import aperio, generic
+from samples import aperio, generic, ome
 from samples.identifiers import Planted
 
 KEY = b"k" * 32
@@ -41,6 +41,18 @@ GENERIC = {
     "levels below": {"pyramid": "subifds"},
     "bigtiff": {"bigtiff": True},
 }
+OME = {
+    "stack": {"z": 3, "channels": 2},
+    "each": {"channels": 3, "t": 2, "style": "each", "dimensions": "XYTZC", "codec": "lzw"},
+    "grey jpeg": {"bits": 8, "codec": "jpeg", "channels": 2},
+    "rgb": {"rgb": True, "codec": "jpeg", "beside": ("label", "macro"), "style": "each"},
+    "rgb stack": {"rgb": True, "codec": "jpeg", "z": 3, "bigtiff": True},
+    "label first": {"rgb": True, "codec": "deflate", "beside": ("label", "macro"), "beside_first": True},
+    "big-endian": {"order": ">", "codec": "none", "z": 2, "style": "bare"},
+    "j2k": {"codec": "j2k", "channels": 2},
+    "one level": {"downsamples": (1,), "z": 2},
+}
+FAMILIES = {"aperio": (aperio, APERIO), "generic": (generic, GENERIC), "ome": (ome, OME)}
 
 
 @dataclass(frozen=True)
@@ -81,10 +93,9 @@ def run(tmp_path_factory) -> Callable[..., Run]:
     def once(family: str, variant: str) -> Run:
         if (family, variant) not in done:
             folder = tmp_path_factory.mktemp("leaks")
-            options = (APERIO if family == "aperio" else GENERIC)[variant]
-            maker = aperio if family == "aperio" else generic
+            maker, variants = FAMILIES[family]
             (folder / "in").mkdir()
-            planted = maker.write(folder / "in", Size(1500, 1100), seed=len(done) + 1, **options)
+            planted = maker.write(folder / "in", Size(1500, 1100), seed=len(done) + 1, **variants[variant])
             out = folder / "out"
             outcome = deidentify(planted.path, out, policy=load("strict"), key=KEY)
             done[family, variant] = Run(planted, outcome, out)

@@ -4,9 +4,9 @@ import pytest
 from openslide import OpenSlide
 
 from coverslip.outcomes import Cleaned
-from tests.leaks.conftest import APERIO, GENERIC, hits
+from tests.leaks.conftest import FAMILIES, hits
 
-VARIANTS = [("aperio", variant) for variant in APERIO] + [("generic", variant) for variant in GENERIC]
+VARIANTS = [(family, variant) for family, (_, variants) in FAMILIES.items() for variant in variants]
 FACTS = ("openslide.vendor", "openslide.mpp-x", "openslide.mpp-y", "openslide.objective-power")
 
 

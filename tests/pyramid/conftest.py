@@ -12,7 +12,7 @@ from PIL import Image
 
 from coverslip.geometry import Size
 from coverslip.pyramid import BuildSummary, Pyramid, build
-from samples import aperio, generic
+from samples import aperio, generic, ome
 
 Pixels = np.ndarray
 
@@ -25,8 +25,8 @@ def generated(tmp_path_factory) -> Callable[..., Path]:
     def slide(vendor: str, width: int, height: int, **options) -> Path:
         key = repr((vendor, width, height, sorted(options.items())))
         if key not in made:
-            write = {"aperio": aperio.write, "generic": generic.write}[vendor]
-            suffix = {"aperio": "svs", "generic": "tiff"}[vendor]
+            write = {"aperio": aperio.write, "generic": generic.write, "ome": ome.write}[vendor]
+            suffix = {"aperio": "svs", "generic": "tiff", "ome": "ome.tiff"}[vendor]
             made[key] = folder / f"{len(made)}.{suffix}"
             write(made[key], Size(width, height), identifiers=False, **options)
         return made[key]

@@ -1,6 +1,7 @@
 """The index file: what is checked before a byte of it is believed."""
 
 import hashlib
+import json
 import struct
 import zlib
 
@@ -11,6 +12,7 @@ from coverslip.errors import PyramidInvalid, StorageFailed
 from coverslip.geometry import Size
 from coverslip.pyramid import Pyramid, build, check
 from coverslip.pyramid import index as form
+from coverslip.pyramid.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +39,20 @@ def damaged(pair, tmp_path):
     return opened
 
 
-def _resealed(raw, **changed):
+def resealed(raw, *, stack=None, records=None, **changed):
     """Give a changed index valid checksums again, so that only its meaning is wrong."""
     head = form.parse_head(pair_head(raw))
-    index = bytes(raw[head.index_at :])
+    end = head.tail_at + head.planes * form.RECORD.itemsize
+    found = np.frombuffer(bytes(raw[head.tail_at : end]), form.RECORD).copy()
+    for record in found:
+        block = bytes(raw[int(record["at"]) : int(record["at"] + record["length"])])
+        record["digest"] = np.void(hashlib.sha256(block).digest())
+    if records is not None:
+        records(found)
+    raw[head.tail_at :] = tail = found.tobytes() + (bytes(raw[end:]) if stack is None else stack)
     fields = {name: getattr(head, name) for name in form.Head.__dataclass_fields__}
-    fields |= {"index_bytes": len(index), "index_digest": hashlib.sha256(index).digest()} | changed
+    lengths = {"index_bytes": head.tail_at + len(tail) - head.index_at, "tail_bytes": len(tail)}
+    fields |= lengths | {"index_digest": hashlib.sha256(tail).digest()} | changed
     raw[: form.HEADER_BYTES] = form.Head(**fields).pack()
 
 
@@ -66,9 +76,9 @@ def _later_format(raw):
 def _entry(field, value):
     def change(raw):
         head = form.parse_head(pair_head(raw))
-        entries = np.frombuffer(raw, form.ENTRY, offset=head.file_bytes - form.ENTRY.itemsize)
+        entries = np.frombuffer(raw, form.ENTRY, 1, head.tail_at - form.ENTRY.itemsize)
         entries[field][0] = value
-        _resealed(raw)
+        resealed(raw)
 
     return change
 
@@ -77,17 +87,43 @@ def _level(field, value):
     def change(raw):
         head = form.parse_head(pair_head(raw))
         np.frombuffer(raw, form.LEVEL, 1, head.index_at)[field][0] = value
-        _resealed(raw)
+        resealed(raw)
 
     return change
 
 
 def _other_size(raw):
-    _resealed(raw, size=Size(701, 600))
+    resealed(raw, size=Size(701, 600))
 
 
 def _many_blobs(raw):
-    _resealed(raw, blobs=form.MAX_BLOBS)
+    def change(records):
+        records["blobs"] = form.MAX_BLOBS
+
+    resealed(raw, blobs=form.MAX_BLOBS, records=change)
+
+
+def _record(field, value):
+    def change(raw):
+        def put(records):
+            records[field] = value
+
+        resealed(raw, records=put)
+
+    return change
+
+
+def _told(**changed):
+    """What the tail says of the planes, with some of it changed."""
+    return lambda raw: resealed(raw, stack=json.dumps(WORDS | changed).encode())
+
+
+def _channel(**changed):
+    return _told(channels=[WORDS["channels"][0] | changed])
+
+
+WORDS = json.loads(Stack().pack())
+"""What the tail of an index of one RGB plane says."""
 
 
 DAMAGE = {
@@ -109,6 +145,30 @@ DAMAGE = {
     "a level that begins elsewhere": _level("first", 1),
     "another size": _other_size,
     "more headers than fit": _many_blobs,
+    "more headers than the header says": _record("blobs", 3),
+    "a block that begins elsewhere": _record("at", 256),
+    "a block that is longer": _record("length", 1 << 29),
+    "a block longer than any": _record("length", (1 << 64) - 16),
+    "planes that are not told in JSON": lambda raw: resealed(raw, stack=b"{"),
+    "planes told as a list": lambda raw: resealed(raw, stack=b"[]"),
+    "planes told in too deep JSON": lambda raw: resealed(raw, stack=b"[" * 100_000),
+    "planes with a word too many": _told(more=1),
+    "no planes": _told(z=0),
+    "more planes than blocks": _told(z=2),
+    "planes that are no whole number": _told(z=1.0),
+    "planes that are true": _told(z=True),
+    "no channels": _told(channels=[]),
+    "grey where the header says RGB": _told(samples=1),
+    "samples of 12 bits": _told(bits=12),
+    "a distance that is none": _told(z_step=-1.0),
+    "a distance that is no number": _told(z_step=float("nan")),
+    "a colour that is none": _channel(colour="red"),
+    "a name with markup": _channel(name="<b>\u0007"),
+    "a name that is no text": _channel(name=7),
+    "a window that is empty": _channel(window=[9, 9]),
+    "a window beyond the samples": _channel(window=[0, 256]),
+    "a window of three": _channel(window=[0, 1, 2]),
+    "a channel with a word too many": _channel(more=1),
 }
 
 
@@ -127,7 +187,7 @@ def test_an_untouched_index_opens(damaged):
 
 def test_resealing_alone_is_harmless(damaged):
     """The tool of the cases above does not break an index by itself."""
-    with damaged(lambda raw: _resealed(raw)) as pyramid:
+    with damaged(lambda raw: resealed(raw)) as pyramid:
         assert pyramid.dz_levels == 11
 
 
@@ -165,13 +225,15 @@ def test_check_finds_a_flipped_bit_anywhere(pair, tmp_path):
         check(tmp_path / "bad.svs", target)
 
 
-def test_two_range_reads_are_enough(pair):
-    """Header first, then the range it names: what a reader on object storage does."""
+def test_three_range_reads_are_enough(pair):
+    """Header first, then the tail it names, then a plane's block: what a reader on object storage does."""
     _, target = pair
     raw = target.read_bytes()
     head = form.parse_head(raw[: form.HEADER_BYTES])
-    index = form.parse_index(head, raw[head.index_at : head.file_bytes])
-    assert len(index.blobs) == head.blobs
+    tail = form.parse_tail(head, raw[head.tail_at : head.file_bytes])
+    record = tail.record(0)
+    block = form.parse_block(head, record, 0, raw[record.at : record.at + record.length])
+    assert len(block.blobs) == head.blobs
     assert head.file_bytes == len(raw)
 
 
@@ -183,6 +245,10 @@ def test_the_documented_offsets_are_the_real_ones(pair):
     levels, blobs = struct.unpack_from("<HI", raw, 26)
     index_at = struct.unpack_from("<Q", raw, 40)[0]
     assert (tile, width, height, levels) == (240, 700, 600, 11)
+    tail_at = len(raw) - struct.unpack_from("<I", raw, 180)[0]
+    block_at, block_bytes, block_blobs = struct.unpack_from("<QQI", raw, tail_at)
+    assert (block_at, block_bytes, block_blobs) == (index_at, tail_at - index_at, blobs)
+    assert json.loads(raw[tail_at + 64 :])["channels"][0]["window"] == [0, 255]
     columns, rows, stored, first = struct.unpack_from("<IIIQ", raw, index_at + 32 * 10 + 12)
     assert (columns, rows, stored) == (3, 3, 1)
     at = index_at + 32 * levels

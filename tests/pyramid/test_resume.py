@@ -22,6 +22,8 @@ SLIDES = {
     "levels between, every tile stored": ("aperio", 900, 700, {"tile": 64, "downsamples": (1, 4)}),
     "blank glass that repeats": ("generic", 700, 600, {"tile": 64, "downsamples": (1,), "tissue_share": 0.2}),
     "another codec": ("generic", 500, 400, {"tile": 64, "codec": "deflate", "downsamples": (1,)}),
+    "planes of light": ("ome", 300, 200, {"tile": 64, "channels": 2, "downsamples": (1, 2)}),
+    "planes of colours": ("ome", 300, 200, {"tile": 64, "z": 4, "rgb": True, "codec": "jpeg", "downsamples": (1,)}),
 }
 
 MIDDLE = 14

@@ -3,7 +3,7 @@
 import pytest
 
 from coverslip.geometry import Size
-from samples import aperio, generic, mirax
+from samples import aperio, generic, mirax, ome
 
 APERIO = {
     "jpeg": {},
@@ -29,6 +29,15 @@ GENERIC = {
     "ome": {"ome": True, "order": ">", "pyramid": "subifds"},
     "bare": {"identifiers": False},
 }
+OME = {
+    "stack": {"z": 2, "channels": 2},
+    "each": {"t": 2, "style": "each", "codec": "none", "order": ">", "dimensions": "XYTZC"},
+    "rgb": {"rgb": True, "codec": "jpeg", "beside": ("label", "macro")},
+    "label first": {"rgb": True, "codec": "deflate", "beside": ("label", "macro"), "beside_first": True},
+    "grey jpeg": {"bits": 8, "codec": "jpeg", "channels": 2, "bigtiff": True},
+    "j2k": {"codec": "j2k"},
+    "bare": {"identifiers": False, "channels": 2},
+}
 SIZE = Size(1300, 900)
 
 
@@ -44,6 +53,8 @@ def made(tmp_path_factory):
             match kind:
                 case "aperio":
                     known[kind, name] = aperio.write(where, SIZE, **APERIO[name])
+                case "ome":
+                    known[kind, name] = ome.write(where, Size(600, 400), **OME[name])
                 case "generic":
                     known[kind, name] = generic.write(where, SIZE, **GENERIC[name])
                 case _:
@@ -54,7 +65,7 @@ def made(tmp_path_factory):
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test that asks for `aperio_name` or `generic_name` once for each variant."""
-    for argument, table in (("aperio_name", APERIO), ("generic_name", GENERIC)):
+    """Run a test that asks for `aperio_name`, `generic_name` or `ome_name` once for each variant."""
+    for argument, table in (("aperio_name", APERIO), ("generic_name", GENERIC), ("ome_name", OME)):
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, sorted(table))

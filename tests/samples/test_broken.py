@@ -9,13 +9,14 @@ from coverslip import errors
 from samples import broken
 
 CASES = list(broken.cases())
+BASES = ["svs", "big", "tiff", "deflate", "j2k", "raw", "one-svs", "one-tiff", "ome", "ome-each", "ome-rgb"]
 
 
 def test_there_are_many_and_none_shares_its_name():
     """More broken slides than sound ones, over every base."""
     assert len(CASES) > 300
     assert len({case.name for case in CASES}) == len(CASES)
-    assert {case.base for case in CASES} == {"svs", "big", "tiff", "deflate", "j2k", "raw", "one-svs", "one-tiff"}
+    assert {case.base for case in CASES} == set(BASES)
 
 
 def test_every_code_is_one_of_ours():
@@ -30,7 +31,7 @@ def test_every_code_is_expected_somewhere_alone():
     assert {"damaged-slide", "limit-exceeded", "unknown-structure", "ok"} <= alone
 
 
-@pytest.mark.parametrize("base", ["svs", "big", "tiff", "deflate", "j2k", "raw", "one-svs", "one-tiff"])
+@pytest.mark.parametrize("base", BASES)
 def test_what_they_are_made_of_is_sound(base, tmp_path):
     """OpenSlide reads every pixel of the slide before it is broken."""
     path = tmp_path / "sound.svs"

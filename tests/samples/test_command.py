@@ -13,6 +13,7 @@ from samples.identifiers import load
     [
         (["aperio", "x.svs", "--size", "600x400", "--no-trap", "slide-3", "--downsamples", "1,2"], "aperio"),
         (["generic", "x.tiff", "--size", "600x400", "--codec", "lzw", "--predictor", "2"], "generic-tiff"),
+        (["ome", "x.ome.tiff", "--size", "300x200", "--z", "2", "--channels", "2", "--tile", "64"], "generic-tiff"),
         (["lookalike", "x.svs", "--name", "grundium"], "aperio"),
         (["mirax", "x.mrxs", "--columns", "4", "--rows", "4"], "mirax"),
     ],

@@ -52,6 +52,29 @@ def test_every_value_stands_in_the_generic_slide_once(made, generic_name):
     check(made("generic", generic_name))
 
 
+def test_every_value_stands_in_the_ome_slide_once(made, ome_name):
+    """As for Aperio; a name that may hold no space was planted up to the first one."""
+    planted = made("ome", ome_name)
+    data = content(planted)
+    needles = {one.place: one.needle for one in planted.identifiers if one.needle is not None}
+    assert [place for place, needle in needles.items() if needle.split(b" ")[0] not in data] == []
+    values = collections.Counter(one.value for one in planted.identifiers if one.searchable)
+    assert [value for value, times in values.items() if times > 1] == []
+
+
+def test_every_place_of_the_map_is_planted_in_ome_xml(made):
+    """Written down from the map's section on OME-TIFF, and what the schema offers beside it."""
+    places = {one.place.removeprefix("ifd[0]/ImageDescription/OME/") for one in made("ome", "each").identifiers}
+    assert {
+        *("UUID", "Creator", "Experimenter/FirstName", "Experimenter/LastName", "Experimenter/Email"),
+        *("Experimenter/UserName", "Experimenter/Institution", "AcquisitionDate", "Image/Name", "Image/Description"),
+        *("Detector/SerialNumber", "Microscope/SerialNumber", "Objective/SerialNumber", "Laser/SerialNumber"),
+        *("OriginalMetadata/Series 0 Filename", "ROI/Text", "BinaryFile", "CommentAnnotation", "TagAnnotation"),
+        *("comment", "instruction", "element name", "attribute name", "namespace", "CDATA", "Barcode", "Map key"),
+        *("StageLabel/Name", "Project/Name", "Dataset/Name", "Group/Name", "RightsHolder", "Experiment/Description"),
+    } <= places
+
+
 def test_every_value_stands_in_the_mirax_slide_once(made):
     """As for Aperio, over the file and its folder."""
     planted = made("mirax", "")

@@ -1,5 +1,6 @@
 """OpenSlide and tifffile, which know nothing of our generators, read the slides and see the facts we claim."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 import tifffile
 
 from coverslip.geometry import Size
+from coverslip.slide import Plane
+from samples import ome
 from samples.pyramid import Miniature
 from samples.tissue import Tissue
+from tests.samples.conftest import OME
 
 SIZE = Size(1300, 900)
 
@@ -147,6 +151,31 @@ def test_ome_tiff_is_read_as_such(made):
         assert tiff.byteorder == ">"
         assert len(tiff.series[0].levels) == 3
         assert 'SizeX="1300" SizeY="900"' in tiff.pages[0].description
+
+
+def test_openslide_sees_what_the_ome_writer_claims(made, ome_name):
+    """The first plane, wherever OpenSlide knows codec and byte order."""
+    planted = made("ome", ome_name)
+    if planted.facts.openslide_opens:
+        agrees(planted)
+
+
+def test_tifffile_sees_every_plane_of_an_ome_slide(made, ome_name):
+    """Axes, levels and pixels: each plane is the tissue of that plane, within the codec's loss."""
+    planted = made("ome", ome_name)
+    options = OME[ome_name]
+    kind = {"bits": options.get("bits", 16), "rgb": options.get("rgb", False)}
+    with tifffile.TiffFile(planted.path) as tiff:
+        assert tiff.is_ome
+        series = max(tiff.series, key=lambda found: found.nbytes)
+        assert len(series.levels) == 3
+        every = series.asarray()
+        axes = [axis for axis in series.axes if axis in "ZCT"]
+        for at in itertools.product(*(range(every.shape[number]) for number in range(len(axes)))):
+            where = {"Z": 0, "C": 0, "T": 0} | dict(zip(axes, at, strict=True))
+            expected = ome.pixels(Size(600, 400), Plane(where["Z"], where["C"], where["T"]), **kind)
+            loss = {"jpeg": 6, "j2k": 6}.get(planted.facts.codec, 0)
+            close(every[at], expected, loss + 1e-9)
 
 
 def test_openslide_reads_the_mirax_slide(made):

@@ -104,7 +104,7 @@ def judged(path):
     """The findings on the levels of a TIFF, and what the check measured."""
     with Bytes(path) as file:
         levels = level_pages(pictures(file, walk(file)))
-        return scene.check_scene(path, file, levels, ())
+        return scene.check_scene(path, file, (levels,), ())
 
 
 STORED = {

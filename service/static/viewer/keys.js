@@ -1,5 +1,6 @@
 // The keyboard: every key is in the list that `?` shows (viewer_parts.html). Letters the page itself uses (a, c, j, k, q, u, x) are left to it.
 
+import { CHANNEL_KEYS } from "./planes.js";
 import { magnify } from "./readout.js";
 
 const STEP = 80; // pixels
@@ -10,7 +11,7 @@ function elsewhere(target) {
   return document.querySelector("dialog[open]") || target.closest?.("input, textarea, select, [contenteditable]");
 }
 
-export function keys({ act, views, active, measure }) {
+export function keys({ act, views, active, measure, planes }) {
   const run = {
     "+": () => act["zoom-in"](),
     "=": () => act["zoom-in"](),
@@ -30,7 +31,12 @@ export function keys({ act, views, active, measure }) {
     Backspace: () => measure.forget(),
     Delete: () => measure.forget(),
     "?": act.help,
+    ",": () => planes.step("z", -1),
+    ".": () => planes.step("z", 1),
+    "<": () => planes.step("t", -1),
+    ">": () => planes.step("t", 1),
   };
+  CHANNEL_KEYS.forEach((key, at) => { run[key] = () => planes.toggle(at); });
   for (const [key, wanted] of Object.entries(POWERS)) run[key] = () => magnify(active(), wanted);
   for (const [key, id] of Object.entries(BUTTONS)) if (document.getElementById(id)) run[key] = act[id];
 

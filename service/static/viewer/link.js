@@ -1,4 +1,5 @@
 // A permalink: where one looks, in the address. Slide pixels and slide pixels per screen pixel, so it means the same in every window.
+// Planes are in it when they are not those that are shown anyway.
 
 const NAMES = ["x", "y", "zoom", "rotation"];
 
@@ -15,13 +16,19 @@ function understood(text, after) {
   return [x, y, zoom, rotation].every(Number.isFinite) && zoom > 0 && zoom < 100 ? { x, y, zoom, rotation } : null;
 }
 
+function shown(view, after) {
+  return Object.entries(view.choice?.said ?? {}).map(([name, value]) => `${name}${after}=${value}`);
+}
+
 export function permalink(views) {
   const suffix = (at) => (at ? String(at + 1) : "");
 
   function remember() {
     if (!views.every((view) => view.item)) return;
     // the whole slide needs no address of its own
-    const text = views.every((view) => view.home && !view.viewport.getRotation()) ? "" : `#${views.map((view, at) => spoken(view, suffix(at))).join("&")}`;
+    const home = views.every((view) => view.home && !view.viewport.getRotation());
+    const said = [...(home ? [] : views.map((view, at) => spoken(view, suffix(at)))), ...views.flatMap((view, at) => shown(view, suffix(at)))];
+    const text = said.length ? `#${said.join("&")}` : "";
     if (text !== location.hash) history.replaceState(null, "", text || location.pathname + location.search);
   }
 
@@ -38,6 +45,7 @@ export function permalink(views) {
   window.addEventListener("hashchange", () => views.forEach(recall));
 
   return {
+    remember,
     async copy() {
       remember();
       const said = document.getElementById("viewer-said");

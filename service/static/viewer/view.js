@@ -10,8 +10,9 @@ marker.setAttribute("data-openseadragon-mobile-css", "");
 document.head.append(marker);
 
 export class View {
-  constructor(place) {
+  constructor(place, choice = null) {
     this.place = place;
+    this.choice = choice; // of planes, where the slide has several: planes.js
     this.sid = place.dataset.sid;
     this.mpp = [Number(place.dataset.mppX) || null, Number(place.dataset.mppY) || Number(place.dataset.mppX) || null];
     // 10× is near 1 µm per pixel on every scanner we know: an objective may be guessed from the resolution
@@ -83,9 +84,10 @@ export class View {
   covered(high) {
     const stage = this.place.closest(".stage-view");
     const [bar, readout] = [".tools", ".readout"].map((name) => stage.querySelector(name).getBoundingClientRect());
+    const planes = stage.querySelector(".planes:not([hidden])")?.getBoundingClientRect();
     const here = this.place.getBoundingClientRect();
     if (bar.width < bar.height) return { top: 0, bottom: 0 };
-    const [top, bottom] = [bar.bottom - here.top, here.bottom - readout.top];
+    const [top, bottom] = [bar.bottom - here.top, here.bottom - Math.min(readout.top, planes?.top ?? Infinity)];
     return { top: top > 0 && top < high / 3 ? top : 0, bottom: bottom > 0 && bottom < high / 3 ? bottom : 0 };
   }
 

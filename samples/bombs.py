@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from coverslip.geometry import Size
-from samples import broken, dicom, ndpi
+from samples import broken_case, dicom, ndpi
 from samples.broken_pixels import tile
 from samples.codecs import packed
 from samples.surgery import Patient
@@ -63,8 +63,8 @@ def bombs() -> Iterator[Bomb]:
     yield Bomb("zip", _whole("slide.zip", _zip))
 
 
-def _patient(base: str, change: broken.Change) -> Callable[[Path], Path]:
-    return lambda folder: broken.Case("slide", (), base, change).build(folder)
+def _patient(base: str, change: broken_case.Change) -> Callable[[Path], Path]:
+    return lambda folder: broken_case.Case("slide", (), base, change).build(folder)
 
 
 def _whole(name: str, make: Callable[[], bytes]) -> Callable[[Path], Path]:
@@ -81,7 +81,7 @@ def _zeros(length: int, wbits: int = 15) -> bytes:
     return b"".join(machine.compress(block) for _ in range(length >> 20)) + machine.flush()
 
 
-def _every_tile(content: bytes) -> broken.Change:
+def _every_tile(content: bytes) -> broken_case.Change:
     def change(patient: Patient) -> Patient:
         for number in range(6):
             patient.replace_tile(0, number, content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from samples.broken import ANY, DAMAGED, LIMIT, OK, STOPPED, UNKNOWN, UNSUPPORTED, Case, Change
+from samples.broken_case import ANY, DAMAGED, LIMIT, OK, STOPPED, UNKNOWN, UNSUPPORTED, Case, Change
 from samples.surgery import Patient
 
 WIDTH, HEIGHT, TILE_WIDTH, TILE_HEIGHT, OFFSETS, COUNTS = 256, 257, 322, 323, 324, 325

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from samples.broken import DAMAGED, LIMIT, OK, UNKNOWN, UNSUPPORTED, Case, Change
+from samples.broken_case import DAMAGED, LIMIT, OK, UNKNOWN, UNSUPPORTED, Case, Change
 from samples.surgery import Patient
 
 DESCRIPTION, WIDTH, LENGTH, BITS, COMPRESSION, TILE_WIDTH, SUB_IFDS = 270, 256, 257, 258, 259, 322, 330

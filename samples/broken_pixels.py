@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from samples.broken import ANY, DAMAGED, LIMIT, OK, STOPPED, UNKNOWN, UNSUPPORTED, Case, Change
+from samples.broken_case import ANY, DAMAGED, LIMIT, OK, STOPPED, UNKNOWN, UNSUPPORTED, Case, Change
 from samples.codecs import COM, SOF0, SOS, segment, segments, with_j2k_comment, with_segments
 from samples.surgery import Patient
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from samples.broken import ANY, DAMAGED, LIMIT, OK, REFUSED, UNKNOWN, UNSUPPORTED, Case, Change
+from samples.broken_case import ANY, DAMAGED, LIMIT, OK, REFUSED, UNKNOWN, UNSUPPORTED, Case, Change
 from samples.surgery import Patient
 
 EDGE32 = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

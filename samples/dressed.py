@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from coverslip.geometry import Size
-from samples.broken import STOPPED, UNKNOWN, Case
+from samples.broken_case import STOPPED, UNKNOWN, Case
 from samples.codecs import COMPRESSION, Encoder
 from samples.pictures import label, macro
 from samples.surgery import Patient

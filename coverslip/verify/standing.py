@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+import numpy as np
+
 from coverslip.errors import InputError
 from coverslip.verify.jpeg_meaning import read, shared_tables
 from coverslip.verify.jpeg_tables import DHT, DQT, Table, tables_of, words
@@ -38,8 +40,8 @@ def standing_words(file: Bytes, pages: Sequence[Page]) -> frozenset[bytes]:
 
 
 def _of_page(file: Bytes, page: Page) -> Iterator[bytes]:
-    stored = [(at, size) for at, size in zip(page.offsets.tolist(), page.counts.tolist(), strict=True) if size]
-    for at, size in stored[:MAX_TILES]:
+    for tile in np.flatnonzero(page.counts)[:MAX_TILES].tolist():
+        at, size = int(page.offsets[tile]), int(page.counts[tile])
         head = file.read(at, min(size, MAX_HEADER), page.path)
         with suppress(InputError):  # `scans` says what is wrong with it
             yield from filter(None, map(words, _needed(page, walk_header(head, page.path).segments)))

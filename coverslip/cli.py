@@ -149,9 +149,10 @@ def export(
     """Write the tiles in a form other programs take; stored tiles are copied, never decoded."""
     with looker(confine) as does:
         from coverslip.looking import exported
+        from coverslip.names import index_beside
         from coverslip.printing import Console
 
-        with Console(quiet=as_json or clean.with_suffix(".pyramid").exists()) as console:
+        with Console(quiet=as_json or index_beside(clean).exists()) as console:
             progress = console.progress(clean.name)
             made = exported(does, clean, to, out, openseadragon=openseadragon, progress=progress)
     typer.echo(json.dumps({"export": str(made), "form": to.value}) if as_json else f"{made}")

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from coverslip.formats import open_slide
 from coverslip.forms import Form, viewer_library
+from coverslip.names import export_name, index_beside
 from coverslip.pipeline import build_pyramid
 from coverslip.progress import Progress, silent
 from coverslip.pyramid import PageFacts, Pyramid, export_dzi, export_static, export_szi
@@ -22,18 +23,18 @@ def export(
     OutputExists, StorageFailed, PyramidInvalid.
     """
     library = viewer_library(openseadragon) if form is Form.STATIC else None
-    index = clean.with_suffix(".pyramid")
+    index = index_beside(clean)
     if not index.exists():
         build_pyramid(clean, index, progress=progress)
     with Pyramid.open(clean, index) as pyramid:
         match form:
             case Form.DZI:
-                return export_dzi(pyramid, out, clean.stem)
+                return export_dzi(pyramid, out, export_name(clean))
             case Form.SZI:
-                return export_szi(pyramid, out, clean.stem)
+                return export_szi(pyramid, out, export_name(clean))
             case Form.STATIC:
                 assert library is not None
-                return export_static(pyramid, out / clean.stem, library, _facts(clean))
+                return export_static(pyramid, out / export_name(clean), library, _facts(clean))
             case _:
                 assert_never(form)
 

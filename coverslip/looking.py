@@ -18,6 +18,7 @@ from coverslip.confined.messages import Answered, Declined, Outcome, Task
 from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, OutputExists, by_code
 from coverslip.forms import Form, viewer_library
+from coverslip.names import export_name, index_beside
 from coverslip.policy import files_of
 from coverslip.progress import Progress, silent
 from coverslip.publishing import publish
@@ -52,7 +53,7 @@ def tiled(does: Does, clean: Path, *, complete: bool = False, progress: Progress
 
     It is made in a hidden folder beside the slide, which a build that was killed leaves for the next one to go on in.
     """
-    target = clean.with_suffix(".pyramid")
+    target = index_beside(clean)
     if target.exists():
         raise OutputExists(where=target.name)
     room = clean.absolute().with_name(f".{target.name}.begun")
@@ -73,13 +74,13 @@ def exported(
 ) -> Path:
     """Write a clean slide's tiles into the folder `out`, as `exporting.export` does; return what to open."""
     library = viewer_library(openseadragon) if form is Form.STATIC else None
-    index = clean.with_suffix(".pyramid")
+    index = index_beside(clean)
     if not index.exists():
         tiled(does, clean, progress=progress)
     names = {
-        Form.DZI: [f"{clean.stem}.dzi", f"{clean.stem}_files"],
-        Form.SZI: [f"{clean.stem}.szi"],
-        Form.STATIC: [clean.stem],
+        Form.DZI: [f"{export_name(clean)}.dzi", f"{export_name(clean)}_files"],
+        Form.SZI: [f"{export_name(clean)}.szi"],
+        Form.STATIC: [export_name(clean)],
     }[form]
     sweep(out)
     with workspace(out) as room:

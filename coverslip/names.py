@@ -1,8 +1,8 @@
-"""Names of files as words that may not turn up again: without the ending, which somebody may have left off."""
+"""Names of files without their endings: as words that may not turn up again, and as names of what lies beside."""
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
 _MIDDLE: Final = frozenset((".ome", ".tar", ".qptiff", ".ptif", ".svs", ".tif", ".tiff", ".zip"))
@@ -11,11 +11,22 @@ _MIDDLE: Final = frozenset((".ome", ".tar", ".qptiff", ".ptif", ".svs", ".tif", 
 
 def stem(untrusted_name: str) -> str:
     """The last part of a path without its ending, and without a double one such as `.ome.tiff`."""
-    name = PurePath(untrusted_name.replace("\\", "/")).name
-    path = PurePath(name)
-    if path.suffix and PurePath(path.stem).suffix.lower() in _MIDDLE:
-        path = PurePath(path.stem)
-    return path.stem
+    return _bare(PurePath(untrusted_name.replace("\\", "/")))
+
+
+def index_beside(clean: Path) -> Path:
+    """Where the pyramid of a clean slide lies: `slide-1.ome.tif` has `slide-1.pyramid`."""
+    return clean.with_name(f"{_bare(clean)}.pyramid")
+
+
+def export_name(clean: Path) -> str:
+    """What an export of a clean slide is called, without the endings of its form."""
+    return _bare(clean)
+
+
+def _bare(path: PurePath) -> str:
+    inner = PurePath(path.stem)
+    return inner.stem if path.suffix and inner.suffix.lower() in _MIDDLE else path.stem
 
 
 def words(untrusted_name: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from coverslip.batch import Batch, Done
 from coverslip.confined import looks
 from coverslip.confined.messages import Outcome, Task
 from coverslip.errors import CoverslipError
+from coverslip.names import index_beside
 from coverslip.outcomes import Cleaned, Rejected
 from coverslip.pipeline import build_pyramid, deidentify
 from coverslip.progress import Progress
@@ -34,6 +35,6 @@ def _here(slide: Path, batch: Batch, progress: Progress) -> Done:
     outcome = deidentify(slide, batch.out, policy=policy, key=batch.key, progress=progress)
     if not batch.pyramid or not isinstance(outcome, Cleaned):
         return Done(outcome)
-    target = outcome.clean.with_suffix(".pyramid")
+    target = index_beside(outcome.clean)
     build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
     return Done(outcome, target)

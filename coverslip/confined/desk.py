@@ -18,6 +18,7 @@ from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import ChildCrashed, CoverslipError
+from coverslip.names import stem
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 from coverslip.publishing import publish
@@ -136,10 +137,10 @@ def _handed_over(outcome: Outcome, room: Path, batch: Batch) -> Done:
 def _published(made: Made, room: Path, batch: Batch) -> Done:
     if made.facts is None:
         raise ChildCrashed("The child did not say what it made.")
-    stem = made.clean_name.partition(".")[0]
-    names = [made.clean_name, *(f"{stem}.{end}" for end in ("certificate.json", "certificate.html", "scans.sha256"))]
+    bare = stem(made.clean_name)
+    names = [made.clean_name, *(f"{bare}.{end}" for end in ("certificate.json", "certificate.html", "scans.sha256"))]
     if batch.pyramid:
-        names.append(f"{stem}.pyramid")
+        names.append(f"{bare}.pyramid")
     clean, certificate, page, scans, *pyramid = _moved(room, batch.out, names)
     counts = made.removed, made.kept, made.replaced
     outcome = Cleaned(clean, certificate, page, scans, made.sha256, made.size_bytes, made.facts, made.route, *counts)

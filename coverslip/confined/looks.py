@@ -18,6 +18,7 @@ from coverslip.exporting import export
 from coverslip.formats import AnySlide, choose, open_slide
 from coverslip.forms import Form
 from coverslip.intake import arrived
+from coverslip.names import index_beside
 from coverslip.pipeline import build_pyramid, plan_slide
 from coverslip.policy import Decision, Keep, Remove, Replace
 from coverslip.progress import Progress, Stage
@@ -102,7 +103,7 @@ def _exported(task: Task, form: Form, progress: Progress) -> Outcome:
 
 
 def _index(folder: Path, clean: Path) -> Path:
-    return folder / clean.with_suffix(".pyramid").name
+    return folder / index_beside(clean).name
 
 
 def _inspection(slide: AnySlide, inventory: tuple[Element, ...], reader: str, declined: dict[str, str]) -> Inspection:

@@ -9,6 +9,7 @@ from typing import assert_never
 from coverslip import outcomes, pipeline, policy
 from coverslip.confined.messages import MAX_REASONS, Declined, Doubted, Made, Outcome, Task, place, sentence
 from coverslip.confined.probing import probing
+from coverslip.names import index_beside
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 from coverslip.tiff.structure import open_tiff
@@ -23,7 +24,7 @@ def with_pyramid(task: Task, progress: Progress) -> Outcome:
     """The same, and its deep-zoom pyramid."""
     outcome = _cleaned(task, progress)
     if isinstance(outcome, Cleaned):
-        target = outcome.clean.with_suffix(".pyramid")
+        target = index_beside(outcome.clean)
         pipeline.build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
     return told(outcome)
 

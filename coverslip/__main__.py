@@ -1,4 +1,4 @@
-"""`coverslip`, and `python -m coverslip`: listens for signals before anything else is loaded."""
+"""`coverslip`, and `python -m coverslip`: listens for signals, and begins what takes longest, before all else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ def main() -> None:
     """Run a command; whoever is asked to end leaves nothing half written and says so."""
     try:
         listen()
+        if sys.platform == "linux":
+            from coverslip.confined import early
+
+            early.begin(sys.argv[1:])
         from coverslip.cli import run
 
         run()

@@ -196,8 +196,9 @@ def looker(confine: bool) -> Iterator[Does]:
     """Who looks at a slide for a command: a confined child, or we."""
     if confine:
         from coverslip.confined.desk import Desk
+        from coverslip.confined.early import LOOKS
 
-        with Desk("coverslip.confined.looks") as found:
+        with Desk(LOOKS) as found:
             yield found.does
     else:
         from coverslip.unconfined import does

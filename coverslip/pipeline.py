@@ -33,20 +33,22 @@ SUFFIXES = {"aperio": ".svs", "ome-tiff": ".ome.tiff"}
 
 def deidentify(
     source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent,
-    untrusted_words: tuple[str, ...] = (),
+    untrusted_words: tuple[str, ...] = (), sha256: str = "",
 ) -> Outcome:  # fmt: skip
     """Write the clean slide, its certificate and its tile hashes into `out_dir`; nothing appears that did not pass.
 
     `source` is a slide, or a folder or ZIP archive with one in it; `name` is the stem of the output files, without one
     it is a pseudonym made from the content with `key`; `untrusted_words` are what was said about it elsewhere, such as
-    the name its file had: they are looked for in the clean slide like any removed value.
+    the name its file had: they are looked for in the clean slide like any removed value; `sha256` (hex) is the digest
+    of `source`, a single file, where the caller knows it, and saves reading it once more.
     Raises StorageFailed, OutputExists and Cancelled; a file at fault becomes a `Rejected` or `Quarantined`.
     """
     try:
         progress(Stage.OPEN, 0.0)
         with arrived(source, out_dir, progress) as arrival, closing(open_slide(arrival.path)) as slide:
             words = (*arrival.words, *given(untrusted_words))
-            return _deidentify(slide, words, out_dir, policy, key, name, progress)
+            known = _fingerprint_of(source, sha256) if sha256 and slide.files == (source,) else None
+            return _deidentify(slide, words, out_dir, policy, key, name, progress, known)
     except UnknownStructure as error:
         return Quarantined(error.code, (str(error),))
     except InputError as error:
@@ -72,10 +74,10 @@ def plan_slide(slide: AnySlide, policy: Policy, words: tuple[Element, ...] = ())
 
 def _deidentify(
     slide: AnySlide, words: tuple[Element, ...], out_dir: Path, policy: Policy, key: bytes, name: str | None,
-    progress: Progress,
+    progress: Progress, told: Fingerprint | None,
 ) -> Outcome:  # fmt: skip
     with workspace(out_dir) as work, ThreadPoolExecutor(2, "beside") as beside:
-        known = beside.submit(fingerprint, slide.files)
+        known = beside.submit(lambda: told or fingerprint(slide.files))
         progress(Stage.PLAN, 0.0)
         plan = plan_slide(slide, policy, words)
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
@@ -84,6 +86,10 @@ def _deidentify(
         report = verify(_claim(slide, plan, draft), progress)
         flushed.result()
         return _deliver(slide, plan, report, draft, out_dir, key, name, known)
+
+
+def _fingerprint_of(source: Path, sha256: str) -> Fingerprint:
+    return Fingerprint(bytes.fromhex(sha256), source.stat().st_size)
 
 
 def write_clean(slide: AnySlide, plan: Plan, target: Path, *, progress: Progress = silent) -> None:

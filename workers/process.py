@@ -19,7 +19,7 @@ from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outco
 from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost, StateConflict
-from coverslip.intake import most_unpacked
+from coverslip.packed import most_unpacked
 from coverslip.settings import MIB, Settings
 from workers import logs
 from workers.heartbeat import Heartbeat

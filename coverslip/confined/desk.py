@@ -5,6 +5,7 @@ The child writes into a room of its own; what it made gets its final name here, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, assert_never
 
 from coverslip.batch import Batch, Done
+from coverslip.confined import early
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
-from coverslip.confined.supervisor import Zygote
 from coverslip.errors import ChildCrashed, CoverslipError
 from coverslip.names import stem
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
@@ -27,8 +28,9 @@ from coverslip.rooms import workspace
 if TYPE_CHECKING:
     from coverslip.settings import Settings
 
-MODULE: Final = "coverslip.confined.slides"
 OUTPUT_FLOOR: Final = 256 << 20
+HASHED_MEANWHILE: Final = 512 << 20
+"""Bytes; a larger slide is hashed by its child, beside what else it does."""
 IN_SEVERAL_FILES: Final = (".vms", ".vmu", ".tif", ".dcm", "")
 """Endings of slides that may have files beside them under names only they know."""
 
@@ -36,13 +38,13 @@ IN_SEVERAL_FILES: Final = (".vms", ".vmu", ".tif", ".dcm", "")
 class Desk:
     """Does the slides of a batch one after the other; use as a context manager."""
 
-    def __init__(self, module: str = MODULE) -> None:
+    def __init__(self, module: str = early.WORK) -> None:
         """Start importing in the process that children are forked from; returns at once.
 
         `module` holds the work: `deidentify` and `with_pyramid`.
         """
         self._module = module
-        self._zygote = Zygote(module)
+        self._zygote = early.zygote(module)
         self._zygote.start()
 
     # What follows imports what it needs when it is called: the other process loads its libraries meanwhile.
@@ -72,12 +74,19 @@ class Desk:
             with workspace(batch.out) as room:
                 beside = tuple(_beside(slide))
                 also = (*beside, *files_of(batch.policy_name))
-                task = Task(slide, room, batch.policy_name, batch.key, also=also)
+                task = Task(slide, room, batch.policy_name, batch.key, self._digest_meanwhile(slide), also=also)
                 limits = self._limits((slide,), beside)
                 outcome = self._zygote.run(work, task, limits, progress=progress, strict=strict)
                 return _handed_over(outcome, room, batch)
         except CoverslipError as error:
             return Done(Rejected(error.code, error.where, error.detail))
+
+    def _digest_meanwhile(self, slide: Path) -> str:
+        """The slide's digest, taken while the other process still loads its libraries; nothing when it is ready."""
+        if self._zygote.is_ready() or not slide.is_file() or slide.stat().st_size > HASHED_MEANWHILE:
+            return ""
+        with slide.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def does(self, name: str, task: Task, progress: Progress) -> Outcome:
         """Call a function of the desk's module in a child. Raises the child's typed error, and what befell it."""
@@ -88,7 +97,7 @@ class Desk:
         return self._zygote.run(f"{self._module}:{name}", whole, limits, progress=progress, strict=strict)
 
     def _limits(self, given: tuple[Path, ...], beside: tuple[Path, ...]) -> Limits:
-        from coverslip.intake import most_unpacked
+        from coverslip.packed import most_unpacked
 
         ours = self._settings
         size = sum(map(_size, {*given, *beside}))

@@ -31,7 +31,9 @@ def with_pyramid(task: Task, progress: Progress) -> Outcome:
 
 def _cleaned(task: Task, progress: Progress) -> outcomes.Outcome:
     rules = policy.load(task.policy)
-    return pipeline.deidentify(task.source, task.out_dir, policy=rules, key=task.key, progress=probing(progress))
+    return pipeline.deidentify(
+        task.source, task.out_dir, policy=rules, key=task.key, progress=probing(progress), sha256=task.sha256
+    )
 
 
 def told(outcome: outcomes.Outcome) -> Outcome:

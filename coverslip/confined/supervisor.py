@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -129,6 +130,10 @@ class Zygote:
         """Begin importing, so that the first slide need not wait for it; returns at once."""
         if not self._is_up():
             self._spawn()
+
+    def is_ready(self) -> bool:
+        """Whether a child could be forked this very moment."""
+        return self._is_up() and (self._ready or bool(self._door and select.select([self._door], [], [], 0)[0]))
 
     def stop(self) -> None:
         """End the process and whatever it forked."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from coverslip.durable import our_errors
 from coverslip.elements import Element
@@ -20,14 +19,9 @@ from coverslip.intake.find import find
 from coverslip.intake.members import Folder, Packed
 from coverslip.intake.unpack import unpack
 from coverslip.intake.words import words_of
-from coverslip.preflight.zip import looks_like_zip
+from coverslip.packed import is_archive, most_unpacked
 from coverslip.progress import Progress, silent
 from coverslip.rooms import workspace
-
-GROWTH: Final = 8
-"""An archive may unpack to this many times its size: slides are compressed already."""
-FLOOR: Final = 256 << 20
-"""Even a tiny archive may unpack to this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +50,6 @@ def arrived(source: Path, room: Path | None = None, progress: Progress = silent)
             yield arrival
     else:
         yield Arrival(source)
-
-
-def is_archive(source: Path) -> bool:
-    """Whether a file begins as a ZIP archive does. Raises StorageFailed when it cannot be read."""
-    try:
-        with source.open("rb") as file:
-            return looks_like_zip(file.read(4))
-    except OSError as error:
-        raise StorageFailed("the file cannot be read") from error
-
-
-def most_unpacked(source: Path) -> int:
-    """Bytes that unpacking a file may take; 0 when it is no archive. Raises StorageFailed."""
-    return FLOOR + GROWTH * source.stat().st_size if is_archive(source) else 0
 
 
 def _is_dir(source: Path) -> bool:

@@ -15,8 +15,8 @@ from coverslip.errors import NotOneSlide, UnsupportedSlide
 from coverslip.intake import settings_file
 from coverslip.intake.candidate import Candidate, Kind, Member
 from coverslip.intake.members import Source
+from coverslip.packed import looks_like_zip
 from coverslip.preflight import dicom
-from coverslip.preflight.zip import looks_like_zip
 from coverslip.tiff.structure import looks_like_tiff
 
 MIRAX_SETTINGS: Final = "slidedat.ini"

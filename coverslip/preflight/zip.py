@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.errors import CoverslipError, DamagedSlide, LimitExceeded, UnsupportedSlide
+from coverslip.packed import looks_like_zip
 from coverslip.preflight import names
 from coverslip.tiff.structure import FileBytes
 
@@ -140,11 +141,6 @@ def open_zip(path: Path, *, max_bytes: int) -> Archive:
     except CoverslipError:
         os.close(fd)
         raise
-
-
-def looks_like_zip(head: bytes) -> bool:
-    """Whether a file that begins so is a ZIP archive: a file in it, nothing in it, or a part of one."""
-    return head.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\b"))
 
 
 def _archive(fd: int, data: FileBytes, max_bytes: int) -> Archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +29,8 @@ DETAILS = {
     "damaged-tile": "the stream cannot be walked to its end",
 }
 EMPTY = hashlib.sha256(b"").digest()
-THREADS = 2
+THREADS = max(1, (os.cpu_count() or 1) // 2)
+"""The file's digest, pictures and the search for values run beside."""
 
 
 @dataclass(frozen=True, slots=True)

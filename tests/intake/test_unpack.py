@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from coverslip import intake
+from coverslip import packed
 from coverslip.errors import CoverslipError, DamagedSlide, InputError, LimitExceeded, StorageFull
 from coverslip.formats import open_slide
 from coverslip.geometry import Point, Region
@@ -90,7 +90,7 @@ def test_nothing_is_left_of_what_fails(slides, pack, tmp_path, monkeypatch, brok
         data[at] ^= 1
         archive.write_bytes(data)
     if broken == "bomb":
-        monkeypatch.setattr(intake, "FLOOR", -8 * archive.stat().st_size)
+        monkeypatch.setattr(packed, "FLOOR", -8 * archive.stat().st_size)
     if broken == "room":
         usage = namedtuple("Usage", "free")
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1000))

@@ -18,6 +18,7 @@ from coverslip.batch import Batch, Done
 from coverslip.confined import early
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
+from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError
 from coverslip.names import stem
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
@@ -82,11 +83,15 @@ class Desk:
             return Done(Rejected(error.code, error.where, error.detail))
 
     def _digest_meanwhile(self, slide: Path) -> str:
-        """The slide's digest, taken while the other process still loads its libraries; nothing when it is ready."""
-        if self._zygote.is_ready() or not slide.is_file() or slide.stat().st_size > HASHED_MEANWHILE:
-            return ""
-        with slide.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """The slide's digest, taken while the other process still loads its libraries; nothing when it is ready.
+
+        Raises StorageFailed.
+        """
+        with our_errors("source"):
+            if self._zygote.is_ready() or not slide.is_file() or slide.stat().st_size > HASHED_MEANWHILE:
+                return ""
+            with slide.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
 
     def does(self, name: str, task: Task, progress: Progress) -> Outcome:
         """Call a function of the desk's module in a child. Raises the child's typed error, and what befell it."""

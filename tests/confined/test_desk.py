@@ -1,5 +1,6 @@
 """The command line parses in confined children: whatever a file does, the batch goes on and nothing is left behind."""
 
+import errno
 import json
 
 import pytest
@@ -66,6 +67,23 @@ def batch(out, *paths, policy="strict", pyramid=False):
 def left(folder):
     """Endings of what lies in a folder, hidden folders included."""
     return sorted(file.name.partition(".")[2] for file in folder.iterdir())
+
+
+def test_a_slide_that_cannot_be_hashed_meanwhile_stops_nobody(sound, tmp_path, monkeypatch):
+    """A disk that fails while the other process still loads costs that slide alone; the next one is cleaned."""
+    tried = []
+
+    def failing(*_):
+        tried.append(1)
+        raise OSError(errno.EIO, "no such luck")
+
+    monkeypatch.setattr("coverslip.confined.desk.hashlib.file_digest", failing)
+    with Desk() as fresh:
+        monkeypatch.setattr(type(fresh._zygote), "is_ready", lambda self: bool(tried))
+        first, second = run_batch(Batch(tuple(sound), tmp_path / "out", "strict", KEY), Nobody(), fresh)
+    assert isinstance(first.outcome, Rejected)
+    assert first.outcome.code == "storage-failed"
+    assert isinstance(second.outcome, Cleaned)
 
 
 def test_it_makes_what_is_made_without_it(desk, sound, tmp_path):

@@ -116,9 +116,9 @@ class Line:
         self.done = asyncio.Event()
 
     def stop(self) -> None:
-        """End the body where it is; `pieces` raises `Superseded`."""
+        """End the body where it is; `pieces` raises `Superseded`. Again is allowed, also while it is ending."""
         self._stopped = True
-        if self._waiting is not None:
+        if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(0)
 
     async def pieces(self) -> AsyncIterator[bytes]:

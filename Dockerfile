@@ -27,7 +27,7 @@ WORKDIR /app
 COPY service service
 COPY workers workers
 COPY --from=pages /app/node_modules node_modules
-RUN /venv/bin/python -m service.vendor && rm -rf node_modules
+RUN /venv/bin/python -m service.vendor && rm -rf node_modules && /venv/bin/python -m compileall -q service workers
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

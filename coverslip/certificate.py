@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 from coverslip.keys import digest
 from coverslip.policy import Decision, Keep, Plan
 from coverslip.slide import Route, SlideFacts
 from coverslip.verify import Report, as_dict
+from coverslip.versions import version_of
 
 SCHEMA: Final = "coverslip-certificate/1"
 TOOLS: Final = (
@@ -59,7 +59,7 @@ def certificate(source: Source, plan: Plan, report: Report, *, name: str, key: b
         "counts": plan.counts(),
         "elements": [_element(decision, key, proofs) for decision in plan],
         "verification": verification,
-        "tools": {tool: version(tool) for tool in TOOLS},
+        "tools": {tool: version_of(tool) for tool in TOOLS},
         "says": SAYS,
     }
 

@@ -51,6 +51,7 @@ TICK = 0.1
 START_TIMEOUT = 120.0
 GRACE = 5.0
 PIPE_READ = 64 << 10
+KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,11 +314,16 @@ def _named(failed: Failed) -> CoverslipError:
 
 
 def bare_environment() -> dict[str, str]:
-    """No secret of ours reaches a process that looks at slides; thread pools of libraries stay small."""
+    """No secret of ours reaches a process that looks at slides; thread pools of libraries stay small.
+
+    Memory that a block of tiles took is kept for the next: given back each time, its pages cost more than its bytes.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {
         "PYTHONPATH": str(CHECKOUT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES),
+        "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
     }

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from typing import Final
-from xml.sax.saxutils import quoteattr
 
 from coverslip.elements import Element
 from coverslip.errors import UnknownStructure
@@ -128,5 +128,5 @@ def _data(found: PlanePage, ifd: int, count: int) -> Attributes:
 
 
 def _element(name: str, attributes: Attributes, *, closed: bool = True) -> str:
-    written = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items())
+    written = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
     return f"<{name}{written}{'/' if closed else ''}>"

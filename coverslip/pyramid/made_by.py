@@ -6,6 +6,8 @@ import hashlib
 from functools import cache
 from typing import Final
 
+from coverslip.versions import version_of
+
 RECIPE: Final = 1
 """Raised when our own code makes other bytes of the same pixels with the same libraries."""
 LIBRARIES: Final = ("simplejpeg", "turbojpeg", "pillow", "imagecodecs", "tifffile", "numpy")
@@ -20,14 +22,5 @@ def made_by() -> str:
     from PIL import features  # most starts need neither this nor the next
 
     linked = [f"{name} {features.version(name)}" for name in _LINKED]
-    found = [str(RECIPE), *(f"{name} {_version(name)}" for name in LIBRARIES), *linked]
+    found = [str(RECIPE), *(f"{name} {version_of(name)}" for name in LIBRARIES), *linked]
     return hashlib.blake2b("\n".join(found).encode(), digest_size=4).hexdigest()
-
-
-def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from coverslip.pyramid.journal import PLACED, Checkpoint, Journal, checkpoints
 from coverslip.pyramid.partial import Leftover, leftovers, remove_dead, storage_errors
 from coverslip.pyramid.pixels import Pixels
 from coverslip.pyramid.store import TileStore
+from coverslip.versions import version_of
 
 EVERY: Final = 5.0
 """Seconds of work a kill may cost; builds shorter than this write no journal."""
@@ -44,15 +44,8 @@ class Subject:
     def fingerprint(self) -> bytes:
         """32 bytes that differ whenever one of it does, our version or a codec library's included."""
         facts = [form.FORMAT, self.slide_digest.hex(), self.slide_bytes, self.complete, self.quality]
-        text = json.dumps([*facts, self.subsampling, *map(_version, _DECIDING)])
+        text = json.dumps([*facts, self.subsampling, *map(version_of, _DECIDING)])
         return hashlib.sha256(text.encode()).digest()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # turbojpeg, where there is no wheel
-        return ""
 
 
 @dataclass

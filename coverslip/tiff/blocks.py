@@ -208,24 +208,33 @@ class _Surveyor:
 
     def jpeg_chunk(self, chunk: _Chunk) -> None:
         """Match headers by comparison, find stray markers for all tiles at once, parse the surprising ones."""
-        tiles, base, data = chunk.tiles, chunk.base, chunk.data
-        header: Header | None = None
-        headers: list[Header] = []
-        scans = np.empty(len(tiles), np.int64)
-        for i, tile in enumerate(tiles.tolist()):
-            at = int(self.offsets[tile]) - base
-            if header is None or not data.startswith(header.raw, at):
-                header = self._header(bytes(data[at : at + int(self.counts[tile])]))
-            scans[i] = at + len(header.raw)
-            headers.append(header)
-        stops = self.offsets[tiles] + self.counts[tiles] - base
+        tiles, data = chunk.tiles, chunk.data
+        begins = self.offsets[tiles] - chunk.base
+        stops = begins + self.counts[tiles]
+        headers = self._headers_of(data, begins.tolist(), stops.tolist())
+        scans = begins + np.array([len(header.raw) for header in headers], np.int64)
         strange = _strange(chunk, scans, stops)
         doubtful = strange | wordy(np.frombuffer(data, np.uint8), scans, np.where(strange, scans, stops - 2))
-        for i, tile in enumerate(tiles.tolist()):
-            if doubtful[i] or headers[i].interval:
+        changed = np.array([not header.same for header in headers])
+        doubtful |= np.array([header.interval > 0 for header in headers])
+        for i in np.flatnonzero(doubtful | changed).tolist():
+            tile = int(tiles[i])
+            if doubtful[i]:
                 self._look_closely(tile, self._whole(chunk, tile), headers[i])
-            elif not headers[i].same:
+            else:
                 self._take(tile, headers[i])
+
+    def _headers_of(self, data: bytearray, begins: list[int], stops: list[int]) -> list[Header]:
+        """Each tile's header; nearly always the first one's."""
+        header = self._header(bytes(data[begins[0] : stops[0]]))
+        if all(data.startswith(header.raw, at) for at in begins):
+            return [header] * len(begins)
+        headers = []
+        for at, stop in zip(begins, stops, strict=True):
+            if not data.startswith(header.raw, at):
+                header = self._header(bytes(data[at:stop]))
+            headers.append(header)
+        return headers
 
     def _look_closely(self, tile: int, whole: bytes, header: Header) -> None:
         """Parse a tile to its end; tiles that repeat, as blank ones do, once."""
@@ -315,9 +324,7 @@ def _strange(chunk: _Chunk, scans: Offsets, stops: Offsets) -> npt.NDArray[np.bo
     view, marks = np.frombuffer(chunk.data, np.uint8), chunk.marks
     ends = np.maximum(stops - 2, 0)
     strange: npt.NDArray[np.bool_] = (view[ends] != 0xFF) | (view[ends + 1] != jpeg.EOI) | (ends < scans)
-    owner = np.searchsorted(scans, marks, "right") - 1
-    inside = (owner >= 0) & (marks < ends[owner])
-    strange[owner[inside]] = True
+    strange |= np.searchsorted(marks, ends) > np.searchsorted(marks, scans)
     return strange
 
 

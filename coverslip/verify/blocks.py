@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,10 +28,24 @@ class Block:
     sizes: NDArray[np.int64]
     data: bytes
 
+    @property
+    def cuts(self) -> list[tuple[int, int]]:
+        """Where each tile begins and ends in `data`."""
+        return list(zip(self.starts.tolist(), (self.starts + self.sizes).tolist(), strict=True))
+
+    def digests(self) -> bytes:
+        """SHA-256 of each tile, 32 bytes each."""
+        view = memoryview(self.data)
+        return b"".join([hashlib.sha256(view[start:end]).digest() for start, end in self.cuts])
+
     def pieces(self) -> list[bytes]:
         """The tiles one by one."""
-        cuts = zip(self.starts.tolist(), (self.starts + self.sizes).tolist(), strict=True)
-        return [self.data[start:end] for start, end in cuts]
+        return [self.data[start:end] for start, end in self.cuts]
+
+    def piece(self, index: int) -> bytes:
+        """One tile."""
+        start = int(self.starts[index])
+        return self.data[start : start + int(self.sizes[index])]
 
 
 def runs(page: Page) -> Iterator[NDArray[np.int64]]:

@@ -18,7 +18,9 @@ LETTERS = 6
 WORD = 16
 GAP = b"\xff"
 """Stands between two endings, so that no word reaches from one into the next."""
-_READABLE = np.array([byte in (0, 9, 10, 13) or 32 <= byte < 127 for byte in range(256)])
+_READABLE = bytes(byte in (0, 9, 10, 13) or 32 <= byte < 127 for byte in range(256))
+"""What `bytes.translate` makes of each byte: 1 where it is readable, 0 where it is not."""
+_LONG = b"\1" * WORD
 _ALNUM = np.array([byte < 128 and chr(byte).isalnum() for byte in range(256)])
 
 
@@ -29,17 +31,19 @@ def endings(coded: Sequence[bytes]) -> bytes:
 
 def reads_like_words(ends: bytes) -> NDArray[np.bool_]:
     """For each ending: whether its last eight bytes are readable with six letters or digits, or any sixteen are."""
-    data = np.frombuffer(ends, np.uint8)
-    unreadable = np.flatnonzero(~_READABLE[data])
-    long = unreadable[1:][np.diff(unreadable) > WORD]
-    found = np.zeros(len(data) // (REACH + 1), np.bool_)
-    found[long // (REACH + 1)] = True
-    last = data.reshape(-1, REACH + 1)[:, REACH - LAST : REACH]
-    shown: NDArray[np.bool_] = found | (_READABLE[last].all(1) & (_ALNUM[last].sum(1) >= LETTERS))
-    return shown
+    readable = ends.translate(_READABLE)
+    last = (slice(None), slice(REACH - LAST, REACH))
+    letters = _ALNUM[np.frombuffer(ends, np.uint8).reshape(-1, REACH + 1)[last]].sum(1)
+    plain = np.frombuffer(readable, np.bool_).reshape(-1, REACH + 1)[last].all(1)
+    found: NDArray[np.bool_] = plain & (letters >= LETTERS)
+    at = readable.find(_LONG)
+    while at >= 0:
+        row = at // (REACH + 1)
+        found[row] = True
+        at = readable.find(_LONG, (row + 1) * (REACH + 1))
+    return found
 
 
 def has_long_word(ends: bytes) -> bool:
     """Whether sixteen readable bytes in a row stand in any ending."""
-    unreadable = np.flatnonzero(~_READABLE[np.frombuffer(ends, np.uint8)])
-    return bool((np.diff(unreadable, prepend=-1) > WORD).any())
+    return _LONG in ends.translate(_READABLE)

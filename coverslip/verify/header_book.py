@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coverslip.errors import InputError
 from coverslip.verify import jpeg_walk
+from coverslip.verify.blocks import Block
 from coverslip.verify.codecs import jpeg_tables
 from coverslip.verify.jpeg_meaning import Key, Meaning, Reading, read
 from coverslip.verify.pages import Page
@@ -40,6 +41,14 @@ class HeaderBook:
         if self._latest not in self.known and len(self.known) < MAX_KNOWN:
             self.known[self._latest] = self._read(walked.segments)
         return walked.end
+
+    def headers(self, block: Block) -> list[bytes]:
+        """Each tile's header; empty where it does not begin as a JPEG stream with a scan."""
+        latest, data, cuts = self._latest, block.data, block.cuts
+        if all(data.startswith(latest, start, end) for start, end in cuts):
+            return [latest] * len(cuts)
+        lengths = [self.length(data[start:end]) for start, end in cuts]
+        return [data[start : start + length] for (start, _), length in zip(cuts, lengths, strict=True)]
 
     def _read(self, segments: tuple[jpeg_walk.Segment, ...]) -> Reading | None:
         try:

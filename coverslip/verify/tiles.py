@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from coverslip.verify import jpeg_walk
 from coverslip.verify.blocks import Block, load
 from coverslip.verify.codecs import Judged, judge_for, judge_jpeg
-from coverslip.verify.endings import endings, reads_like_words
+from coverslip.verify.endings import REACH, endings, reads_like_words
 from coverslip.verify.header_book import HeaderBook
 from coverslip.verify.pages import Page
 from coverslip.verify.reading import Bytes
@@ -66,50 +65,49 @@ class Outcome:
 def judge_block(pair: Pair, tiles: NDArray[np.int64]) -> Outcome:
     """Read, hash, walk and compare one block of tiles."""
     block = load(pair.file, pair.page, tiles)
-    pieces = block.pieces()
-    digests = b"".join([hashlib.sha256(piece).digest() for piece in pieces])
-    headers, plain = _headers(pair.book, block, pieces)
-    plain &= ~_doubtful(pair, pieces, headers, plain)
-    judged = _judged(pair, pieces, np.flatnonzero(~plain))
+    headers, plain = _headers(pair.book, block)
+    plain &= ~_doubtful(pair, block, headers, plain)
+    judged = _judged(pair, block, np.flatnonzero(~plain))
     wrong = [(int(tiles[index]), code) for index, found in judged.items() for code in found.codes]
-    identical = _identical(pair, block, pieces, (headers, judged))
+    identical = _identical(pair, block, headers, judged)
     if pair.source is not None:
         wrong += [(int(tile), "scan-differs") for tile in tiles[~identical]]
-    _search_judged(pair, pieces, identical, judged)
-    return Outcome(tiles, digests, int(identical.sum()), tuple(wrong[:64]), Counter(code for _, code in wrong))
+    _search_judged(pair, block, identical, judged)
+    counts = Counter(code for _, code in wrong)
+    return Outcome(tiles, block.digests(), int(identical.sum()), tuple(wrong[:64]), counts)
 
 
-def _headers(book: HeaderBook | None, block: Block, pieces: list[bytes]) -> tuple[list[int], Bools]:
-    """Header lengths, and which tiles need no closer look: known header, one scan, EOI as the last two bytes."""
+def _headers(book: HeaderBook | None, block: Block) -> tuple[list[bytes], Bools]:
+    """Headers, and which tiles need no closer look: known header, one scan, EOI as the last two bytes."""
     if book is None:
-        return [0] * len(pieces), np.zeros(len(pieces), np.bool_)
-    lengths = [book.length(piece) for piece in pieces]
-    headers = [piece[:length] for piece, length in zip(pieces, lengths, strict=True)]
-    plain = {header: book.is_plain(header) for header in set(headers)}
+        return [b""] * len(block.tiles), np.zeros(len(block.tiles), np.bool_)
+    headers = book.headers(block)
+    plain = {header: bool(header) and book.is_plain(header) for header in set(headers)}
     fine = np.array([plain[header] for header in headers], dtype=np.bool_)
-    known = np.array(lengths, dtype=np.int64)
-    return lengths, fine & (known > 0) & one_scan(block, known)
+    return headers, fine & one_scan(block, np.array([len(header) for header in headers], np.int64))
 
 
-def _doubtful(pair: Pair, pieces: list[bytes], headers: list[int], plain: Bools) -> Bools:
+def _doubtful(pair: Pair, block: Block, headers: list[bytes], plain: Bools) -> Bools:
     """Which plain tiles end in what reads like words; all endings are searched, since identical tiles are not."""
     indices = np.flatnonzero(plain)
-    found = np.zeros(len(pieces), np.bool_)
+    found = np.zeros(len(headers), np.bool_)
     if not len(indices):
         return found
-    ends = endings([pieces[index][headers[index] : -2] for index in indices])
+    data, cuts = block.data, block.cuts
+    looked = [(cuts[index], len(headers[index])) for index in indices.tolist()]
+    ends = endings([data[max(start + header, end - 2 - REACH) : end - 2] for (start, end), header in looked])
     if pair.search is not None:
         pair.search.search_proved(ends)
     found[indices] = reads_like_words(ends)
     return found
 
 
-def _judged(pair: Pair, pieces: list[bytes], indices: NDArray[np.int64]) -> dict[int, Judged]:
+def _judged(pair: Pair, block: Block, indices: NDArray[np.int64]) -> dict[int, Judged]:
     """A closer look at some tiles; the same bytes (blank tiles) once."""
     judge, known = judge_for(pair.page), pair.judged
     found: dict[int, Judged] = {}
     for index in indices.tolist():
-        piece = pieces[index]
+        piece = block.piece(index)
         if piece not in known:
             if len(known) >= MAX_JUDGED:
                 known.clear()
@@ -123,34 +121,36 @@ def _judged(pair: Pair, pieces: list[bytes], indices: NDArray[np.int64]) -> dict
 def one_scan(block: Block, headers: NDArray[np.int64]) -> Bools:
     """Which tiles hold, after their header, no marker and no fill byte but one EOI at their very end."""
     data = np.frombuffer(block.data, np.uint8)
-    at = np.flatnonzero(data[:-1] == 0xFF)
-    following = data[at + 1]
-    at, following = at[following != 0], following[following != 0]
-    order = np.argsort(block.starts, kind="stable")
-    tile = order[np.maximum(np.searchsorted(block.starts[order], at, side="right") - 1, 0)]
+    marks = np.flatnonzero(data[:-1] == 0xFF)
+    marks = marks[data[marks + 1] != 0]
+    if not len(marks):
+        return np.zeros(len(block.tiles), np.bool_)
     ends = block.starts + block.sizes
-    inside = (at >= (block.starts + headers)[tile]) & (at < ends[tile] - 1)
-    final = inside & (at == ends[tile] - 2) & (following == jpeg_walk.EOI)
-    markers = np.bincount(tile[inside], minlength=len(block.tiles))
-    ended = np.bincount(tile[final], minlength=len(block.tiles))
-    return np.equal(markers, 1) & np.equal(ended, 1)
+    first, behind = np.searchsorted(marks, block.starts + headers), np.searchsorted(marks, ends - 1)
+    at_end = marks[np.minimum(first, len(marks) - 1)] == ends - 2
+    found: Bools = at_end & (behind - first == 1) & (data[np.maximum(ends - 1, 0)] == jpeg_walk.EOI)
+    return found
 
 
-def _identical(pair: Pair, block: Block, pieces: list[bytes], walked: tuple[list[int], dict[int, Judged]]) -> Bools:
+def _identical(pair: Pair, block: Block, headers: list[bytes], judged: dict[int, Judged]) -> Bools:
     """Which tiles decode to the source's pixels because scan and tables are the source's."""
     if pair.source is None or pair.source_page is None or (pair.source_page.counts[block.tiles] == 0).any():
-        return np.zeros(len(pieces), np.bool_)
-    headers, judged = walked
+        return np.zeros(len(headers), np.bool_)
     source = load(pair.source, pair.source_page, block.tiles)
     same_bytes = _same_run(block, source)
+    if same_bytes and pair.page.jpeg_tables == pair.source_page.jpeg_tables:
+        found = np.ones(len(headers), np.bool_)
+        found[[index for index, tile in judged.items() if "damaged-tile" in tile.codes]] = False
+        return found
+    pieces = block.pieces()
     before = pieces if same_bytes else source.pieces()
-    found = [
+    compared = [
         _compare_judged(pair, judged[index], (new, old))
         if index in judged
-        else _compare_jpeg(pair, (new, old), headers[index], same_bytes)
+        else _compare_jpeg(pair, (new, old), len(headers[index]), same_bytes)
         for index, (new, old) in enumerate(zip(pieces, before, strict=True))
     ]
-    return np.array(found, dtype=np.bool_)
+    return np.array(compared, dtype=np.bool_)
 
 
 def _same_run(block: Block, source: Block) -> bool:
@@ -201,13 +201,13 @@ def _compare_judged(pair: Pair, judged: Judged, tiles: tuple[bytes, bytes]) -> b
     return judged.scan == before.scan and judged.meaning == before.meaning
 
 
-def _search_judged(pair: Pair, pieces: list[bytes], identical: Bools, judged: dict[int, Judged]) -> None:
+def _search_judged(pair: Pair, block: Block, identical: Bools, judged: dict[int, Judged]) -> None:
     """Everything of a tile that is not the source's own; of the others what may be no picture."""
     if pair.search is None:
         return
-    for index, piece in enumerate(pieces):
+    for index in sorted({*judged, *np.flatnonzero(~identical).tolist()}):
         found = judged.get(index)
         if not identical[index] or (found and found.codes):
-            pair.search.search_scan(piece)
+            pair.search.search_scan(block.piece(index))
         elif found:
             pair.search.search_proved(found.beside)

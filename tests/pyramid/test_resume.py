@@ -285,8 +285,8 @@ def test_a_leftover_about_anything_else_is_not_used(about, one, left, generated,
             monkeypatch.setattr("coverslip.pyramid.journal.FORMAT", 2)
         case "library" | "version":
             name = {"library": "simplejpeg", "version": "coverslip"}[about]
-            version = resume.version
-            monkeypatch.setattr(resume, "version", lambda asked: "0.0" if asked == name else version(asked))
+            version = resume.version_of
+            monkeypatch.setattr(resume, "version_of", lambda asked: "0.0" if asked == name else version(asked))
     finished, seen = [], []
     original = resume.Recorder.finished
     monkeypatch.setattr(resume.Recorder, "finished", lambda self, top: finished.append(1) or original(self, top))

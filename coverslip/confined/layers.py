@@ -108,9 +108,14 @@ def _rlimits(limits: Limits, reach: Reach) -> None:
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
-        (resource.RLIMIT_CORE, NO_CORE, NO_CORE),
     ):
         _lower(kind, soft, hard)
+    leave_no_core()
+
+
+def leave_no_core() -> None:
+    """No core of this process, nor of any it makes: it would hold the slide and the key."""
+    _lower(resource.RLIMIT_CORE, NO_CORE, NO_CORE)
 
 
 def _lower(kind: int, soft: int, hard: int) -> None:

@@ -108,7 +108,7 @@ class Zygote:
         request = _written(work, task, limits, strict)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
-            pid, watched = self._fork(door, request, writing)
+            pids, watched = self._fork(door, request, writing)
         except BaseException:
             os.close(reading)
             raise
@@ -117,7 +117,7 @@ class Zygote:
             os.close(request)
         try:
             with _Hearing(reading, progress) as hearing:
-                _listen(hearing, Watch(pid, watched, task.out_dir, limits), check)
+                _listen(hearing, Watch(pids, watched, task.out_dir, limits), check)
         except BaseException:
             self._end(door, watched)
             raise
@@ -180,8 +180,8 @@ class Zygote:
         self._ready = True
         return self._door
 
-    def _fork(self, door: socket.socket, request: int, writing: int) -> tuple[int, int]:
-        """The child's number and a handle to it."""
+    def _fork(self, door: socket.socket, request: int, writing: int) -> tuple[tuple[int, ...], int]:
+        """The numbers of the child and of its twin, and a handle to the child."""
         try:
             socket.send_fds(door, [b"fork"], [request, writing])
             said, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
@@ -191,7 +191,7 @@ class Zygote:
         if not handles:
             self.stop()
             raise ConfinementFailed("No child could be forked.")
-        return int(json.loads(said)["pid"]), handles[0]
+        return tuple(map(int, json.loads(said)["pids"])), handles[0]
 
     def _end(self, door: socket.socket, watched: int) -> None:
         with suppress(ProcessLookupError):

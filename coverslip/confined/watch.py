@@ -30,23 +30,23 @@ SHARE: Final = 20
 
 @dataclass
 class Watch:
-    """Watches one child."""
+    """Watches one child, and its twin, which ends with it."""
 
-    pid: int
+    pids: tuple[int, ...]
     handle: int
-    """Its pidfd: readable when it has ended, and its number may be somebody else's."""
+    """The child's pidfd: readable when it has ended, and its number may be somebody else's."""
     out_dir: Path
     limits: Limits
     _next: float = field(default_factory=lambda: time.monotonic() + EVERY)
 
     def look(self) -> None:
         """Raise `LimitExceeded` when the child has more than it may; costs microseconds most of the time."""
-        if self._threads() > most_threads():
+        if max(map(_threads, self.pids)) > most_threads():
             self._stop("The child started more threads than it may.")
         begin = time.monotonic()
         if begin < self._next:
             return
-        if named(self.out_dir) + self._unnamed() > self.limits.output:
+        if named(self.out_dir) + sum(map(_unnamed, self.pids)) > self.limits.output:
             self._stop("The child wrote more than its slide allows.")
         if self._hides():
             self._stop("The child hides what it writes.")
@@ -57,31 +57,35 @@ class Watch:
         if not select.select([self.handle], [], [], 0)[0]:
             raise LimitExceeded(why)
 
-    def _threads(self) -> int:
-        fields = self._told("stat").rpartition(b")")[2].split()
-        return int(fields[17]) if len(fields) > 17 else 0
-
-    def _unnamed(self) -> int:
-        """Bytes of files that are open and have no name any more, where we may look."""
-        total = 0
-        with suppress(OSError):
-            for handle in os.scandir(f"/proc/{self.pid}/fd"):
-                with suppress(OSError):
-                    found = handle.stat()
-                    if stat.S_ISREG(found.st_mode) and not found.st_nlink:
-                        total += _cost(found)
-        return total
-
     def _hides(self) -> bool:
         """Whether a file of its folder is mapped that has no name any more: nobody can say how large it is."""
         ours = os.fsencode(self.out_dir.resolve()) + b"/"
-        return any(ours in line and line.endswith(b" (deleted)") for line in self._told("maps").splitlines())
+        maps = (line for pid in self.pids for line in _told(pid, "maps").splitlines())
+        return any(ours in line and line.endswith(b" (deleted)") for line in maps)
 
-    def _told(self, name: str) -> bytes:
-        try:
-            return Path(f"/proc/{self.pid}/{name}").read_bytes()
-        except OSError:  # it is gone, or not ours to look at
-            return b""
+
+def _threads(pid: int) -> int:
+    fields = _told(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[17]) if len(fields) > 17 else 0
+
+
+def _unnamed(pid: int) -> int:
+    """Bytes of files that are open and have no name any more, where we may look."""
+    total = 0
+    with suppress(OSError):
+        for handle in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found = handle.stat()
+                if stat.S_ISREG(found.st_mode) and not found.st_nlink:
+                    total += _cost(found)
+    return total
+
+
+def _told(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:  # it is gone, or not ours to look at
+        return b""
 
 
 def named(folder: Path) -> int:

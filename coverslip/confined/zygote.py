@@ -7,21 +7,27 @@ interpreter with numpy and the readers costs a second. It never looks at a slide
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import importlib
 import json
 import os
+import select
+import signal
 import socket
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from coverslip.confined import calls, layers, libc
+from coverslip import beside
+from coverslip.confined import calls, layers, libc, twin
 from coverslip.confined.layers import Reach
 from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Request, Task, place
 from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
@@ -37,6 +43,8 @@ MACHINE_FAULTS = {
 """What the file system says that is no fault of the slide's (but for EFBIG: its output passed the limit)."""
 QUIET = 0.2
 """Seconds between two reports of one stage."""
+TWIN_GRACE = 0.1
+"""Seconds a twin has to see that its child is gone: a sleeping one takes none of them."""
 
 Work = Callable[[Task, Progress], Outcome]
 
@@ -48,8 +56,9 @@ def main(arguments: list[str]) -> int:
     handle, parent, *modules = arguments
     if os.getppid() != int(parent):  # it died before we could ask to die with it
         return 1
+    layers.leave_no_core()
     preload(modules)
-    with socket.socket(fileno=int(handle)) as door:
+    with socket.socket(fileno=int(handle)) as door, suppress(BrokenPipeError):  # nobody needs us any more
         door.send(b'{"ready": true}')
         while serve_one(door):
             pass
@@ -71,31 +80,73 @@ def serve_one(door: socket.socket) -> bool:
     asked, handles, _, _ = socket.recv_fds(door, 16, 2)
     if not asked or len(handles) != 2:
         return False
-    child = os.fork()
-    if child == 0:
-        run_child(*handles)
-    for handle in handles:
+    request, pipe = handles
+    ends = [end.detach() for end in socket.socketpair()]
+    second = forked(lambda: run_twin(request, ends[1]))
+    child = forked(lambda: run_child(request, pipe, ends[0]))
+    for handle in (*handles, *ends):
         os.close(handle)
     watched = os.pidfd_open(child)  # before it is reaped: a number may be used again, this cannot
-    socket.send_fds(door, [json.dumps({"pid": child}).encode()], [watched])
+    socket.send_fds(door, [json.dumps({"pids": [child, second]}).encode()], [watched])
     os.close(watched)
-    _, status, usage = os.wait4(child, 0)
-    cost = {"status": status, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss * 1024}
-    door.send(json.dumps(cost).encode())
+    door.send(json.dumps(buried(child, second)).encode())
     return True
 
 
-def run_child(handle: int, pipe: int) -> None:
-    """Confine ourselves, do the work, say the outcome, and leave without ever returning."""
-    status = 1
+def forked(run: Callable[[], int]) -> int:
+    """The number of a new process that leaves when `run` returns, and as it says."""
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            libc.die_with_parent()
+            libc.prctl(libc.PR_SET_DUMPABLE, 1)  # or our supervisor could not look at us, nor we say who we are
+            status = run()
+        finally:
+            os._exit(status)
+    return process
+
+
+def buried(child: int, second: int) -> dict[str, float]:
+    """Wait for a child, and end its twin with it; what killed the twin has ended the child as well."""
+    _, status, own = os.wait4(child, 0)
+    with open_handle(second) as ended:
+        late = not select.select([ended], [], [], TWIN_GRACE)[0]
+        if late:
+            os.kill(second, signal.SIGKILL)
+        _, twins, its = os.wait4(second, 0)
+    if not late and os.WIFSIGNALED(twins) and not os.WIFSIGNALED(status):
+        status = twins
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in (own, its))
+    return {"status": status, "cpu": cpu, "peak": max(own.ru_maxrss, its.ru_maxrss) * 1024}
+
+
+@contextmanager
+def open_handle(process: int) -> Iterator[int]:
+    """A pidfd."""
+    handle = os.pidfd_open(process)
     try:
-        libc.die_with_parent()
-        libc.prctl(libc.PR_SET_DUMPABLE, 1)  # or our supervisor could not look at us, nor we say who we are
-        with open(handle, "rb") as file:
-            request = Request.decoded(file.read())
-        status = work_confined(request, only_keep(pipe))
+        yield handle
     finally:
-        os._exit(status)
+        os.close(handle)
+
+
+def run_twin(handle: int, door: int) -> int:
+    """Sleep until the child asks; nobody looks at anything of a slide in here before the walls stand."""
+    request = Request.decoded(os.pread(handle, os.fstat(handle).st_size, 0))
+    (door,) = only_keep(door)
+    limits = replace(request.limits, output=0)
+    os.chdir(request.cwd)
+    twin.serve(door, lambda: layers.apply(limits, reach(request.task), strict=request.strict))
+    return 0
+
+
+def run_child(handle: int, pipe: int, door: int) -> int:
+    """Confine ourselves, do the work, say the outcome."""
+    request = Request.decoded(os.pread(handle, os.fstat(handle).st_size, 0))
+    pipe, door = only_keep(pipe, door)
+    beside.lend(twin.Twin(door))
+    return work_confined(request, pipe)
 
 
 def work_confined(request: Request, pipe: int) -> int:
@@ -160,14 +211,17 @@ def crash(error: Exception) -> Failed:
     return Failed(code=ChildCrashed.code, where=place(f"{line} {type(error).__name__}"))
 
 
-def only_keep(pipe: int) -> int:
-    """Close every inherited file but `pipe` and return its new number; what libraries print goes nowhere."""
+def only_keep(*handles: int) -> tuple[int, ...]:
+    """Close every inherited file but these and return their new numbers; what libraries print goes nowhere."""
+    last = max(handles)
+    kept = [fcntl.fcntl(handle, fcntl.F_DUPFD, last + 1) for handle in handles]  # out of the way of their new numbers
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)
     os.dup2(0, 2)
-    os.dup2(pipe, 3)
-    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-    return 3
+    for number, handle in enumerate(kept, 3):
+        os.dup2(handle, number)
+    os.closerange(3 + len(kept), os.sysconf("SC_OPEN_MAX"))
+    return tuple(range(3, 3 + len(kept)))
 
 
 if __name__ == "__main__":

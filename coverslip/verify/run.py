@@ -6,50 +6,29 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from coverslip.errors import DamagedSlide, InputError
+from coverslip.beside import elsewhere
 from coverslip.progress import Progress, Stage, silent
 from coverslip.slide import Route
 from coverslip.verify import alone
-from coverslip.verify.associated import private_pictures, shown_pictures
 from coverslip.verify.claim import Claim, Secret
 from coverslip.verify.decoded import Sampled, check_decoded
-from coverslip.verify.labels import Picture, check_labels
 from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
 from coverslip.verify.ledger import check_ledger
-from coverslip.verify.pages import Page, level_pages, pictures
-from coverslip.verify.planes import Stack, stack_of
+from coverslip.verify.look import look
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
 from coverslip.verify.scans import Levels, check_scans
-from coverslip.verify.scene import Scene, check_scene
+from coverslip.verify.scene import Scene
+from coverslip.verify.sides import Side, open_side, open_source
 from coverslip.verify.standing import standing_words
 from coverslip.verify.structure import check_structure
-from coverslip.verify.tiff_walk import Tiff, walk
-from coverslip.verify.utility import Walked, check_utility
+from coverslip.verify.utility import check_utility
 
 HASH_BYTES = 4 << 20
 BESIDE = 3
 """Checks that run at the same time: their work is mostly hashing, which needs no interpreter."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """A TIFF under judgement: the clean slide, or the source where it is one."""
-
-    file: Bytes
-    tiff: Tiff
-    pages: tuple[Page, ...]
-    levels: tuple[Page, ...]
-    path: Path
-    stack: Stack | None
-    """The planes, where the slide says which page is which."""
-
-    @property
-    def walked(self) -> Walked:
-        return Walked(self.path, self.file, self.tiff, self.levels, self.stack)
 
 
 def verify(claim: Claim, progress: Progress = silent) -> Report:
@@ -60,8 +39,8 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
     """
     progress(Stage.VERIFY, 0.0)
     with ExitStack() as stack:
-        clean = _open(claim.clean, stack)
-        source = _open_source(claim, stack)
+        clean = open_side(claim.clean, stack)
+        source = open_source(claim.source, claim.route, stack)
         said_again = alone.scale_words(claim.source) if claim.source else frozenset()
         said_again |= alone.block_words(clean.file, clean.tiff)
         standing = standing_words(clean.file, clean.pages)
@@ -75,9 +54,9 @@ def verify_alone(clean: Path, source: Path | None = None, progress: Progress = s
     Raises what `verify` raises.
     """
     with ExitStack() as stack:
-        found = _open(clean, stack)
+        found = open_side(clean, stack)
         kept = alone.kept_words(found.file, found.tiff)
-        origin = _open_source(Claim(clean, source, Route.CONVERTED), stack) if source else None
+        origin = open_source(source, Route.CONVERTED, stack) if source else None
         route = _route(found, origin) if source else Route.SAME_CONTAINER
         secrets: tuple[Secret, ...] = ()
         if source is not None:
@@ -86,29 +65,7 @@ def verify_alone(clean: Path, source: Path | None = None, progress: Progress = s
     return verify(Claim(clean, source, route, secrets, kept), progress)
 
 
-def _open(path: Path, stack: ExitStack) -> _Side:
-    file = stack.enter_context(Bytes(path))
-    tiff = walk(file)
-    pages = pictures(file, tiff)
-    if not pages:
-        raise DamagedSlide("holds no picture", where="ifd[0]")
-    planes = stack_of(file, tiff, pages)
-    return _Side(file, tiff, pages, planes.pages if planes else level_pages(pages), path, planes)
-
-
-def _open_source(claim: Claim, stack: ExitStack) -> _Side | None:
-    """The source as a TIFF; None when it is absent or, on the converted route, something the verifier cannot walk."""
-    if claim.source is None or claim.source.is_dir():
-        return None
-    try:
-        return _open(claim.source, stack)
-    except InputError:
-        if claim.route is Route.SAME_CONTAINER:
-            raise
-        return None
-
-
-def _route(clean: _Side, source: _Side | None) -> Route:
+def _route(clean: Side, source: Side | None) -> Route:
     """Same container when the source's first level stands in the clean slide with the same tiles, else converted."""
     if source is None or not source.levels or not clean.levels:
         return Route.CONVERTED
@@ -117,12 +74,12 @@ def _route(clean: _Side, source: _Side | None) -> Route:
     return Route.SAME_CONTAINER if same else Route.CONVERTED
 
 
-def _judge(claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progress: Progress) -> Report:
+def _judge(claim: Claim, clean: Side, source: Side | None, hunt: Hunt, progress: Progress) -> Report:
     """All checks. Those that read every tile, hash the file and compare pictures run beside the others."""
     with ThreadPoolExecutor(BESIDE, thread_name_prefix="beside") as pool:
         scanning = pool.submit(_scans, claim, clean, source, hunt, progress)
         digest = pool.submit(_sha256, clean.file)
-        comparing = pool.submit(_looked_at, claim, clean, source)
+        comparing = pool.submit(elsewhere, look, claim.clean, claim.source, claim.route)
         ledger, ledger_findings = check_ledger(clean.file, clean.tiff, clean.pages)
         structure_findings = check_structure(clean.file, clean.tiff, clean.pages, claim.route)
         utility, utility_findings = check_utility(
@@ -183,7 +140,7 @@ def _sha256(file: Bytes) -> str:
 
 
 def _scans(
-    claim: Claim, clean: _Side, source: _Side | None, hunt: Hunt, progress: Progress
+    claim: Claim, clean: Side, source: Side | None, hunt: Hunt, progress: Progress
 ) -> tuple[ScanSummary, list[Finding], Sampled | None]:
     def step(done: float) -> None:
         progress(Stage.VERIFY, 0.9 * done)
@@ -199,11 +156,11 @@ def _scans(
     return result.summary.decoded(sampled.compared, sampled.agreeing), result.findings + findings, sampled
 
 
-def _levels(side: _Side, *, keyed: bool) -> Levels:
+def _levels(side: Side, *, keyed: bool) -> Levels:
     return Levels(side.file, side.levels, side.stack.keys if keyed and side.stack else ())
 
 
-def _search_outside(hunt: Hunt, clean: _Side) -> bool:
+def _search_outside(hunt: Hunt, clean: Side) -> bool:
     others = [page for page in clean.pages if page not in clean.levels]
     return search_outside_levels(hunt, clean.file, clean.tiff, clean.levels, others)
 
@@ -213,30 +170,6 @@ def _leaks(hunt: Hunt, complete: bool) -> list[Finding]:
     if not complete:
         findings.append(Finding("leaks", "too-much-packed", "file", "holds more packed data than can be searched"))
     return findings
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What looking at pictures came to: whether they show what they must not, and what they must."""
-
-    likeness: float
-    labels: list[Finding]
-    scene: Scene
-    others: list[Finding]
-
-
-def _looked_at(claim: Claim, clean: _Side, source: _Side | None) -> _Seen:
-    shown: tuple[Picture, ...] = ()
-    likeness, labels = 0.0, []
-    try:
-        shown = shown_pictures(claim.clean, clean.pages)
-    except DamagedSlide as error:
-        labels = [Finding("labels", "undecodable-picture", error.where, error.detail)]
-    if claim.source is not None and shown:
-        likeness, labels = check_labels(private_pictures(claim.source, source.pages if source else ()), shown)
-    planes = clean.stack.each if clean.stack else (clean.levels,)
-    scene, others = check_scene(claim.clean, clean.file, planes, shown)
-    return _Seen(likeness, labels, scene, others)
 
 
 def _result(name: str, findings: Sequence[Finding], measured: dict[str, Number]) -> CheckResult:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from coverslip.beside import elsewhere
 from coverslip.confined import libc
 from coverslip.confined.messages import Declined, Outcome, Task
 from coverslip.progress import Progress
@@ -351,9 +352,20 @@ def attempt(act: Callable[[Around], object], around: Around) -> str:
 
 def escape(task: Task, progress: Progress) -> Outcome:
     """Try every act and write down what came of it."""
-    port, pid = map(int, task.policy.split())
-    around = Around(task, port, pid)
     with (task.out_dir / "acts").open("w") as told:  # open beforehand: an act may take us out of reach
-        for name, act in ACTS.items():
-            told.write(f"{name}: {attempt(act, around)}\n")
+        told.writelines(tried(task.source, task.out_dir, task.policy))
     return Declined(code="unsupported-slide")
+
+
+def escape_as_twin(task: Task, progress: Progress) -> Outcome:
+    """Have the twin try every act."""
+    told = elsewhere(tried, task.source, task.out_dir, task.policy)
+    (task.out_dir / "acts").write_text("".join(told))
+    return Declined(code="unsupported-slide")
+
+
+def tried(source: Path, out_dir: Path, policy: str) -> list[str]:
+    """One line for each act."""
+    port, pid = map(int, policy.split())
+    around = Around(Task(source, out_dir, policy, b""), port, pid)
+    return [f"{name}: {attempt(act, around)}\n" for name, act in ACTS.items()]

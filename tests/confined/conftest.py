@@ -12,7 +12,7 @@ from coverslip.confined.supervisor import Zygote
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """With everything loaded that children of these tests do."""
-    with Zygote(*(f"tests.confined.{name}" for name in ("asking", "acts", "hoarding", "looking"))) as process:
+    with Zygote(*(f"tests.confined.{name}" for name in ("asking", "acts", "hoarding", "looking", "twins"))) as process:
         yield process
 
 

@@ -28,14 +28,16 @@ def task(tmp_path):
 
 
 def test_no_file_and_no_secret_is_handed_down(zygote, task, limits, monkeypatch):
-    """Nothing, the pipe to say something on, and variables of ours."""
+    """Nothing, the pipe to say something on, the door to the twin, and variables of ours."""
     monkeypatch.setenv("COVERSLIP_SECRET_KEY", "x")
     zygote.run(f"{LOOKING}:inherit", task, limits, progress=silent)
     seen = json.loads((task.out_dir / "seen").read_text())
-    assert seen["handles"] == [0, 1, 2, 3]
+    assert seen["handles"] == [0, 1, 2, 3, 4]
     assert seen["key"] == KEY.hex()
     known = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR"}
-    assert set(seen["variables"]) <= known | {"PYTHONDONTWRITEBYTECODE", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"}
+    for_libraries = {"PYTHONDONTWRITEBYTECODE", "OPENBLAS_NUM_THREADS"}
+    for_memory = {"MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
+    assert set(seen["variables"]) <= known | for_libraries | for_memory
 
 
 def test_the_next_child_cannot_find_the_last_ones_key(task, limits):

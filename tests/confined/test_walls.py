@@ -26,8 +26,14 @@ def about(process):
     return limits, allowed, stat.rpartition(")")[2].split()[15:17], process.poll()
 
 
+@pytest.fixture(scope="module", params=["escape", "escape_as_twin"])
+def who(request):
+    """A child, and its twin."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def around(tmp_path_factory):
+def around(tmp_path_factory, who):
     """A source among other people's files."""
     root = tmp_path_factory.mktemp("escape")
     for name in ("phi", "secrets", "out"):
@@ -38,7 +44,7 @@ def around(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def escaped(zygote, around):
+def escaped(zygote, around, who):
     """What came of every act in one child, once nothing and nobody around it was found changed."""
     files = [around / "phi" / "original", around / "phi" / "neighbour"]
     before = [path.stat() for path in files]
@@ -49,7 +55,7 @@ def escaped(zygote, around):
         try:
             was = about(neighbour)
             task = Task(files[0], around / "out", f"{server.getsockname()[1]} {neighbour.pid}", b"k" * 32)
-            zygote.run(f"{acts.__name__}:escape", task, LIMITS, progress=silent)
+            zygote.run(f"{acts.__name__}:{who}", task, LIMITS, progress=silent)
             assert about(neighbour) == was
         finally:
             neighbour.kill()

@@ -1,0 +1,129 @@
+"""A child's twin: another process behind the same walls, whose end is the child's."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from coverslip.confined.messages import Task
+from coverslip.confined.zygote import TWIN_GRACE
+from coverslip.errors import (
+    ChildCrashed,
+    ChildOutOfMemory,
+    ChildTimedOut,
+    CoverslipError,
+    DamagedSlide,
+)
+from coverslip.progress import silent
+from coverslip.verify.report import Finding
+from tests.confined import twins
+
+TWINS = twins.__name__
+
+
+@pytest.fixture
+def ask(zygote, tmp_path, limits):
+    """Have a child ask its twin; returns the child's number and the answer."""
+    source = tmp_path / "slide"
+    source.write_bytes(b"a slide")
+    (tmp_path / "out").mkdir()
+
+    def asking(what, work="ask", progress=silent, **tighter):
+        task = Task(source, tmp_path / "out", what, b"k" * 32)
+        zygote.run(f"{TWINS}:{work}", task, replace(limits, **tighter), progress=progress)
+        return (tmp_path / "out" / "answer").read_text().split("\n", 1)
+
+    return asking
+
+
+def alive(zygote):
+    """What the process still has below it."""
+    children = Path(f"/proc/{zygote._process.pid}/task/{zygote._process.pid}/children").read_text().split()
+    return [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+def test_it_is_another_process(ask, zygote):
+    """Or the two would take turns; afterwards neither is left."""
+    child, other = ask("number")
+    assert child != other
+    assert not alive(zygote)
+
+
+def test_what_it_says_comes_back_as_it_was(ask, tmp_path):
+    """Facts with their types, words with every letter."""
+    assert ask("found")[1] == repr(
+        [Finding("labels", "private-picture", str(tmp_path / "out" / "answer"), "a\n\udcff€")]
+    )
+
+
+def test_a_second_question_is_the_childs_own(ask):
+    """A twin does one thing."""
+    child, first, second = ask("", "ask_twice")[0].split()
+    assert child == second != first
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [("damaged", DamagedSlide), ("greedy", ChildOutOfMemory), ("clumsy", ChildCrashed), ("written", ChildCrashed),
+     ("gone", ChildCrashed), ("endless", ChildCrashed)],
+)  # fmt: skip
+def test_its_end_is_the_childs(ask, zygote, what, error, tmp_path):
+    """Typed where it is one of ours, and never more than a place; it can write nothing."""
+    with pytest.raises(CoverslipError) as caught:
+        ask(what)
+    assert type(caught.value) is error
+    assert not (tmp_path / "out" / "by-the-twin").stat().st_size if what == "written" else True
+    assert not alive(zygote)
+
+
+def test_its_time_is_limited(ask):
+    """Like the child's own."""
+    with pytest.raises(ChildTimedOut):
+        ask("tired", cpu=timedelta(seconds=1))
+
+
+def test_it_does_not_outlive_the_child(ask, zygote):
+    """Also while it is at work."""
+    seen = []
+
+    class Enough(CoverslipError):
+        pass
+
+    def look(stage, done):
+        seen.append(len(alive(zygote)))
+        if len(seen) > 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        ask("", "leave_it", look)
+    assert seen[0] == 2
+    assert not alive(zygote)
+
+
+def test_one_the_kernel_killed_ran_out_of_memory(ask, zygote):
+    """As a child is told from one that crashed."""
+
+    def kill():
+        while len(both := alive(zygote)) < 2:
+            time.sleep(0.01)
+        os.kill(int(both[0]), signal.SIGKILL)  # forked first
+
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill)
+        with pytest.raises(ChildOutOfMemory):
+            ask("tired")
+        killing.result()
+
+
+def test_one_that_sleeps_goes_with_the_child(ask, zygote):
+    """No grace is waited out."""
+    ask("number", "answer_alone")
+    begin = time.monotonic()
+    for _ in range(10):
+        ask("number", "answer_alone")
+    assert time.monotonic() - begin < 10 * TWIN_GRACE

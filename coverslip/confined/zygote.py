@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         return 1
     layers.leave_no_core()
     preload(modules)
-    with socket.socket(fileno=int(handle)) as door, suppress(BrokenPipeError):  # nobody needs us any more
+    with socket.socket(fileno=int(handle)) as door, suppress(ConnectionError):  # nobody needs us any more
         door.send(b'{"ready": true}')
         while serve_one(door):
             pass

@@ -6,9 +6,12 @@ Nobody has to take it: it ends by itself when we do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from coverslip.confined.supervisor import Zygote
+from coverslip.confined import spawn
+
+if TYPE_CHECKING:
+    from coverslip.confined.supervisor import Zygote
 
 WORK: Final = "coverslip.confined.slides"
 """Loads what cleans slides."""
@@ -19,17 +22,18 @@ COMMANDS: Final = {
 }  # fmt: skip
 OTHERWISE: Final = frozenset({"--no-confine", "--help"})
 
-_begun: dict[str, Zygote] = {}
+_begun: dict[str, spawn.Begun] = {}
 
 
 def begin(arguments: Sequence[str]) -> None:
     """Start what the command in these arguments is going to need; returns at once."""
     module = COMMANDS.get(arguments[0]) if arguments and not OTHERWISE & {*arguments} else None
     if module is not None:
-        _begun[module] = Zygote(module)
-        _begun[module].start()
+        _begun[module] = spawn.zygote(module)
 
 
 def zygote(module: str) -> Zygote:
     """The one that was begun, or a new one that is not started."""
-    return _begun.pop(module, None) or Zygote(module)
+    from coverslip.confined.supervisor import Zygote
+
+    return Zygote(module, begun=_begun.pop(module, None))

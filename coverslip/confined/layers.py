@@ -148,7 +148,8 @@ def _leave_network(limits: Limits, reach: Reach) -> None:
 def _own_root(limits: Limits, reach: Reach) -> None:
     parts = [root.Part.program(path) for path in program_roots()]
     parts += [root.Part.readable(path) for path in reach.readable]
-    root.enter([*parts, root.Part.writable(reach.out_dir)], reach.out_dir)
+    pivot = reach.out_dir if reach.out_dir.is_dir() else Path("/proc")  # who writes nothing has no folder of its own
+    root.enter([*parts, root.Part.writable(reach.out_dir)], pivot)
 
 
 def _drop_capabilities(limits: Limits, reach: Reach) -> None:

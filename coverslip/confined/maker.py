@@ -46,11 +46,9 @@ def packed(order: Order) -> bytes:
 def main(arguments: list[str]) -> int:
     """Build the walls, say so, work until nobody asks any more."""
     handle, strict = int(arguments[0]), arguments[1] == "strict"
-    calls.program()  # now: it takes a program to find its library, and a file
     recipes.preload()
-    limits = Limits(memory=MEMORY, cpu=timedelta(days=365), wall=timedelta(0), output=0)
     try:
-        layers.apply(limits, Reach(_NOTHING, _NOTHING), strict=strict)
+        confine(strict=strict)
     except ConfinementFailed:
         return 1
     os.write(handle, READY)
@@ -58,6 +56,13 @@ def main(arguments: list[str]) -> int:
         jpeg = _worked(handle, *ORDER.unpack(asked))
         _write(handle, ANSWER.pack(bool(jpeg), len(jpeg)) + jpeg)
     return 0
+
+
+def confine(*, strict: bool) -> tuple[str, ...]:
+    """Build the walls for good and return those that hold. Raises ConfinementFailed."""
+    calls.program()  # now: it takes a program to find its library, and a file
+    limits = Limits(memory=MEMORY, cpu=timedelta(days=365), wall=timedelta(0), output=0)
+    return layers.apply(limits, Reach(_NOTHING, _NOTHING), strict=strict)
 
 
 def _worked(handle: int, side: int, channels: int, quality: int, count: int) -> bytes:

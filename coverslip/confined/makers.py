@@ -10,7 +10,8 @@ import time
 from typing import Final
 
 from coverslip.confined.maker import ANSWER, PATIENCE, READY, packed
-from coverslip.confined.supervisor import CHECKOUT, START_TIMEOUT, bare_environment
+from coverslip.confined.spawn import CHECKOUT, bare_environment
+from coverslip.confined.supervisor import START_TIMEOUT
 from coverslip.errors import ConfinementFailed, DamagedSlide
 from coverslip.pyramid.on_request import Order
 

@@ -9,16 +9,14 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
-from coverslip.confined import messages
+from coverslip.confined import messages, spawn
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import (
     Answered,
@@ -33,6 +31,7 @@ from coverslip.confined.messages import (
     Task,
     Tiled,
 )
+from coverslip.confined.spawn import Begun
 from coverslip.confined.watch import Watch
 from coverslip.errors import (
     ChildCrashed,
@@ -45,13 +44,11 @@ from coverslip.errors import (
 )
 from coverslip.progress import Progress
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TICK = 0.1
 """Seconds between looks at clock, threads, output and cancellation."""
 START_TIMEOUT = 120.0
 GRACE = 5.0
 PIPE_READ = 64 << 10
-KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +66,8 @@ class Spent:
 class Zygote:
     """A process with everything imported, from which confined children are forked; one child at a time."""
 
-    def __init__(self, *modules: str) -> None:
-        """Name the modules that hold the work; nothing is started before it is needed."""
+    def __init__(self, *modules: str, begun: Begun | None = None) -> None:
+        """Name the modules that hold the work; nothing is started before it is needed. `begun`: what was already."""
         self._modules = modules
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
@@ -79,6 +76,8 @@ class Zygote:
         """What held the last child."""
         self.spent: Spent | None = None
         """What the last child cost."""
+        if begun is not None:
+            self._take(begun)
 
     def __enter__(self) -> Self:
         """Stop when the block ends."""
@@ -150,25 +149,12 @@ class Zygote:
 
     def _spawn(self) -> None:
         self.stop()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "coverslip.confined.zygote",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                    *self._modules,
-                ],
-                pass_fds=(theirs.fileno(),),
-                env=bare_environment(),
-                cwd=CHECKOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        ours.settimeout(START_TIMEOUT)
-        self._door, self._ready = ours, False
+        self._take(spawn.zygote(*self._modules))
+
+    def _take(self, begun: Begun) -> None:
+        self._process, self._door = begun
+        self._door.settimeout(START_TIMEOUT)
+        self._ready = False
 
     def _started(self) -> socket.socket:
         self.start()
@@ -311,19 +297,3 @@ def _named(failed: Failed) -> CoverslipError:
     if issubclass(kind, StorageFailed):
         return kind(where=failed.where)
     return ChildCrashed(where=failed.where) if kind is CoverslipError else kind(where=failed.where)
-
-
-def bare_environment() -> dict[str, str]:
-    """No secret of ours reaches a process that looks at slides; thread pools of libraries stay small.
-
-    Memory that a block of tiles took is kept for the next: given back each time, its pages cost more than its bytes.
-    """
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if name in os.environ}
-    return kept | {
-        "PYTHONPATH": str(CHECKOUT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",
-        "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES),
-        "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
-    }

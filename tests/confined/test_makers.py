@@ -4,6 +4,8 @@ import io
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,9 @@ import pytest
 import simplejpeg
 
 from coverslip.confined import calls, maker, makers
+from coverslip.confined.doctor import examine
 from coverslip.confined.makers import Makers
+from coverslip.confined.spawn import CHECKOUT
 from coverslip.errors import ConfinementFailed, DamagedSlide
 from coverslip.pyramid.on_request import Order, Piece, made
 from coverslip.pyramid.recipes import Codec, Recipe
@@ -241,3 +245,10 @@ def test_a_wall_that_is_missing_keeps_a_strict_one_from_working(monkeypatch):
     assert maker.main([str(write), "strict"]) == 1
     os.close(write)
     assert io.FileIO(read).read() == b""
+
+
+def test_every_wall_that_holds_a_child_holds_a_maker():
+    """Its only file is no folder: that must not cost it a root of its own, without which some machines have no wall."""
+    said = "from coverslip.confined import maker; print(*maker.confine(strict=False))"
+    held = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert held.stdout.split() == [wall.name for wall in examine() if wall.holds]

@@ -72,6 +72,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
         self._ready = False
+        self._last: dict[str, float] = {}
+        """How a child ended, where we were told before we asked."""
         self.layers: tuple[str, ...] = ()
         """What held the last child."""
         self.spent: Spent | None = None
@@ -107,7 +109,7 @@ class Zygote:
         request = _written(work, task, limits, strict)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
-            pids, watched = self._fork(door, request, writing)
+            pid, watched = self._fork(door, request, writing)
         except BaseException:
             os.close(reading)
             raise
@@ -116,7 +118,13 @@ class Zygote:
             os.close(request)
         try:
             with _Hearing(reading, progress) as hearing:
-                _listen(hearing, Watch(pids, watched, task.out_dir, limits), check)
+                watch = Watch([pid], watched, task.out_dir, limits)
+
+                def look_around() -> None:
+                    self._meet_twin(door, watch)
+                    check()
+
+                _listen(hearing, watch, look_around)
         except BaseException:
             self._end(door, watched)
             raise
@@ -166,8 +174,8 @@ class Zygote:
         self._ready = True
         return self._door
 
-    def _fork(self, door: socket.socket, request: int, writing: int) -> tuple[tuple[int, ...], int]:
-        """The numbers of the child and of its twin, and a handle to the child."""
+    def _fork(self, door: socket.socket, request: int, writing: int) -> tuple[int, int]:
+        """The child's number and a handle to it."""
         try:
             socket.send_fds(door, [b"fork"], [request, writing])
             said, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
@@ -177,7 +185,14 @@ class Zygote:
         if not handles:
             self.stop()
             raise ConfinementFailed("No child could be forked.")
-        return tuple(map(int, json.loads(said)["pids"])), handles[0]
+        return int(json.loads(said)["pid"]), handles[0]
+
+    def _meet_twin(self, door: socket.socket, watch: Watch) -> None:
+        """Watch a twin that the child has by now."""
+        if len(watch.pids) == 1 and select.select([door], [], [], 0)[0]:
+            reply = self._received(door)
+            self._last = reply if "status" in reply else {}
+            watch.pids += [int(reply["twin"])] if "twin" in reply else []
 
     def _end(self, door: socket.socket, watched: int) -> None:
         with suppress(ProcessLookupError):
@@ -185,7 +200,9 @@ class Zygote:
         self.spent = self._buried(door)
 
     def _buried(self, door: socket.socket) -> Spent:
-        reply = self._received(door)
+        reply, self._last = self._last or self._received(door), {}
+        if "twin" in reply:
+            reply = self._received(door)
         if not reply:
             self.stop()
             raise ChildCrashed("The process that children are forked from died.")

@@ -30,9 +30,9 @@ SHARE: Final = 20
 
 @dataclass
 class Watch:
-    """Watches one child, and its twin, which ends with it."""
+    """Watches one child, and its twin once it has one, which ends with it."""
 
-    pids: tuple[int, ...]
+    pids: list[int]
     handle: int
     """The child's pidfd: readable when it has ended, and its number may be somebody else's."""
     out_dir: Path

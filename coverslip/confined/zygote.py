@@ -12,22 +12,20 @@ import gc
 import importlib
 import json
 import os
-import select
-import signal
 import socket
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from coverslip import beside
-from coverslip.confined import calls, layers, libc, twin
+from coverslip.confined import calls, forks, layers, libc, twin
 from coverslip.confined.layers import Reach
 from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Request, Task, place
 from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
@@ -43,8 +41,6 @@ MACHINE_FAULTS = {
 """What the file system says that is no fault of the slide's (but for EFBIG: its output passed the limit)."""
 QUIET = 0.2
 """Seconds between two reports of one stage."""
-TWIN_GRACE = 0.1
-"""Seconds a twin has to see that its child is gone: a sleeping one takes none of them."""
 
 Work = Callable[[Task, Progress], Outcome]
 
@@ -81,58 +77,24 @@ def serve_one(door: socket.socket) -> bool:
     if not asked or len(handles) != 2:
         return False
     request, pipe = handles
-    ends = [end.detach() for end in socket.socketpair()]
-    second = forked(lambda: run_twin(request, ends[1]))
-    child = forked(lambda: run_child(request, pipe, ends[0]))
-    for handle in (*handles, *ends):
-        os.close(handle)
-    watched = os.pidfd_open(child)  # before it is reaped: a number may be used again, this cannot
-    socket.send_fds(door, [json.dumps({"pids": [child, second]}).encode()], [watched])
-    os.close(watched)
-    door.send(json.dumps(buried(child, second)).encode())
+    theirs, ours = (end.detach() for end in socket.socketpair())
+    child = forks.forked(lambda: run_child(request, pipe, theirs))
+    os.close(pipe)
+    os.close(theirs)
+    twin_number = None
+    with forks.handle_of(child) as watched:
+        socket.send_fds(door, [json.dumps({"pid": child}).encode()], [watched])
+        if forks.asks(watched, ours):
+            twin_number = forks.forked(lambda: run_twin(request, ours))
+            door.send(json.dumps({"twin": twin_number}).encode())
+    os.close(request)
+    os.close(ours)
+    door.send(json.dumps(forks.buried(child, twin_number)).encode())
     return True
 
 
-def forked(run: Callable[[], int]) -> int:
-    """The number of a new process that leaves when `run` returns, and as it says."""
-    process = os.fork()
-    if process == 0:
-        status = 1
-        try:
-            libc.die_with_parent()
-            libc.prctl(libc.PR_SET_DUMPABLE, 1)  # or our supervisor could not look at us, nor we say who we are
-            status = run()
-        finally:
-            os._exit(status)
-    return process
-
-
-def buried(child: int, second: int) -> dict[str, float]:
-    """Wait for a child, and end its twin with it; what killed the twin has ended the child as well."""
-    _, status, own = os.wait4(child, 0)
-    with open_handle(second) as ended:
-        late = not select.select([ended], [], [], TWIN_GRACE)[0]
-        if late:
-            os.kill(second, signal.SIGKILL)
-        _, twins, its = os.wait4(second, 0)
-    if not late and os.WIFSIGNALED(twins) and not os.WIFSIGNALED(status):
-        status = twins
-    cpu = sum(usage.ru_utime + usage.ru_stime for usage in (own, its))
-    return {"status": status, "cpu": cpu, "peak": max(own.ru_maxrss, its.ru_maxrss) * 1024}
-
-
-@contextmanager
-def open_handle(process: int) -> Iterator[int]:
-    """A pidfd."""
-    handle = os.pidfd_open(process)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
 def run_twin(handle: int, door: int) -> int:
-    """Sleep until the child asks; nobody looks at anything of a slide in here before the walls stand."""
+    """Do what the child asks; nobody looks at anything of a slide in here before the walls stand."""
     request = Request.decoded(os.pread(handle, os.fstat(handle).st_size, 0))
     (door,) = only_keep(door)
     limits = replace(request.limits, output=0)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from coverslip.beside import elsewhere
@@ -27,6 +28,8 @@ from coverslip.verify.structure import check_structure
 from coverslip.verify.utility import check_utility
 
 HASH_BYTES = 4 << 20
+WORTH_A_PROCESS = 16 << 20
+"""Bytes of a clean slide whose tiles take longer to walk than a process takes to begin."""
 BESIDE = 3
 """Checks that run at the same time: their work is mostly hashing, which needs no interpreter."""
 
@@ -79,7 +82,8 @@ def _judge(claim: Claim, clean: Side, source: Side | None, hunt: Hunt, progress:
     with ThreadPoolExecutor(BESIDE, thread_name_prefix="beside") as pool:
         scanning = pool.submit(_scans, claim, clean, source, hunt, progress)
         digest = pool.submit(_sha256, clean.file)
-        comparing = pool.submit(elsewhere, look, claim.clean, claim.source, claim.route)
+        looking = partial(elsewhere, look) if clean.file.size >= WORTH_A_PROCESS else look
+        comparing = pool.submit(looking, claim.clean, claim.source, claim.route)
         ledger, ledger_findings = check_ledger(clean.file, clean.tiff, clean.pages)
         structure_findings = check_structure(clean.file, clean.tiff, clean.pages, claim.route)
         utility, utility_findings = check_utility(

@@ -179,7 +179,7 @@ def look(pid, folder, output):
     """Look at a process now."""
     handle = os.pidfd_open(pid)
     try:
-        watch.Watch((pid,), handle, folder, Limits(0, timedelta(0), timedelta(0), output), _next=0).look()
+        watch.Watch([pid], handle, folder, Limits(0, timedelta(0), timedelta(0), output), _next=0).look()
     finally:
         os.close(handle)
 
@@ -192,5 +192,5 @@ def test_a_process_that_is_gone_is_not_taken_for_another(tmp_path):
     many = [tmp_path / str(number) for number in range(10)]
     for path in many:
         path.touch()
-    watch.Watch((os.getpid(),), handle, tmp_path, Limits(0, timedelta(0), timedelta(0), 0), _next=0).look()
+    watch.Watch([os.getpid()], handle, tmp_path, Limits(0, timedelta(0), timedelta(0), 0), _next=0).look()
     os.close(handle)

@@ -6,6 +6,7 @@ while instead (operations.md, decision 18).
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
@@ -23,6 +24,11 @@ from coverslip.errors import StorageFailed, StorageFull
 DOUBT: Final = timedelta(seconds=60)
 """How long a process is not ready after a failed fsync; by itself it comes back, each failure begins anew."""
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+_WRITE: Final = 2
+"""SYNC_FILE_RANGE_WRITE: begin, and wait for nothing (sync_file_range(2))."""
+_sync_file_range: Final = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
 def sync(path: Path) -> None:
@@ -46,6 +52,15 @@ def flush(handle: int) -> None:
     except StorageFailed:
         _doubt.since = time.monotonic()
         raise
+
+
+def begin_flush(handle: int, start: int, length: int) -> None:
+    """Wish that the disk begins with these bytes of a file now, so that `flush` has less to wait for.
+
+    Nothing comes of it where the kernel has no such call; what goes wrong with the bytes, `flush` says.
+    """
+    if _sync_file_range is not None:
+        _sync_file_range(handle, start, length, _WRITE)
 
 
 def remove(folder: Path) -> None:

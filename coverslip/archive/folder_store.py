@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from coverslip.archive.store import Kept, checked
-from coverslip.durable import flush, our_errors, sync, typed
+from coverslip.durable import begin_flush, flush, our_errors, sync, typed
 from coverslip.errors import NotFound, OutputExists
 
 PART: Final = ".part"
+EARLY: Final = 32 << 20
+"""Bytes after which the disk is asked to begin: what is written while more is made need not be waited for."""
 """Ends the names of files that are not whole yet; they begin with a dot, which no name of ours does."""
 
 
@@ -90,12 +92,17 @@ class FolderStore:
 def _write(part: Path, chunks: Iterable[bytes]) -> None:
     with our_errors():
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    written = begun = 0
     try:
         for chunk in chunks:
             view = memoryview(chunk)
             with our_errors():
                 while view:
-                    view = view[os.write(handle, view) :]
+                    done = os.write(handle, view)
+                    view, written = view[done:], written + done
+            if written - begun >= EARLY:
+                begin_flush(handle, begun, written - begun)
+                begun = written
         flush(handle)
     finally:
         os.close(handle)

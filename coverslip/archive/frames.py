@@ -153,6 +153,15 @@ def _facts(read: ReadRange, stored_bytes: int) -> tuple[_Layout, int, int]:
     raise OriginalDamaged("There are no facts.", where="original")
 
 
+def ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, each made while the one before is in use. Raises what making them raises."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
+
+
 def _ahead(read: Callable[[int, int], bytes], spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = None

@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from coverslip.archive.frames import BATCH, Opened, encrypted
+from coverslip.archive.frames import BATCH, Opened, ahead, encrypted
 from coverslip.archive.store import Store
 from coverslip.durable import our_errors
 from coverslip.errors import OriginalDamaged
@@ -51,7 +51,7 @@ class Originals:
         with our_errors():
             length = plain.stat().st_size
         sealed = self.new(uid)
-        self.store.put(sealed.name, encrypted(_read(plain, check), length, self.key(uid, sealed), uid))
+        self.store.put(sealed.name, encrypted(ahead(_read(plain, check)), length, self.key(uid, sealed), uid))
         return sealed
 
     def new(self, uid: str) -> Sealed:

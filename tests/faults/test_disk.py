@@ -18,6 +18,8 @@ from tests.faults.kernel import mounted, need
 from tests.faults.rig import CANARIES, upload
 from workers.process import Station, process
 
+UPLOADS = int(os.environ.get("COVERSLIP_DISK_UPLOADS", "4"))
+"""Of each kind of failure at each share."""
 DATA = random.Random(3).randbytes(3 << 20)
 TYPED = {503: "storage-failed", 507: "storage-full"}
 FAILURES = (
@@ -124,7 +126,7 @@ def test_calls_that_fail_by_chance(tmp_path, front, share):
 
     refusals = 0
     for _, point, number in FAILURES:
-        wheres = [server.begin(DATA) for _ in range(4)]
+        wheres = [server.begin(DATA) for _ in range(UPLOADS)]
         order(f"enable_random name={point},probability={share},failinfo={number}")
         ended = [finish(server, where, attempts=3) for where in wheres]
         order(f"disable name={point}")
@@ -135,7 +137,7 @@ def test_calls_that_fail_by_chance(tmp_path, front, share):
                 assert finish(server, where)[0] is not None
             assert b"".join(server.archive.original(uid).pieces()) == DATA
     assert refusals, "no call ever failed: nothing was tested"
-    assert server.archive.catalog.counts()[State.QUEUED] == 4 * len(FAILURES)
+    assert server.archive.catalog.counts()[State.QUEUED] == UPLOADS * len(FAILURES)
 
 
 def test_a_failed_sync_takes_the_server_out_of_rotation(tmp_path, front):

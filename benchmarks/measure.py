@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -47,6 +47,11 @@ def cost_of(command: Sequence[str]) -> Cost:
     done = subprocess.run(launcher, capture_output=True, check=True, text=True, env=installed())
     wall, cpu, peak = map(float, done.stdout.split())
     return Cost(wall, cpu, peak)
+
+
+def middle(run: Callable[[], Cost], times: int = 3) -> Cost:
+    """Of some runs the one of middle length: a machine's neighbours cost short runs a tenth now and then."""
+    return sorted((run() for _ in range(times)), key=lambda cost: cost.wall)[times // 2]
 
 
 def say(what: str, figure: float, bar: float, *, more: bool = False) -> None:

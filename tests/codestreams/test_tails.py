@@ -12,13 +12,10 @@ from coverslip.verify import endings
 WORDS = re.compile(rb"[\x00\t\n\r\x20-\x7e]{16}")
 PRINTABLE = re.compile(rb"[\x00\t\n\r\x20-\x7e]{8}")
 LETTER = re.compile(rb"[0-9A-Za-z]")
-SCANS = st.lists(
-    st.lists(st.one_of(st.binary(max_size=40), st.text("AB 1\0é\n", max_size=60).map(str.encode)), max_size=12).map(
-        b"".join
-    ),
-    min_size=1,
-    max_size=6,
-)
+NEARLY = st.integers(6, 18).map(lambda length: b"A" * length + b"\xfe")
+"""Words that are just long enough, or just not."""
+PIECES = st.one_of(st.binary(max_size=40), st.text("AB 1\0é\n", max_size=60).map(str.encode), NEARLY)
+SCANS = st.lists(st.lists(PIECES, max_size=12).map(b"".join), min_size=1, max_size=6)
 """Noise and words, one behind the other."""
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from coverslip.errors import DamagedSlide
 
+# Comparisons of arrays are calls here: the fuzzer's bookkeeping keeps an array for good each time it sees an operator.
 CLEAR, END = 256, 257
 _RUNS = ((9, 254), (10, 512), (11, 1024), (12, 4096))
 """After a clear: how many codes of each width follow. The first adds no entry; a full table stays at 12 bits."""
@@ -30,7 +31,7 @@ def _cycle(bits: NDArray[np.uint8], position: int) -> tuple[int, int, NDArray[np
     met: list[NDArray[np.int64]] = []
     for width, count in _RUNS:
         codes = _codes(bits, position, width, count)
-        stops = np.flatnonzero((codes == CLEAR) | (codes == END))
+        stops = np.flatnonzero(np.equal(codes, CLEAR) | np.equal(codes, END))
         if len(stops):
             met.append(codes[: stops[0]])
             return position + (int(stops[0]) + 1) * width, int(codes[stops[0]]), np.concatenate(met)
@@ -50,10 +51,10 @@ def _codes(bits: NDArray[np.uint8], position: int, width: int, count: int) -> ND
 def _size(codes: NDArray[np.int64], where: str) -> int:
     """Bytes that the codes of one table stand for: a code above 257 stands for one more than an earlier code does."""
     entry = codes - (END + 1)
-    if (entry >= np.arange(len(codes))).any():
+    if np.greater_equal(entry, np.arange(len(codes))).any():
         raise DamagedSlide("an LZW stream has a code that stands for nothing", where=where)
     steps, ahead = np.ones(len(codes), np.int64), entry.copy()
-    while (on := np.flatnonzero(ahead >= 0)).size:
+    while (on := np.flatnonzero(np.greater_equal(ahead, 0))).size:
         steps[on] += steps[ahead[on]]
         ahead[on] = ahead[ahead[on]]
     return int(steps.sum())

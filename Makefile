@@ -9,8 +9,8 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-virtu
 WORKERS ?= 2
 VIEWERS := tests/browser/viewers
 NPM := PATH="$$PATH:$(abspath $(BIN))" npm
-# Each slide is read by a process of its own: it starts in half the time when Python need not compile our modules anew,
-# which it does on every start where PYTHONDONTWRITEBYTECODE is set and in a folder it may not write to.
+# Each slide is read by a process of its own: it starts in two thirds of the time when Python need not compile our modules
+# anew, which it does on every start where PYTHONDONTWRITEBYTECODE is set and in a folder it may not write to.
 COMPILE := $(RUN) -m compileall -q coverslip service workers samples
 
 .PHONY: help demo smoke test check bench chaos docs iiif lock clean

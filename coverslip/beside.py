@@ -12,15 +12,15 @@ T = TypeVar("T")
 Second = Callable[..., Any]
 """Calls a public function of a module in another process. Raises what it raises, if that is one of our errors."""
 
-_seconds: list[Second] = []
+_lent: list[Second] = []
 
 
 def lend(second: Second) -> None:
     """From now on work goes there."""
-    _seconds[:] = [second]
+    _lent[:] = [second]
 
 
 def elsewhere(work: Callable[..., T], *arguments: object) -> T:
     """`work(*arguments)`, in another process where one was lent; what goes to and fro are paths and plain facts."""
-    answer: T = _seconds[0](work, *arguments) if _seconds else work(*arguments)
+    answer: T = _lent[0](work, *arguments) if _lent else work(*arguments)
     return answer

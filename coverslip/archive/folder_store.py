@@ -15,9 +15,9 @@ from coverslip.durable import begin_flush, flush, our_errors, sync, typed
 from coverslip.errors import NotFound, OutputExists
 
 PART: Final = ".part"
+"""Ends the names of files that are not whole yet; they begin with a dot, which no name of ours does."""
 EARLY: Final = 32 << 20
 """Bytes after which the disk is asked to begin: what is written while more is made need not be waited for."""
-"""Ends the names of files that are not whole yet; they begin with a dot, which no name of ours does."""
 
 
 class FolderStore:

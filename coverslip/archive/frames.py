@@ -123,7 +123,7 @@ class Opened:
     def pieces(self) -> Iterator[bytes]:
         """All of it from the front, a piece at a time, the next one fetched meanwhile; raises `OriginalDamaged`."""
         count, step = _frames(self.length, self._frame), max(1, AHEAD // self._frame)
-        return _ahead(self._frames, [(first, min(first + step, count)) for first in range(0, count, step)])
+        return ahead(self._frames(first, min(first + step, count)) for first in range(0, count, step))
 
     def _frames(self, first: int, stop: int) -> bytes:
         """The plain text of frames side by side, read at once: exactly what was put there with this key, or nothing."""
@@ -160,18 +160,6 @@ def ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
         while (piece := coming.result()) is not None:
             coming = pool.submit(next, pieces, None)
             yield piece
-
-
-def _ahead(read: Callable[[int, int], bytes], spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = None
-        for span in spans:
-            begun = pool.submit(read, *span)
-            if coming is not None:
-                yield coming.result()
-            coming = begun
-        if coming is not None:
-            yield coming.result()
 
 
 def _frames(length: int, frame: int) -> int:

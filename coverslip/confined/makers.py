@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import Final
 
 from coverslip.confined.maker import ANSWER, PATIENCE, READY, packed
@@ -37,14 +38,13 @@ class Makers:
         """The tile. Raises DamagedSlide, also when a piece ended its maker, and ConfinementFailed."""
         with self._room:
             maker = self._free() or _Maker(strict=self._strict)
-            try:
-                jpeg = maker.ask(order)
-            except OSError as error:  # it died, or was given up
-                maker.end()
-                raise DamagedSlide("a tile ended its maker") from error
-            except BaseException:
-                maker.end()
-                raise
+            with ExitStack() as unless_it_answered:
+                unless_it_answered.callback(maker.end)
+                try:
+                    jpeg = maker.ask(order)
+                except OSError as error:  # it died, or was given up
+                    raise DamagedSlide("a tile ended its maker") from error
+                unless_it_answered.pop_all()
             self._idle.append(maker)
         if not jpeg:
             raise DamagedSlide("a tile cannot be decoded")

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, ValidationError, convert
 
 from coverslip.confined.layers import Limits
-from coverslip.errors import ChildCrashed
+from coverslip.errors import ChildCrashed, CoverslipError, by_code
 from coverslip.progress import Stage
 from coverslip.slide import SlideFacts
 
@@ -103,6 +103,11 @@ class Failed(Message, frozen=True):
 
     code: Code
     where: Place = ""
+
+    def error(self) -> CoverslipError:
+        """It, to be raised; a code nobody knows is a crash."""
+        kind = by_code(self.code)
+        return ChildCrashed(where=self.where) if kind is CoverslipError else kind(where=self.where)
 
 
 class Doubted(Message, frozen=True):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, assert_never
@@ -39,8 +39,6 @@ from coverslip.errors import (
     ChildTimedOut,
     ConfinementFailed,
     CoverslipError,
-    StorageFailed,
-    by_code,
 )
 from coverslip.progress import Progress
 
@@ -72,8 +70,6 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
         self._ready = False
-        self._last: dict[str, float] = {}
-        """How a child ended, where we were told before we asked."""
         self.layers: tuple[str, ...] = ()
         """What held the last child."""
         self.spent: Spent | None = None
@@ -108,28 +104,23 @@ class Zygote:
         door = self._started()
         request = _written(work, task, limits, strict)
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        try:
-            pid, watched = self._fork(door, request, writing)
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-            os.close(request)
-        try:
-            with _Hearing(reading, progress) as hearing:
-                watch = Watch([pid], watched, task.out_dir, limits)
+        with ExitStack() as handles:
+            hearing = handles.enter_context(_Hearing(reading, progress))
+            with ExitStack() as given:
+                given.callback(os.close, request)
+                given.callback(os.close, writing)
+                pid, watched = self._fork(door, request, writing)
+            handles.callback(os.close, watched)
+            watch = Watch([pid], watched, task.out_dir, limits)
 
-                def look_around() -> None:
-                    self._meet_twin(door, watch)
-                    check()
+            def look_around() -> None:
+                self._meet_twin(door, watch)
+                check()
 
+            with ExitStack() as unless_it_ended:
+                unless_it_ended.callback(self._end, door, watched)
                 _listen(hearing, watch, look_around)
-        except BaseException:
-            self._end(door, watched)
-            raise
-        finally:
-            os.close(watched)
+                unless_it_ended.pop_all()
         self.spent = self._buried(door)
         self.layers = hearing.layers
         return _judge(hearing.outcome, self.spent.status)
@@ -190,9 +181,8 @@ class Zygote:
     def _meet_twin(self, door: socket.socket, watch: Watch) -> None:
         """Watch a twin that the child has by now."""
         if len(watch.pids) == 1 and select.select([door], [], [], 0)[0]:
-            reply = self._received(door)
-            self._last = reply if "status" in reply else {}
-            watch.pids += [int(reply["twin"])] if "twin" in reply else []
+            said = self._received(door, socket.MSG_PEEK)  # the end of a child is for `_buried`
+            watch.pids += [int(self._received(door)["twin"])] if "twin" in said else []
 
     def _end(self, door: socket.socket, watched: int) -> None:
         with suppress(ProcessLookupError):
@@ -200,17 +190,17 @@ class Zygote:
         self.spent = self._buried(door)
 
     def _buried(self, door: socket.socket) -> Spent:
-        reply, self._last = self._last or self._received(door), {}
-        if "twin" in reply:
+        reply = self._received(door)
+        if "twin" in reply:  # nobody met it
             reply = self._received(door)
         if not reply:
             self.stop()
             raise ChildCrashed("The process that children are forked from died.")
         return Spent(int(reply["status"]), float(reply["cpu"]), int(reply["peak"]))
 
-    def _received(self, door: socket.socket) -> dict[str, float]:
+    def _received(self, door: socket.socket, flags: int = 0) -> dict[str, float]:
         try:
-            data = door.recv(messages.MAX_LINE)
+            data = door.recv(messages.MAX_LINE, flags)
         except OSError:
             return {}
         return dict(json.loads(data)) if data else {}
@@ -295,7 +285,7 @@ def _judge(outcome: Outcome | Failed | None, status: int) -> Outcome:
     if os.WEXITSTATUS(status) != 0 or outcome is None:
         raise ChildCrashed(f"The child left with status {os.WEXITSTATUS(status)}.")
     if isinstance(outcome, Failed):
-        raise _named(outcome)
+        raise outcome.error()
     return outcome
 
 
@@ -307,10 +297,3 @@ def _killed(number: int) -> CoverslipError:
             return ChildOutOfMemory()
         case _:
             return ChildCrashed(f"The child died from signal {number}.")
-
-
-def _named(failed: Failed) -> CoverslipError:
-    kind = by_code(failed.code)
-    if issubclass(kind, StorageFailed):
-        return kind(where=failed.where)
-    return ChildCrashed(where=failed.where) if kind is CoverslipError else kind(where=failed.where)

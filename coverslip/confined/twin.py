@@ -1,8 +1,8 @@
 """A child's twin: a second process that does one piece of work while the first does the rest.
 
-Forked together with the child, it sleeps until the child asks; then it goes behind the same walls, where it can write
-to no file, does what it was asked, and says what came of it. Both look at the same slide, so neither trusts the other
-more than itself; whoever waits for them trusts neither.
+Forked when the child first asks; it goes behind the same walls, where it can write to no file, does what it was asked,
+and says what came of it. Both look at the same slide, so neither trusts the other more than itself; whoever waits for
+them trusts neither.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, by_code
+from coverslip.confined import faults
+from coverslip.confined.messages import Failed
+from coverslip.errors import ChildCrashed
 
 PIECE = 64 << 10
 MOST = 16 << 20
@@ -23,12 +25,11 @@ MOST = 16 << 20
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a question: a value, or one of our errors."""
+    """What came of a question."""
 
     value: Any = None
-    code: str = ""
-    detail: str = ""
-    where: str = ""
+    failed: Failed | None = None
+    """How there came nothing of it."""
 
 
 class Twin:
@@ -49,33 +50,32 @@ class Twin:
         if not line:
             raise ChildCrashed("The child's twin died.")
         answer = msgspec.convert(json.loads(line), Answer)
-        if answer.code:
-            raise by_code(answer.code)(answer.detail, where=answer.where)
+        if answer.failed is not None:
+            raise answer.failed.error()
         return msgspec.convert(answer.value, get_type_hints(work)["return"], dec_hook=_path)
 
 
 def serve(door: int, confine: Callable[[], object]) -> None:
-    """The twin's end: wait to be asked, `confine` this process, and only then look at what the question is."""
+    """The twin's end: take a question, `confine` this process, and only then look at what it is."""
     line = _line(door)
-    if line:
+
+    def answer() -> object:
         confine()
-        _write(door, _plain(_answered(line)))
+        return _asked(line)
+
+    if line:
+        said = faults.outcome(answer)
+        _write(door, _plain(Answer(failed=said) if isinstance(said, Failed) else Answer(said)))
 
 
-def _answered(line: bytes) -> Answer:
-    try:
-        name, *arguments = json.loads(line)
-        module, _, inner = name.partition(":")
-        work = getattr(sys.modules[module], inner)
-        kinds = [kind for name, kind in get_type_hints(work).items() if name != "return"]
-        given = [msgspec.convert(one, kind, dec_hook=_path) for one, kind in zip(arguments, kinds, strict=True)]
-        return Answer(work(*given))
-    except CoverslipError as error:
-        return Answer(code=error.code, detail=error.detail, where=error.where)
-    except MemoryError:
-        return Answer(code=ChildOutOfMemory.code)
-    except Exception as error:  # noqa: BLE001  the outermost edge: nothing of it but its kind goes on
-        return Answer(code=ChildCrashed.code, where=type(error).__name__)
+def _asked(line: bytes) -> object:
+    """What the function named in a question returns."""
+    name, *arguments = json.loads(line)
+    module, _, inner = name.partition(":")
+    work = getattr(sys.modules[module], inner)
+    kinds = [kind for parameter, kind in get_type_hints(work).items() if parameter != "return"]
+    given = [msgspec.convert(one, kind, dec_hook=_path) for one, kind in zip(arguments, kinds, strict=True)]
+    return work(*given)
 
 
 def _plain(value: object) -> object:

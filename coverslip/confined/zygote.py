@@ -6,7 +6,6 @@ interpreter with numpy and the readers costs a second. It never looks at a slide
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import gc
 import importlib
@@ -16,7 +15,6 @@ import socket
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -25,20 +23,11 @@ from pathlib import Path
 import msgspec
 
 from coverslip import beside
-from coverslip.confined import calls, forks, layers, libc, twin
+from coverslip.confined import calls, faults, forks, layers, libc, twin
 from coverslip.confined.layers import Reach
-from coverslip.confined.messages import Confined, Failed, Message, Outcome, Reached, Request, Task, place
-from coverslip.errors import ChildCrashed, ChildOutOfMemory, CoverslipError, LimitExceeded, StorageFailed, StorageFull
+from coverslip.confined.messages import Confined, Message, Outcome, Reached, Request, Task
 from coverslip.progress import Progress, Stage
 
-MACHINE_FAULTS = {
-    errno.EFBIG: LimitExceeded.code,
-    errno.ENOSPC: StorageFull.code,
-    errno.EDQUOT: StorageFull.code,
-    errno.EIO: StorageFailed.code,
-    errno.EROFS: StorageFailed.code,
-}
-"""What the file system says that is no fault of the slide's (but for EFBIG: its output passed the limit)."""
 QUIET = 0.2
 """Seconds between two reports of one stage."""
 
@@ -113,20 +102,14 @@ def run_child(handle: int, pipe: int, door: int) -> int:
 
 def work_confined(request: Request, pipe: int) -> int:
     """Apply the layers and call the work; 0 when a message says how it ended."""
-    try:
-        work = prepared(request)
+
+    def work() -> Outcome:
+        called = prepared(request)
         holding = layers.apply(request.limits, reach(request.task), strict=request.strict)
         say(pipe, Confined(layers=holding))
-        say(pipe, work(request.task, reporter(pipe)))
-    except CoverslipError as error:
-        say(pipe, Failed(code=error.code, where=place(error.where)))
-    except MemoryError:
-        say(pipe, Failed(code=ChildOutOfMemory.code))
-    except OSError as error:
-        code = MACHINE_FAULTS.get(error.errno or 0)
-        say(pipe, Failed(code=code) if code else crash(error))
-    except Exception as error:  # noqa: BLE001  the outermost edge: nothing of it but its place goes on
-        say(pipe, crash(error))
+        return called(request.task, reporter(pipe))
+
+    say(pipe, faults.outcome(work))
     return 0
 
 
@@ -164,13 +147,6 @@ def say(pipe: int, message: Message) -> None:
     line = msgspec.json.encode(message) + b"\n"
     while line:
         line = line[os.write(pipe, line) :]
-
-
-def crash(error: Exception) -> Failed:
-    """Where in our own sources an unexpected error arose and what kind it is, never what it says."""
-    frames = traceback.extract_tb(error.__traceback__)
-    line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return Failed(code=ChildCrashed.code, where=place(f"{line} {type(error).__name__}"))
 
 
 def only_keep(*handles: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coverslip.archive import s3_store
+from coverslip.archive import folder_store, s3_store
 from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.s3_store import S3Store
 from coverslip.archive.store import Store
@@ -172,6 +172,16 @@ class TestFolder(StoreContract):
         store.put("a/b", chunks(b"x"))
         assert (tmp_path / "store" / "a").stat().st_mode & 0o777 == 0o700
         assert (tmp_path / "store" / "a" / "b").stat().st_mode & 0o777 == 0o600
+
+    def test_the_disk_begins_before_the_end(self, store, monkeypatch):
+        """With every byte once and in order, and what is asked of it changes nothing about what lies there."""
+        begun = []
+        monkeypatch.setattr(folder_store, "EARLY", 3 << 20)
+        monkeypatch.setattr(folder_store, "begin_flush", lambda handle, start, length: begun.append((start, length)))
+        data = os.urandom(8 << 20)
+        store.put("large", chunks(data))
+        assert begun == [(0, 3 << 20), (3 << 20, 3 << 20)]
+        assert store.read("large", len(data), 0) == data
 
     def test_a_full_disk_is_said_so(self, store, tmp_path, monkeypatch):
         """And nothing stays of what was begun."""

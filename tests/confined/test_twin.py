@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from coverslip.confined.messages import Task
-from coverslip.confined.supervisor import Zygote
 from coverslip.confined.watch import Watch
 from coverslip.errors import (
     ChildCrashed,
@@ -19,6 +18,7 @@ from coverslip.errors import (
     ChildTimedOut,
     CoverslipError,
     DamagedSlide,
+    LimitExceeded,
 )
 from coverslip.progress import silent
 from coverslip.verify.report import Finding
@@ -70,7 +70,7 @@ def test_a_second_question_is_the_childs_own(ask):
 
 @pytest.mark.parametrize(
     ("what", "error"),
-    [("damaged", DamagedSlide), ("greedy", ChildOutOfMemory), ("clumsy", ChildCrashed), ("written", ChildCrashed),
+    [("damaged", DamagedSlide), ("greedy", ChildOutOfMemory), ("clumsy", ChildCrashed), ("written", LimitExceeded),
      ("gone", ChildCrashed), ("endless", ChildCrashed)],
 )  # fmt: skip
 def test_its_end_is_the_childs(ask, zygote, what, error, tmp_path):
@@ -121,12 +121,21 @@ def test_one_the_kernel_killed_ran_out_of_memory(ask, zygote):
         killing.result()
 
 
-def test_there_is_none_before_it_is_needed(ask, zygote, monkeypatch):
+def test_there_is_none_before_it_is_needed(ask, zygote):
     """Most work of a child needs none, and a process costs milliseconds."""
     met = []
-    monkeypatch.setattr(Zygote, "_meet_twin", lambda zygote, door, watch: met.append(len(alive(zygote))))
-    ask("number", "answer_alone")
-    assert set(met) <= {0, 1}
+
+    class Enough(CoverslipError):
+        pass
+
+    def look(stage, done):
+        met.append(len(alive(zygote)))
+        if len(met) > 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        ask("", "ask_nothing", look)
+    assert met == [1, 1, 1, 1]
 
 
 def test_the_supervisor_watches_both(ask, zygote, monkeypatch):

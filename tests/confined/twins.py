@@ -74,10 +74,10 @@ def ask(task: Task, progress: Progress) -> Outcome:
     return Declined(code="unsupported-slide")
 
 
-def answer_alone(task: Task, progress: Progress) -> Outcome:
-    """No question at all."""
-    (task.out_dir / "answer").write_text(f"{os.getpid()}\n")
-    return Declined(code="unsupported-slide")
+def ask_nothing(task: Task, progress: Progress) -> Outcome:
+    """No question at all, for ever."""
+    while True:
+        progress(Stage.VERIFY, 0.0)
 
 
 def ask_twice(task: Task, progress: Progress) -> Outcome:

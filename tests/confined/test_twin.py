@@ -104,6 +104,7 @@ def test_it_does_not_outlive_the_child(ask, zygote):
         ask("", "leave_it", look)
     assert seen[-1] == 2
     assert not alive(zygote)
+    assert zygote.spent.cpu < 10  # of the twenty seconds it would have gone on for
 
 
 def test_one_the_kernel_killed_ran_out_of_memory(ask, zygote):

@@ -175,3 +175,11 @@ def test_no_bytes_break_the_reading_of_headers(at, value, words):
         jpeg_meaning.read({}, walked.segments, "tile")
     except InputError:
         return
+
+
+def test_a_tile_that_cannot_be_walked_is_identical_to_nothing(workshop):
+    """Nobody knows what it shows, also where the source has the same bytes all over."""
+    change, _ = HIDDEN["a restart without an interval"]
+    workshop.source = workshop.clean.page(0, lambda page: page.with_piece(5, change))
+    scans = workshop.judge(workshop.source).scans
+    assert scans.identical == scans.compared - 1

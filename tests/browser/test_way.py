@@ -59,6 +59,10 @@ def test_from_upload_to_release(visit, source):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click("[data-copy$='info.json']")
     page.wait_for_selector("#copied:not(:empty)")
+    with page.expect_response(page.url):
+        page.evaluate("document.body.dispatchEvent(new CustomEvent('coverslip:changed'))")
+    page.wait_for_timeout(300)
+    assert page.inner_text("#copied") == "Copied.", "what is said stays when the page asks for news"
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.endswith("/info.json")
     assert page.context.request.get(copied).json()["type"] == "ImageService3"

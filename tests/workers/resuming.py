@@ -16,6 +16,8 @@ CRASHES = b"crashes"
 """How a slide that does so ends: TIFF readers do not look there."""
 MIDDLE = 8
 """Units after which the first attempt stops."""
+STANDS = 0.123456
+"""What it says it has done once it stands there: before, a slow machine is anywhere on the way."""
 PATIENCE = 100
 """Tenths of a second it waits there to be shot, not counting those in which it was stopped."""
 
@@ -41,7 +43,7 @@ def tile(task: Task, progress: Progress) -> Outcome:
         reports += 1
         progress(stage, done)
         if is_first and reports == MIDDLE:
-            _stop(task)
+            _stop(task, progress)
 
     pipeline.build_pyramid(task.source, task.out_dir / "slide.pyramid", complete=True, progress=stop)
     if not is_first and len(taken_up) != MIDDLE:
@@ -49,8 +51,9 @@ def tile(task: Task, progress: Progress) -> Outcome:
     return Tiled()
 
 
-def _stop(task: Task) -> None:
+def _stop(task: Task, progress: Progress) -> None:
     if task.source.read_bytes().endswith(CRASHES):
         canaries.segfault(task, silent)
     for _ in range(PATIENCE):
+        progress(Stage.PYRAMID, STANDS)  # again and again: what follows soon on something else is not passed on
         time.sleep(0.1)

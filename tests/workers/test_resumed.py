@@ -14,7 +14,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import build, check
 from samples import generic
 from tests.workers.conftest import RUN
-from tests.workers.resuming import CRASHES
+from tests.workers.resuming import CRASHES, STANDS
 from workers.process import process
 
 WORK = "tests.workers.resuming:deidentify"
@@ -118,8 +118,8 @@ def begin_and_stop_in_the_middle(installation, original, start_resuming):
     """A worker whose child waits in mid-build, and its slide."""
     sid, job = installation.add_slide(original=original)
     worker = start_resuming(installation, "first")
-    installation.until(lambda: unfinished(installation) == [2] and installation.slide(sid).stage == "pyramid")
-    installation.until(lambda: installation.slide(sid).done > 0)
+    installation.until(lambda: installation.slide(sid).done == STANDS)
+    assert (unfinished(installation), installation.slide(sid).stage) == ([2], "pyramid")
     return sid, job, worker
 
 

@@ -82,16 +82,15 @@ class Doubt:
                 if now < self._next:
                     raise StorageAway(where="s3")
                 self._next = now + self._pause
+        following: float | None = None
         try:
             yield
         except StorageAway:
+            following = time.monotonic() + self._pause
+            raise
+        finally:
             with self._lock:
-                self._next = time.monotonic() + self._pause
-            raise
-        except BaseException:
-            self._next = None
-            raise
-        self._next = None
+                self._next = following
 
 
 class Clients:

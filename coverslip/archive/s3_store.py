@@ -14,7 +14,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO, RawIOBase
@@ -205,13 +205,15 @@ class S3Store:
 
     def _put_in_parts(self, name: str, parts: Iterable[bytes]) -> None:
         token = self.begin(name)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._give_up, name, token)
             sent = [self.send(name, token, number, BytesIO(part)) for number, part in enumerate(parts, 1)]
             self.complete(name, token, sent)
-        except BaseException:
-            with suppress(StorageFailed, NotFound):  # the first failure is the one to tell; `abandon` comes by
-                self.abort(name, token)
-            raise
+            undo.pop_all()
+
+    def _give_up(self, name: str, token: str) -> None:
+        with suppress(StorageFailed, NotFound):  # the first failure is the one to tell; `abandon` comes by
+            self.abort(name, token)
 
     def _compare(self, key: str, sent: _Sent) -> None:
         """Hold what lies there now against what we sent; other bytes go, and `StorageFailed` is raised."""

@@ -76,14 +76,13 @@ def enter(parts: Iterable[Part], pivot: Path) -> None:
         trees = [(real, _tree(part, handles)) for real, part in _outer_first(found)]
         links = dict(link for part in found for link in links_to(part.path))
         libc.mount("none", str(pivot), "tmpfs", BARE, "mode=755,size=1m")
-        try:
+        with ExitStack() as undo:
+            undo.callback(libc.unmount, str(pivot), MNT_DETACH)
+            undo.callback(os.chdir, here)
             os.chdir(pivot)
             _furnish(trees, links, here)
             libc.syscall(number, b".", b".")
-        except BaseException:
-            os.chdir(here)
-            libc.unmount(str(pivot), MNT_DETACH)
-            raise
+            undo.pop_all()
     libc.unmount(".", MNT_DETACH)
     os.chdir(here)
 

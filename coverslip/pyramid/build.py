@@ -120,10 +120,8 @@ def build(
                 _work_off(pool, threads, work, recorder)
                 with storage_errors():
                     head = store.finish(os.fstat(fd).st_size, digest.result())
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
             finally:
+                pool.shutdown(wait=True, cancel_futures=True)
                 recorder.close()
     return _summary(store, head)
 

@@ -65,11 +65,8 @@ def written_whole(target: Path) -> Iterator[tuple[BinaryIO, Leftover]]:
                 flush(file.fileno())
                 own.part.replace(target)
                 sync(target.parent)
-    except Exception:
-        own.remove()
-        raise
-    except BaseException:
-        if not own.journal.exists():
+    except BaseException as error:
+        if isinstance(error, Exception) or not own.journal.exists():
             own.remove()
         raise
     own.remove()

@@ -22,6 +22,11 @@ KERNEL = Path(__file__).parent / "faults" / "kernel.py"
 """Begins the reason of a skip that is allowed in CI as well, and the only file that may say it."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow ones first: many of them wait rather than work, and at the end nobody waits for one that began last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -5,7 +5,7 @@ import struct
 from contextlib import closing, suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -13,6 +13,7 @@ from coverslip.codestreams import icc
 from coverslip.errors import CoverslipError, DamagedSlide
 from coverslip.tiff.structure import open_tiff
 from coverslip.verify import icc as seen
+from tests.codestreams import profiles
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -79,6 +80,16 @@ def test_tables_keep_their_colours_and_nothing_else(data):
     assert b"jane" not in after.lower()
 
 
+@settings(max_examples=300)
+@given(before=profiles.profiles())
+def test_profiles_of_every_shape_keep_their_colours_and_nothing_else(before):
+    """Whatever tags, curves, tables and stages: the verifier sees the same transform, and nobody's name."""
+    after = icc.clean(icc.parse(before))
+    assert list(seen.objections(after)) == []
+    assert seen.transform_digest(before) == seen.transform_digest(after)
+    assert profiles.NAME not in after
+
+
 def converted(profile):
     """A picture of many colours through this profile."""
     picture = Image.effect_mandelbrot((64, 64), (-2, -1, 1, 1), 30)
@@ -107,6 +118,73 @@ def test_what_no_scanner_writes_is_not_written(name, data):
     """A transform of an unknown kind, a broken one, or letters in place of numbers: the profile is not kept."""
     with pytest.raises(DamagedSlide):
         icc.clean(icc.parse(with_tag(name, data)))
+
+
+def edged(at, value, data=TABLE):
+    """The same with other bytes somewhere."""
+    return data[:at] + value + data[at + len(value) :]
+
+
+WIDE = b"mft2" + bytes(4) + bytes((3, 3, 2, 0)) + IDENTITY
+SIDES = STAGES.index(GRID)
+LONGEST = 4096
+
+
+def broad(before, after):
+    """A table whose curves have so many points."""
+    return WIDE + struct.pack(">HH", before, after) + bytes(2 * (3 * before + 24 + 3 * after))
+
+
+def points(count):
+    """A curve of so many points."""
+    return b"curv" + struct.pack(">II", 0, count) + bytes(2 * count)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [(b"A2B0", broad(LONGEST, 2)), (b"A2B0", broad(2, LONGEST)), (b"rTRC", points(LONGEST)), (b"rTRC", points(0))],
+)
+def test_the_largest_and_the_least_are_written(name, data):
+    """What a profile may hold at most, and a curve of no points."""
+    before = with_tag(name, data)
+    after = icc.clean(icc.parse(before))
+    assert list(seen.objections(after)) == []
+    assert seen.transform_digest(before) == seen.transform_digest(after)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (b"A2B0", broad(LONGEST + 1, 2)),
+        (b"A2B0", broad(2, LONGEST + 1)),
+        (b"A2B0", broad(1, 2)),
+        (b"A2B0", broad(2, 1)),
+        (b"rTRC", points(LONGEST + 1)),
+        (b"rTRC", points(9)[:-1]),
+        (b"rTRC", points(0)[:-1]),
+        (b"A2B0", edged(8, b"\3\1")),
+        (b"A2B0", edged(10, b"\1")),
+        (b"A2B0", edged(SIDES, b"\1", STAGES)),
+        (b"A2B0", edged(SIDES + 16, b"\3", STAGES)),
+        (b"A2B0", edged(SIDES, b"\xff" * 3, STAGES)),
+        (b"A2B0", edged(12, bytes(4), STAGES)),
+        (b"A2B0", edged(12, struct.pack(">I", 31), STAGES)),
+        (b"A2B0", edged(16, struct.pack(">I", 120), STAGES)),
+        (b"A2B0", edged(24, bytes(4), STAGES)),
+        (b"A2B0", edged(28, bytes(4), STAGES)),
+        (b"rTRC", b"para" + struct.pack(">IHHi", 0, 0, 0, (16 << 16) + 1)),
+        (b"rTRC", b"para" + struct.pack(">IHHi", 0, 5, 0, 1) * 9),
+        (b"rXYZ", b"XYZ " + struct.pack(">I3i", 0, (2 << 16) + 1, 0, 0)),
+        (b"kTRC", LINE),
+    ],
+)
+def test_past_every_edge_nothing_is_written_but_what_the_verifier_takes(name, data):
+    """One point too many, one byte too few, a stage without its other half: refused, or left out, never passed on."""
+    before = with_tag(name, data)
+    with suppress(DamagedSlide):
+        after = icc.clean(icc.parse(before))
+        assert name not in {tag.signature for tag in icc.parse(after).tags}
+        assert list(seen.objections(after)) == []
 
 
 def test_a_scanners_own_profile_keeps_its_colours(real_slide):

@@ -171,6 +171,52 @@ def test_words_dates_and_slack_are_objected_to(bad):
     assert list(icc.objections(bad))
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_no_bit_of_the_header_is_free(bit):
+    """Whichever is turned, there is an objection or the transform is another's; version 2.0 is as good as 2.4."""
+    whole = profile()
+    for at in range(128):
+        turned = whole[:at] + bytes((whole[at] ^ 1 << bit,)) + whole[at + 1 :]
+        free = not list(icc.objections(turned)) and icc.transform_digest(turned) == icc.transform_digest(whole)
+        assert free == ((at, bit) == (9, 6)), at
+
+
+def entry(start, size):
+    """A profile whose first tag lies elsewhere."""
+    return profile()[:136] + struct.pack(">2I", start, size) + profile()[144:]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        profile()[:131],
+        profile()[:36] + b"acs_" + profile()[40:],
+        profile()[:128] + struct.pack(">I", 101) + bytes(12 * 101),
+        profile()[: 132 + 12 * 9 - 1],
+        entry(131, 8),
+        entry(len(profile()) - 8, 9),
+    ],
+    ids=["short", "no profile", "too many tags", "ends in its table", "a tag in the header", "a tag past the end"],
+)
+def test_all_of_what_cannot_be_read_is_looked_for(bad):
+    """It is no profile of a clean slide, no transform, and may be anything in the source."""
+    assert list(icc.objections(bad)) == ["is not a readable ICC profile"]
+    assert list(icc.removable(bad)) == [("profile", bad)]
+    assert icc.transform_digest(bad) == ""
+
+
+def test_what_a_profile_says_of_people_is_looked_for():
+    """Times, makers and every text but our own; of a clean profile nothing, and no number of a transform."""
+    date = struct.pack(">6H", 2012, 3, 4, 5, 6, 7)
+    maker = (b"dmnd", b"text" + bytes(4) + b"ACME 4711\0")
+    said = profile(date=date, texts=WORDS | {b"cprt": "Jane Doe's clinic"}, extra=[maker, (b"lumi", bytes(20))])
+    said = said[:48] + b"ACMESCAN" + said[56:80] + b"JDOE" + b"sixteen letters." + b"rest" + said[104:]
+    found = {value.strip(b"\0") for _, value in icc.removable(said)} - {b""}
+    letters = {b"ACMESCAN", b"JDOE", b"sixteen letters.", b"rest", b"Jane Doe's clinic", b"ACME 4711"}
+    assert found == {date.strip(b"\0"), *letters}
+    assert not any(value.strip(b"\0") for _, value in icc.removable(profile()))
+
+
 def test_the_digest_is_of_the_transform_alone():
     """Words and dates do not change it; a curve does."""
     dated = profile(date=struct.pack(">6H", 2012, 3, 4, 5, 6, 7), texts=WORDS | {b"cprt": "Jane Doe's clinic 1"})

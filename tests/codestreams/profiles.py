@@ -100,7 +100,7 @@ def transform(signature, space, connection):
 
 @st.composite
 def profiles(draw):
-    """A whole profile: some of the tags that its class and colour space may have."""
+    """A whole profile: some of the tags there are, and now and then one that only a printer's has."""
     space, connection = draw(st.sampled_from((b"RGB ", b"GRAY"))), draw(st.sampled_from(CONNECTIONS))
     kind, version = draw(st.sampled_from((b"scnr", b"mntr", b"prtr", b"spac"))), draw(st.sampled_from((2, 4)))
     colours = (b"r", b"g", b"b") if space == b"RGB " else (b"k",)
@@ -111,9 +111,7 @@ def profiles(draw):
     if draw(st.booleans()):
         tags[b"chad"] = b"sf32" + NAME + draw(numbers(9, 4)) + draw(PADS)
     wanted = draw(st.sets(st.sampled_from((b"A2B0", b"A2B1", b"B2A0", b"B2A2", b"gamt")), max_size=2))
-    for signature in sorted(wanted):
-        if signature != b"gamt" or kind == b"prtr":
-            tags[signature] = draw(transform(signature, space, connection))
+    tags |= {signature: draw(transform(signature, space, connection)) for signature in sorted(wanted)}
     return assembled(tags, version, kind, space, connection)
 
 

@@ -168,6 +168,7 @@ def test_the_largest_and_the_least_are_written(name, data):
         (b"A2B0", edged(SIDES + 16, b"\3", STAGES)),
         (b"A2B0", edged(SIDES, b"\xff" * 3, STAGES)),
         (b"A2B0", edged(12, bytes(4), STAGES)),
+        (b"A2B0", STAGES[:31]),
         (b"A2B0", edged(12, struct.pack(">I", 31), STAGES)),
         (b"A2B0", edged(16, struct.pack(">I", 120), STAGES)),
         (b"A2B0", edged(24, bytes(4), STAGES)),

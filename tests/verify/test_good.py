@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import tifffile
 
 from coverslip.verify import as_dict, verify_alone
 
@@ -22,6 +23,27 @@ def test_the_good_slide_passes(workshop, big, order):
     assert report.ledger.unowned == 0
     assert sum(report.ledger.owned.values()) == report.ledger.total == report.clean_bytes
     assert report.scans.compared == report.scans.identical == report.scans.tiles == 13
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_each_byte_is_booked_to_whom_it_belongs(workshop, big):
+    """Tiles, strips, their addresses and directories have as many bytes as tifffile says."""
+    owned = workshop.judge(replace(workshop.clean, big=big)).ledger.owned
+    with tifffile.TiffFile(workshop.folder / "clean.svs") as tiff:
+        pages = list(tiff.pages)
+    tiled = [page for page in pages if page.is_tiled]
+    others = [page for page in pages if not page.is_tiled]
+    assert tiled
+    assert others
+    head, entry, link, number = (8, 20, 8, 8) if big else (2, 12, 4, 4)
+    assert owned["header"] == (16 if big else 8)
+    assert owned["directory"] == sum(head + entry * len(page.tags) + link for page in pages)
+    assert owned["offsets and counts"] == sum(
+        2 * number * len(page.databytecounts) for page in pages if len(page.databytecounts) > 1
+    )
+    assert owned["tile"] == sum(sum(page.databytecounts) for page in tiled)
+    assert owned["strip"] == sum(sum(page.databytecounts) for page in others)
+    assert 0 < owned["value"] < 4096
 
 
 def test_digests_are_those_of_the_stored_tiles(workshop):

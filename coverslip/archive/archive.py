@@ -325,7 +325,13 @@ class Archive:
         For releases looking at the review zone is enough: a folder leaves the released zone before its record says so.
         """
         closed = sum(self._finish_closing(slide) for slide in self._closed())
-        return closed + sum(self._finish_release(sid) for sid in self.clean.slides_in(Zone.REVIEW))
+        lying = self.clean.slides_in(Zone.REVIEW)
+        known = self.catalog.standing(lying)
+        released = [sid for sid in lying if sid in known and known[sid].state is State.RELEASED]
+        for sid in released:
+            with self.catalog.held(sid) as slide:
+                self._show(slide)
+        return closed + len(released)
 
     def expire_uploads(self, now: datetime) -> int:
         """End uploads whose time is over and delete what arrived of them; returns how many."""
@@ -351,7 +357,10 @@ class Archive:
 
     def discard_orphans(self) -> int:
         """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
-        return sum(self._discard_orphan(sid, name) for sid, name in self.clean.artefacts_in(Zone.REVIEW))
+        lying = self.clean.artefacts_in(Zone.REVIEW)
+        known = self.catalog.standing({sid for sid, _ in lying})
+        doubtful = ((sid, name) for sid, name in lying if sid not in known or known[sid].artefact != name)
+        return sum(self._discard_orphan(sid, name) for sid, name in doubtful)
 
     def discard_indexes(self, before: datetime) -> int:
         """Delete indexes in a bucket that no slide has had a use for since that moment; returns how many."""
@@ -402,16 +411,6 @@ class Archive:
             if now.state not in CLOSED or is_over(self.catalog, now.uid):
                 return False
             self.storage.quarantine(now.uid)
-        return True
-
-    def _finish_release(self, sid: str) -> bool:
-        try:
-            if self.catalog.slide(sid).state is not State.RELEASED:
-                return False
-            with self.catalog.held(sid) as slide:
-                self._show(slide)
-        except NotFound:  # a folder without a record: left for whoever cleans up
-            return False
         return True
 
     def _hide(self, slide: SlideRecord) -> None:

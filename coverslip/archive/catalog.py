@@ -10,7 +10,7 @@ from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
 from coverslip.archive.door import SYSTEM, Clock, utc_now
 from coverslip.archive.jobs import Terms
-from coverslip.archive.records import ApiKey, Event, Page, Principal, SlideRecord
+from coverslip.archive.records import ApiKey, Event, Page, Principal, SlideRecord, Standing
 from coverslip.archive.schema import upgrade
 from coverslip.archive.states import BY_PEOPLE, State
 from coverslip.archive.upload_records import UploadRecords
@@ -64,6 +64,11 @@ class Catalog(UploadRecords, WorkRecords):
         """One slide; raises `NotFound`."""
         with self._db.read() as session:
             return slides.get(session, sid)
+
+    def standing(self, sids: Collection[str]) -> dict[str, Standing]:
+        """State and artefact of each of these slides that there is."""
+        with self._db.read() as session:
+            return slides.standing(session, sids)
 
     def slides(
         self, states: Collection[State] | None = None, cursor: str | None = None, limit: int = 50, words: str = ""

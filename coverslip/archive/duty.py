@@ -48,7 +48,7 @@ def take(session: Session, now: datetime, name: str, holder: str, hold: timedelt
 def is_stalled(session: Session, now: datetime, worker: str, room: int, patience: timedelta) -> bool:
     """Whether work has waited for `patience` and `worker`, with room for it, began nothing in that time."""
     waits = (JobRow.state == JobState.QUEUED, JobRow.run_after < now - patience)
-    overdue = select(func.count()).where(*waits, pauses.goes_on(session))
+    overdue = select(func.count()).where(*waits, pauses.goes_on())
     busy = select(func.count()).where(JobRow.state == JobState.RUNNING, JobRow.worker == worker, JobRow.lease > now)
     began = session.scalar(select(WorkerRow.began).where(WorkerRow.name == worker))
     idle = began is None or began < now - patience

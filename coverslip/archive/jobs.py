@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, queueing, slides, turns
 from coverslip.archive.kinds import JobKind
+from coverslip.archive.lines import LAPSED, WAITING
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict, artefact_name
 from coverslip.archive.states import JobState, State
@@ -238,9 +239,8 @@ def hints_due(session: Session, now: datetime, kind: str, held: int, limit: int)
     A hint says that there is work, not which: whoever takes one asks whose turn it is. So they are only counted.
     """
     count = max(0, limit - held)
-    may_begin = turns.due(session, now, (kind,))
-    query = select(JobRow.id).where(may_begin).order_by(JobRow.priority.desc(), JobRow.created, JobRow.id)
-    return tuple(session.scalars(query.offset(held).limit(count)))
+    query = select(JobRow.id).where(or_(WAITING, LAPSED)).order_by(JobRow.priority.desc(), JobRow.created, JobRow.id)
+    return tuple(session.scalars(query.offset(held).limit(count), {"now": now, "kinds": (kind,)}))
 
 
 def of_slide(session: Session, sid: str) -> tuple[Job, ...]:

@@ -168,8 +168,8 @@ class JobRow(Base):
     finished: Mapped[datetime | None] = mapped_column(index=True)
 
     __table_args__ = (
-        Index("ix_jobs_state_run_after", "state", "run_after"),
         Index("ix_jobs_turn", "state", "priority", "owner", "created"),
+        Index("ix_jobs_line", "state", "priority", "owner", "submission", "created"),
     )
 
 

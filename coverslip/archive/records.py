@@ -141,6 +141,14 @@ class SlideRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What who tidies needs to know of a slide."""
+
+    state: State
+    artefact: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some slides, newest first, and where to go on."""
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, states
 from coverslip.archive.models import EPOCH, MICROSECOND, SlideRow
-from coverslip.archive.records import Page, SlideRecord
+from coverslip.archive.records import Page, SlideRecord, Standing
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, Outdated
 
 MAX_PAGE = 500
+AT_ONCE = 500
+"""Slides that are asked for by their ids in one query."""
 
 
 def locked(session: Session, sid: str, expected: int | None = None) -> SlideRow:
@@ -58,6 +61,17 @@ def move(
         where=where,
         reason=reason,
     )
+
+
+def standing(session: Session, sids: Collection[str]) -> dict[str, Standing]:
+    """How many slides stand, those that there are: who looks at all of an archive asks for no slide by itself."""
+    columns = select(SlideRow.sid, SlideRow.state, SlideRow.artefact)
+    asked = iter(sids)
+    found: dict[str, Standing] = {}
+    while batch := list(islice(asked, AT_ONCE)):
+        rows = session.execute(columns.where(SlideRow.sid.in_(batch)))
+        found |= {sid: Standing(State(state), artefact) for sid, state, artefact in rows}
+    return found
 
 
 def get(session: Session, sid: str) -> SlideRecord:

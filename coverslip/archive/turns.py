@@ -6,18 +6,19 @@ So nobody's thousand slides hold up another's one, and somebody's thousand of ye
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import partial
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from coverslip.archive import pauses
+from coverslip.archive.lines import ANY_LAPSED, OF_LAPSED, OF_WAITING
 from coverslip.archive.models import EPOCH, JobRow, TurnRow
 from coverslip.archive.states import JobState
 
@@ -36,17 +37,8 @@ FIRST_AT_ONCE = 3
 """Urgent jobs of one owner that wait; more of them are a batch."""
 REMEMBERED = timedelta(days=30)
 """How long a turn is."""
-
-
-def is_due(now: datetime) -> ColumnElement[bool]:
-    """The condition that a job waits for its turn, or that whoever had it fell silent."""
-    waiting = and_(JobRow.state == JobState.QUEUED, JobRow.run_after <= now)
-    return or_(waiting, and_(JobRow.state == JobState.RUNNING, JobRow.lease < now))
-
-
-def due(session: Session, now: datetime, kinds: Collection[str]) -> ColumnElement[bool]:
-    """The condition that a job of these kinds may begin now: its turn may come, and nobody paused it."""
-    return and_(JobRow.kind.in_(tuple(kinds)), is_due(now), pauses.goes_on(session))
+Asked = dict[str, Any]
+"""Values of a question's parameters."""
 
 
 def in_order(session: Session, now: datetime, kinds: Collection[str]) -> Iterator[JobRow]:
@@ -54,19 +46,26 @@ def in_order(session: Session, now: datetime, kinds: Collection[str]) -> Iterato
 
     Jobs another worker is about to take are passed over; take one and stop, or end it and go on.
     """
-    may_begin = due(session, now, kinds)
-    priorities = select(JobRow.priority).where(may_begin).distinct().order_by(JobRow.priority.desc())
-    for priority in session.scalars(priorities).all():
-        wanted = and_(may_begin, JobRow.priority == priority)
-        for owner in _in_turn(session, now, wanted, Lines(JobRow.owner, true(), _owner)):
-            his = JobRow.owner == owner
-            lines = Lines(JobRow.submission, his, partial(_submission, owner))
-            for submission in _in_turn(session, now, and_(wanted, his), lines):
-                oldest = select(JobRow).where(wanted, his, JobRow.submission == submission)
-                oldest = oldest.order_by(JobRow.created, JobRow.id).limit(1)
-                while (row := session.scalar(oldest.with_for_update(skip_locked=True))) is not None:
+    asked = {"now": now, "kinds": tuple(kinds)}
+    has_lapsed = session.scalar(ANY_LAPSED, asked) is not None
+    about = (OF_WAITING, OF_LAPSED) if has_lapsed else (OF_WAITING,)
+    for priority in sorted(Priority, reverse=True):
+        alike = asked | {"priority": priority}
+        owners = _since(session, [each.owners for each in about], alike)
+        for owner in _in_turn(session, now, owners, Lines(JobRow.owner, true(), _owner)):
+            his = alike | {"owner": owner}
+            submissions = _since(session, [each.submissions for each in about], his)
+            lines = Lines(JobRow.submission, JobRow.owner == owner, partial(_submission, owner))
+            for submission in _in_turn(session, now, submissions, lines):
+                line = his | {"submission": submission}
+                while (row := _first(session, [each.first for each in about], line)) is not None:
                     yield row
                     session.flush()  # ended meanwhile: it must not be found again
+
+
+def _first(session: Session, questions: Iterable[Select[JobRow]], asked: Asked) -> JobRow | None:
+    rows = [row for question in questions if (row := session.scalar(question, asked)) is not None]
+    return min(rows, key=lambda row: (row.created, row.id), default=None)
 
 
 def served(session: Session, now: datetime, row: JobRow) -> None:
@@ -124,16 +123,25 @@ class Lines:
     """What a line's turn is remembered under."""
 
 
-def _in_turn(session: Session, now: datetime, wanted: ColumnElement[bool], lines: Lines) -> list[str]:
-    """Lines with such jobs: who holds the fewest workers first, then who waited longest since the last turn."""
+def _in_turn(session: Session, now: datetime, since: dict[str, datetime], lines: Lines) -> list[str]:
+    """Who holds the fewest workers first, then who waited longest since the last turn."""
+    if len(since) < 2:
+        return list(since)
     column, named = lines.column, lines.named
-    waiting = session.execute(select(column, func.min(JobRow.created)).where(wanted).group_by(column))
-    since = dict(waiting.all())
     running = and_(JobRow.state == JobState.RUNNING, JobRow.lease >= now, lines.among)
     held = dict(session.execute(select(column, func.count()).where(running).group_by(column)).all())
     turns = select(TurnRow.owner, TurnRow.served).where(TurnRow.owner.in_([named(name) for name in since]))
     last = dict(session.execute(turns).all())
     return sorted(since, key=lambda name: (held.get(name, 0), last.get(named(name), EPOCH), since[name], name))
+
+
+def _since(session: Session, questions: Iterable[Select[str, datetime]], asked: Asked) -> dict[str, datetime]:
+    """Each line with such jobs, and when its oldest came."""
+    found: dict[str, datetime] = {}
+    for question in questions:
+        for name, oldest in session.execute(question, asked):
+            found[name] = min(oldest, found.get(name, oldest))
+    return found
 
 
 def _owner(owner: str) -> str:

@@ -1,0 +1,102 @@
+"""What is done at every claim, and every minute, costs no more because thousands wait or lie there."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import event
+
+from coverslip.archive.archive import Archive
+from coverslip.archive.folder_store import FolderStore
+from coverslip.archive.kinds import JobKind
+from coverslip.archive.originals import Originals
+from coverslip.archive.storage import Storage, Zone
+
+KINDS = tuple(JobKind)
+FEW, MANY = 40, 400
+STEPS = 50
+"""Instructions of SQLite's machine between two that are counted."""
+
+
+@pytest.fixture
+def archive(open_catalog, sqlite_url, tmp_path):
+    """An empty one."""
+    storage = Storage(tmp_path / "data")
+    return Archive(open_catalog(sqlite_url), storage, Originals(FolderStore(storage.zone(Zone.ORIGINALS)), b"k" * 32))
+
+
+@pytest.fixture
+def bring(fill, archive, clock):
+    """Queues so many slides of three owners and twelve submissions."""
+
+    def some(count: int) -> None:
+        for number in range(count):
+            uid, generation = fill(archive.catalog).upload(f"owner {number % 3}")
+            submission = f"batch {number % 4}"
+            archive.catalog.finish_upload(uid, generation, "00" * 32, "strict", submission=submission)
+            clock.wait(seconds=1)
+
+    return some
+
+
+def steps(catalog, call: Callable[[], object]) -> int:
+    """How long SQLite worked, in instructions: the same on every machine."""
+    counted = 0
+
+    def tick() -> int:
+        nonlocal counted
+        counted += 1
+        return 0
+
+    def watch(connection, *_):
+        connection.set_progress_handler(tick, STEPS)
+
+    event.listen(catalog._db.engine, "checkout", watch)
+    try:
+        call()
+    finally:
+        event.remove(catalog._db.engine, "checkout", watch)
+    return counted
+
+
+def statements(catalog, call: Callable[[], object]) -> int:
+    """How often the database was asked."""
+    asked = []
+
+    def heard(connection, cursor, statement, *_):
+        asked.append(statement)
+
+    event.listen(catalog._db.engine, "before_cursor_execute", heard)
+    try:
+        call()
+    finally:
+        event.remove(catalog._db.engine, "before_cursor_execute", heard)
+    return len(asked)
+
+
+def test_a_claim_looks_at_the_lines_and_not_at_all_who_stand_in_them(archive, bring):
+    """Ten times as many slides wait, as many owners and submissions as before: SQLite has as much to do."""
+    bring(FEW)
+    short = steps(archive.catalog, lambda: archive.catalog.claim_next(KINDS, "w"))
+    bring(MANY - FEW)
+    long = steps(archive.catalog, lambda: archive.catalog.claim_next(KINDS, "w"))
+    assert 0 < long < 1.5 * short
+
+
+def test_tidying_asks_for_no_slide_by_itself(archive, fill, produced):
+    """Ten times as many slides lie in review: the database is asked as often."""
+
+    def review(count: int) -> None:
+        for _ in range(count):
+            sid, job = fill(archive.catalog).slide()
+            claim = archive.catalog.claim(job, "a")
+            with archive.storage.scratch(sid, claim.artefact) as draft:
+                (draft / "slide.svs").write_bytes(b"clean")
+                archive.publish(claim, draft, produced)
+
+    def tidy() -> None:
+        assert archive.reconcile() + archive.discard_orphans() + archive.discard_drafts() == 0
+
+    review(3)
+    few = statements(archive.catalog, tidy)
+    review(27)
+    assert 0 < statements(archive.catalog, tidy) == few

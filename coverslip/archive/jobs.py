@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, queueing, slides, turns
@@ -238,9 +238,14 @@ def hints_due(session: Session, now: datetime, kind: str, held: int, limit: int)
 
     A hint says that there is work, not which: whoever takes one asks whose turn it is. So they are only counted.
     """
-    count = max(0, limit - held)
-    query = select(JobRow.id).where(or_(WAITING, LAPSED)).order_by(JobRow.priority.desc(), JobRow.created, JobRow.id)
-    return tuple(session.scalars(query.offset(held).limit(count), {"now": now, "kinds": (kind,)}))
+    asked = {"now": now, "kinds": (kind,)}
+    due = [each for state in (LAPSED, WAITING) for each in session.scalars(_some(state, limit), asked)]
+    return tuple(due[held:limit])
+
+
+def _some(state: ColumnElement[bool], limit: int) -> Select[str]:
+    """Whichever come first: to sort them, all would have to be looked at."""
+    return select(JobRow.id).where(state).limit(limit)
 
 
 def of_slide(session: Session, sid: str) -> tuple[Job, ...]:

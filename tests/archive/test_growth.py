@@ -82,6 +82,17 @@ def test_a_claim_looks_at_the_lines_and_not_at_all_who_stand_in_them(archive, br
     assert 0 < long < 1.5 * short
 
 
+def test_hints_look_at_no_more_jobs_than_there_are_hints(archive, bring):
+    """A sweeper counts what waits as far as the broker is to be told, and sorts nothing."""
+    bring(FEW)
+    short = steps(archive.catalog, lambda: archive.catalog.hints_due(limit=10))
+    bring(MANY - FEW)
+    found = []
+    long = steps(archive.catalog, lambda: found.append(archive.catalog.hints_due(held=4, limit=10)))
+    assert long < 1.5 * short + 2
+    assert len(set(found[0])) == 6
+
+
 def test_tidying_asks_for_no_slide_by_itself(archive, fill, produced):
     """Ten times as many slides lie in review: the database is asked as often."""
 

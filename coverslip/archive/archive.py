@@ -324,7 +324,7 @@ class Archive:
 
         For releases looking at the review zone is enough: a folder leaves the released zone before its record says so.
         """
-        closed = sum(self._finish_closing(slide) for slide in self._closed())
+        closed = sum(self._finish_closing(uid) for uid in self.storage.incoming_uploads())
         lying = self.clean.slides_in(Zone.REVIEW)
         known = self.catalog.standing(lying)
         released = [sid for sid in lying if sid in known and known[sid].state is State.RELEASED]
@@ -395,22 +395,17 @@ class Archive:
         self.clean.remove_artefact(sid, artefact)
         return True
 
-    def _closed(self) -> Iterator[SlideRecord]:
-        """Every slide whose original is locked away, by its record."""
-        cursor: str | None = None
-        while True:
-            page = self.catalog.slides(CLOSED, cursor, limit=500)
-            yield from page.slides
-            if (cursor := page.cursor) is None:
-                return
-
-    def _finish_closing(self, slide: SlideRecord) -> bool:
-        if not self.storage.incoming(slide.uid).exists():
+    def _finish_closing(self, uid: str) -> bool:
+        try:
+            sid = self.catalog.upload(uid).sid
+        except NotFound:
             return False
-        with self.catalog.held(slide.sid) as now:
-            if now.state not in CLOSED or is_over(self.catalog, now.uid):
+        if sid is None:
+            return False
+        with self.catalog.held(sid) as now:
+            if now.state not in CLOSED or is_over(self.catalog, uid):
                 return False
-            self.storage.quarantine(now.uid)
+            self.storage.quarantine(uid)
         return True
 
     def _hide(self, slide: SlideRecord) -> None:

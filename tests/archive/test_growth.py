@@ -9,6 +9,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.originals import Originals
+from coverslip.archive.records import Refused
 from coverslip.archive.storage import Storage, Zone
 
 KINDS = tuple(JobKind)
@@ -111,3 +112,18 @@ def test_tidying_asks_for_no_slide_by_itself(archive, fill, produced):
     few = statements(archive.catalog, tidy)
     review(27)
     assert 0 < statements(archive.catalog, tidy) == few
+
+
+def test_tidying_looks_at_no_slide_that_was_refused(archive, fill):
+    """Ten times as many slides were: SQLite has as much to do."""
+
+    def refuse(count: int) -> None:
+        for _ in range(count):
+            _, job = fill(archive.catalog).slide()
+            archive.catalog.finish(archive.catalog.claim(job, "a"), Refused("damaged-slide"))
+
+    (archive.storage.zone(Zone.INCOMING) / "somebodys").write_bytes(b"arriving")
+    refuse(5)
+    few = steps(archive.catalog, archive.reconcile)
+    refuse(45)
+    assert steps(archive.catalog, archive.reconcile) <= few

@@ -1,6 +1,7 @@
 """Real S3 servers, as processes of their own that end with us."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ START_UP = 120.0
 """Seconds; the machine may be busy."""
 TRIES = 5
 """A free port may be taken by somebody else before the server has it."""
+NANIOS = re.compile(r"/\.tmp\.[0-9a-f]{32}\Z")
 
 
 def _nanio(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -117,12 +119,16 @@ def client(bucket: Bucket):
 
 
 def left_behind(bucket: Bucket) -> list[str]:
-    """Pieces of uploads, and files that were begun and never completed: nothing of that stays."""
+    """Pieces of uploads, and files that were begun and never completed: nothing of that stays.
+
+    What nanio itself was writing when it was killed it lists afterwards, under a name of its own: none of ours.
+    """
     s3 = client(bucket)
     listed = s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{bucket.prefix}/arriving/".lstrip("/"))
     begun = s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", ())
     ours = [found["Key"] for found in begun if found["Key"].startswith(bucket.prefix)]
-    return [found["Key"] for found in listed.get("Contents", ())] + ours
+    lying = (found["Key"] for found in listed.get("Contents", ()))
+    return [key for key in lying if not NANIOS.search(key)] + ours
 
 
 def settings_of(bucket: Bucket) -> dict[str, str]:

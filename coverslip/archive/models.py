@@ -170,6 +170,7 @@ class JobRow(Base):
     __table_args__ = (
         Index("ix_jobs_turn", "state", "priority", "owner", "created"),
         Index("ix_jobs_line", "state", "priority", "owner", "submission", "created"),
+        Index("ix_jobs_kind", "state", "kind"),
     )
 
 

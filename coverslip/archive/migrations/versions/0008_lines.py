@@ -12,12 +12,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the one, drop the other."""
+    """Add that one and one by kind, drop the other."""
     op.drop_index("ix_jobs_state_run_after", "jobs")
     op.create_index("ix_jobs_line", "jobs", ["state", "priority", "owner", "submission", "created"], unique=False)
+    op.create_index("ix_jobs_kind", "jobs", ["state", "kind"], unique=False)
 
 
 def downgrade() -> None:
     """The other way round."""
+    op.drop_index("ix_jobs_kind", "jobs")
     op.drop_index("ix_jobs_line", "jobs")
     op.create_index("ix_jobs_state_run_after", "jobs", ["state", "run_after"], unique=False)

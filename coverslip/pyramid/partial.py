@@ -11,10 +11,11 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Final
 
 from coverslip.durable import flush, our_errors, sync
@@ -43,6 +44,11 @@ class Leftover:
         self.part.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
+    def leave(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Delete both when a build ends, well or not; what stops the process leaves what the next can go on with."""
+        if kind is None or issubclass(kind, Exception) or not self.journal.exists():
+            self.remove()
+
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[tuple[BinaryIO, Leftover]]:
@@ -57,19 +63,15 @@ def written_whole(target: Path) -> Iterator[tuple[BinaryIO, Leftover]]:
         raise OutputExists(where="pyramid")
     with storage_errors():
         file, own = _begun(target)
-    try:
-        with file:
-            yield file, own
-            with storage_errors():  # all under the lock: whoever finds it free takes us for dead
-                file.flush()
-                flush(file.fileno())
-                own.part.replace(target)
-                sync(target.parent)
-    except BaseException as error:
-        if isinstance(error, Exception) or not own.journal.exists():
-            own.remove()
-        raise
-    own.remove()
+    with ExitStack() as leaving:
+        leaving.push(own.leave)
+        leaving.enter_context(file)
+        yield file, own
+        with storage_errors():  # all under the lock: whoever finds it free takes us for dead
+            file.flush()
+            flush(file.fileno())
+            own.part.replace(target)
+            sync(target.parent)
     remove_dead(target)
 
 

@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
+from coverslip.archive.folder_store import FolderStore
+from coverslip.archive.originals import Originals
 from coverslip.archive.records import Produced
+from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.vault import Vault
 
 LENGTH = 10
@@ -65,6 +69,13 @@ def open_catalog(clock):
     yield open_at
     for catalog in opened:
         catalog.close()
+
+
+@pytest.fixture
+def archive(open_catalog, sqlite_url, tmp_path):
+    """An empty one, in folders and SQLite."""
+    storage = Storage(tmp_path / "data")
+    return Archive(open_catalog(sqlite_url), storage, Originals(FolderStore(storage.zone(Zone.ORIGINALS)), b"k" * 32))
 
 
 @pytest.fixture

@@ -6,22 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from coverslip.archive.archive import Archive
-from coverslip.archive.folder_store import FolderStore
-from coverslip.archive.originals import Originals
 from coverslip.archive.states import State
-from coverslip.archive.storage import Storage, Zone
+from coverslip.archive.storage import Zone
 from coverslip.errors import LeaseLost
 
 
 class Killed(BaseException):
     """Stands for a process that ends here: nothing catches it."""
-
-
-@pytest.fixture
-def archive(open_catalog, sqlite_url, tmp_path):
-    storage = Storage(tmp_path / "data")
-    return Archive(open_catalog(sqlite_url), storage, Originals(FolderStore(storage.zone(Zone.ORIGINALS)), b"k" * 32))
 
 
 @pytest.fixture

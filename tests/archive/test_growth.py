@@ -5,24 +5,14 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import event
 
-from coverslip.archive.archive import Archive
-from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.kinds import JobKind
-from coverslip.archive.originals import Originals
 from coverslip.archive.records import Refused
-from coverslip.archive.storage import Storage, Zone
+from coverslip.archive.storage import Zone
 
 KINDS = tuple(JobKind)
 FEW, MANY = 40, 400
 STEPS = 50
 """Instructions of SQLite's machine between two that are counted."""
-
-
-@pytest.fixture
-def archive(open_catalog, sqlite_url, tmp_path):
-    """An empty one."""
-    storage = Storage(tmp_path / "data")
-    return Archive(open_catalog(sqlite_url), storage, Originals(FolderStore(storage.zone(Zone.ORIGINALS)), b"k" * 32))
 
 
 @pytest.fixture

@@ -88,12 +88,13 @@ def test_its_time_is_limited(ask):
         ask("tired", cpu=timedelta(seconds=1))
 
 
-def test_it_does_not_outlive_the_child(ask, zygote):
-    """Also while it is at work."""
-    seen = []
+class Enough(CoverslipError):
+    """Ends a child that has been watched for long enough."""
 
-    class Enough(CoverslipError):
-        pass
+
+def met(ask, zygote, work):
+    """How many processes there are at each of four reports of some work, which is then ended."""
+    seen = []
 
     def look(stage, done):
         seen.append(len(alive(zygote)))
@@ -101,8 +102,13 @@ def test_it_does_not_outlive_the_child(ask, zygote):
             raise Enough
 
     with pytest.raises(Enough):
-        ask("", "leave_it", look)
-    assert seen[-1] == 2
+        ask("", work, look)
+    return seen
+
+
+def test_it_does_not_outlive_the_child(ask, zygote):
+    """Also while it is at work."""
+    assert met(ask, zygote, "leave_it")[-1] == 2
     assert not alive(zygote)
     assert zygote.spent.cpu < 10  # of the twenty seconds it would have gone on for
 
@@ -124,19 +130,7 @@ def test_one_the_kernel_killed_ran_out_of_memory(ask, zygote):
 
 def test_there_is_none_before_it_is_needed(ask, zygote):
     """Most work of a child needs none, and a process costs milliseconds."""
-    met = []
-
-    class Enough(CoverslipError):
-        pass
-
-    def look(stage, done):
-        met.append(len(alive(zygote)))
-        if len(met) > 3:
-            raise Enough
-
-    with pytest.raises(Enough):
-        ask("", "ask_nothing", look)
-    assert met == [1, 1, 1, 1]
+    assert met(ask, zygote, "ask_nothing") == [1, 1, 1, 1]
 
 
 def test_the_supervisor_watches_both(ask, zygote, monkeypatch):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from coverslip.archive.records import Refused
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
 from coverslip.errors import LeaseLost
@@ -138,3 +139,16 @@ def test_a_zombie_takes_its_folder_back(archive, fill, produced, clock):
     with archive.storage.scratch(sid, living.artefact) as draft:
         archive.publish(living, draft, produced)
     assert archive.storage.artefacts_in(Zone.REVIEW) == ((sid, living.artefact),)
+
+
+def test_an_original_from_before_encryption_is_locked_away_at_last(archive, fill):
+    """Killed between the verdict and the move: whoever tidies moves it, and nothing of a slide that goes on."""
+    lying, locked = archive.storage.zone(Zone.INCOMING), archive.storage.zone(Zone.QUARANTINE)
+    refused, queued = (fill(archive.catalog).slide() for _ in range(2))
+    uids = [archive.catalog.slide(sid).uid for sid, _ in (refused, queued)]
+    for uid in (*uids, fill(archive.catalog).upload()[0], "nobodys"):
+        (lying / uid).write_bytes(b"plain")
+    archive.catalog.finish(archive.catalog.claim(refused[1], "a"), Refused("damaged-slide"))
+    assert [archive.reconcile() for _ in range(2)] == [1, 0]
+    assert (locked / uids[0]).read_bytes() == b"plain"
+    assert len(list(lying.iterdir())) == 3

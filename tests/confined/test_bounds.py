@@ -17,7 +17,7 @@ from coverslip.confined import layers, watch
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Task
 from coverslip.confined.supervisor import Zygote
-from coverslip.errors import ConfinementFailed, CoverslipError, LimitExceeded
+from coverslip.errors import Cancelled, ConfinementFailed, LimitExceeded
 from coverslip.progress import silent
 
 HOARDING = "tests.confined.hoarding"
@@ -91,14 +91,11 @@ def below(pid):
 def run_until(run, look):
     """Run a child that waits, look at it, and end it."""
 
-    class Enough(CoverslipError):
-        pass
-
     def seen(stage, done):
         look(stage, done)
-        raise Enough
+        raise Cancelled
 
-    with pytest.raises(Enough):
+    with pytest.raises(Cancelled):
         run("nothing", seen)
 
 

@@ -13,6 +13,7 @@ import pytest
 from coverslip.confined.messages import Task
 from coverslip.confined.watch import Watch
 from coverslip.errors import (
+    Cancelled,
     ChildCrashed,
     ChildOutOfMemory,
     ChildTimedOut,
@@ -88,10 +89,6 @@ def test_its_time_is_limited(ask):
         ask("tired", cpu=timedelta(seconds=1))
 
 
-class Enough(CoverslipError):
-    """Ends a child that has been watched for long enough."""
-
-
 def met(ask, zygote, work):
     """How many processes there are at each of four reports of some work, which is then ended."""
     seen = []
@@ -99,9 +96,9 @@ def met(ask, zygote, work):
     def look(stage, done):
         seen.append(len(alive(zygote)))
         if len(seen) > 3:
-            raise Enough
+            raise Cancelled
 
-    with pytest.raises(Enough):
+    with pytest.raises(Cancelled):
         ask("", work, look)
     return seen
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from service.edge import Edge
 from service.guard import MOST_CONNECTIONS, Guarded
-from service.quick import Quick, Ready
+from service.quick import Quick, Ready, Regular
 
 RECEIVE_BYTES: Final = 2 << 20
 """Of a connection, sent and not read yet; the kernel doubles it for its own needs."""
@@ -38,6 +38,7 @@ class Express(Guarded):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let no more lie in the kernel than a fault may cost the client again: it grows to 32 MiB by itself."""
         super().connection_made(transport)
+        self._regular = Regular()
         transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES)
 
     def on_message_begin(self) -> None:
@@ -71,7 +72,7 @@ class Express(Guarded):
             super().on_message_complete()
 
     def _at_once(self) -> Ready | None:
-        return self.quick.answer(self.url, self.headers, self.scheme or "http")
+        return self.quick.answer(self.url, self.headers, self.scheme or "http", self._regular)
 
     def _is_plain_get(self) -> bool:
         """Whether nothing stands before the request, and the connection goes on after it."""

@@ -27,7 +27,7 @@ from service.derived import AT_HAND, Made, Workshop, cache_status
 from service.errors import Malformed
 from service.links import LinkTokens
 from service.roles import Role, has
-from service.sessions import Sessions, cookie_in, secret_of
+from service.sessions import Belief, Sessions, Shown
 from service.shelf import Opened, Shelf
 
 Place = tuple[int, int, int]
@@ -72,6 +72,17 @@ class _Front(NamedTuple):
 
 
 @dataclass(slots=True)
+class Regular:
+    """The curator who asked last on a connection: one who shows the same again need not be looked for again.
+
+    What was shown is kept no longer than by the parser, which holds a head until the next one comes.
+    """
+
+    shown: Shown = (None, None)
+    belief: Belief | None = None
+
+
+@dataclass(slots=True)
 class Tally:
     """What was answered, for `/metrics`."""
 
@@ -101,9 +112,16 @@ class Quick:
         self.tally = Tally()
 
     def answer(
-        self, untrusted_url: bytes, untrusted_headers: Iterable[tuple[bytes, bytes]], scheme: str = "http"
+        self,
+        untrusted_url: bytes,
+        untrusted_headers: Iterable[tuple[bytes, bytes]],
+        scheme: str = "http",
+        regular: Regular | None = None,
     ) -> Ready | None:
-        """The answer to a GET for a tile when all it takes is in memory; None for everything else."""
+        """The answer to a GET for a tile when all it takes is in memory; None for everything else.
+
+        `regular` belongs to the connection.
+        """
         known = _known(untrusted_url)
         if known is None:
             return None
@@ -115,7 +133,7 @@ class Quick:
         link = None
         if not opened.public:
             link = self._opening(lent or asked, untrusted_sid)
-            if link is None and not self._is_curator(named):
+            if link is None and not self._is_curator(named, regular or Regular()):
                 return None
         try:
             found = locate(opened.pyramid.grid, parts)
@@ -165,13 +183,16 @@ class Quick:
         token = (untrusted_token or b"").decode()
         return token if token and self._links.remembered(token, sid.decode()) else None
 
-    def _is_curator(self, named: Named) -> bool:
+    def _is_curator(self, named: Named, regular: Regular) -> bool:
         """Whether a key or a cookie looked up a moment ago says so; what is not known takes the longer way."""
-        if (header := named.get(b"authorization")) is not None:
-            secret = secret_of(header.decode("latin-1"))
-            return secret is not None and has(self._sessions.remembered_bearer(secret), Role.CURATOR)
-        token = cookie_in(named.get(b"cookie", b"").decode("latin-1"), self._sessions.cookie)
-        return token is not None and has(self._sessions.remembered(token), Role.CURATOR)
+        shown = named.get(b"authorization"), named.get(b"cookie")
+        if regular.belief is not None and shown == regular.shown and self._sessions.holds(regular.belief):
+            return True
+        belief = self._sessions.believed(shown)
+        if belief is None or not has(belief.principal, Role.CURATOR):
+            return False
+        regular.shown, regular.belief = shown, belief
+        return True
 
     def _may_link(self, pyramid: Pyramid, named: Named) -> bool:
         """Whether a tile is within what IIIF clients were promised, and we know by which address we are reached."""

@@ -27,28 +27,35 @@ SECRET_LIMIT = 256
 _SALT = "coverslip-session-1"
 
 Lookup = Callable[[str], Principal | None]
+Shown = tuple[bytes | None, bytes | None]
+"""A request's `Authorization` and `Cookie`, as they came."""
 
 
-class _Believed(NamedTuple):
+class Belief(NamedTuple):
+    """Who a credential stood for when the catalogue was last asked."""
+
     until: float
+    """By the monotonic clock."""
     mark: bytes
     principal: Principal
 
 
 class Beliefs:
-    """Who credentials stood for when the catalogue was last asked; of the credentials only digests are kept."""
+    """What is believed of credentials; of these only digests are kept."""
 
     def __init__(self, mark: Callable[[], bytes]) -> None:
         """`mark` changes with every revocation."""
         self._mark = mark
-        self._believed: OrderedDict[bytes, _Believed] = OrderedDict()
+        self._believed: OrderedDict[bytes, Belief] = OrderedDict()
 
-    def get(self, untrusted_credential: str) -> Principal | None:
-        """Who it stands for, if that is known and nothing has been revoked since."""
+    def get(self, untrusted_credential: str) -> Belief | None:
+        """What is believed of it, if it still is."""
         found = self._believed.get(_digest(untrusted_credential))
-        if found is None or found.until <= time.monotonic() or found.mark != self._mark():
-            return None
-        return found.principal
+        return found if found is not None and self.holds(found) else None
+
+    def holds(self, belief: Belief) -> bool:
+        """Whether it is recent enough and nothing has been revoked since."""
+        return belief.until > time.monotonic() and belief.mark == self._mark()
 
     def ask(self, untrusted_credential: str, lookup: Lookup) -> Principal | None:
         """Who it stands for now, to be remembered; None is asked for again every time. Blocks as `lookup` does."""
@@ -56,7 +63,7 @@ class Beliefs:
         principal, key = lookup(untrusted_credential), _digest(untrusted_credential)
         self._believed.pop(key, None)
         if principal is not None:
-            self._believed[key] = _Believed(time.monotonic() + RECHECK, mark, principal)
+            self._believed[key] = Belief(time.monotonic() + RECHECK, mark, principal)
             while len(self._believed) > REMEMBERED:
                 self._believed.popitem(last=False)
         return principal
@@ -82,6 +89,8 @@ class Sessions:
         self.current = current
         self._holder = holder
         self._cookies, self._secrets = Beliefs(mark), Beliefs(mark)
+        self.holds = self._cookies.holds
+        """Whether a belief still does."""
         self.secure = secure
         self.cookie = "__Host-coverslip" if secure else "coverslip"
 
@@ -91,7 +100,7 @@ class Sessions:
 
     def remembered(self, untrusted_token: str) -> Principal | None:
         """Who a cookie stands for, if it was verified within the last seconds: no signature, no catalogue."""
-        return self._cookies.get(untrusted_token)
+        return _principal(self._cookies.get(untrusted_token))
 
     def verify(self, untrusted_token: str) -> Principal | None:
         """Who a cookie stands for now; None when forged, expired or its key revoked. Blocks: asks the catalogue."""
@@ -99,7 +108,16 @@ class Sessions:
 
     def remembered_bearer(self, untrusted_secret: str) -> Principal | None:
         """Who a key stands for, if it was shown within the last seconds: no catalogue."""
-        return self._secrets.get(untrusted_secret)
+        return _principal(self._secrets.get(untrusted_secret))
+
+    def believed(self, untrusted_shown: Shown) -> Belief | None:
+        """What is believed of the headers of a request: of its key, and of its cookie if it brings no key."""
+        header, cookies = untrusted_shown
+        if header is not None:
+            secret = secret_of(header.decode("latin-1"))
+            return self._secrets.get(secret) if secret is not None else None
+        token = cookie_in((cookies or b"").decode("latin-1"), self.cookie)
+        return self._cookies.get(token) if token is not None else None
 
     def bearer(self, untrusted_secret: str) -> Principal | None:
         """Who a key stands for now; None when it is none or was revoked. Blocks: asks the catalogue."""
@@ -127,6 +145,10 @@ def cookie_in(headers: Mapping[str, str] | str, name: str) -> str | None:
         if key == name:
             return value
     return None
+
+
+def _principal(belief: Belief | None) -> Principal | None:
+    return None if belief is None else belief.principal
 
 
 def _digest(credential: str) -> bytes:

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import time
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -328,6 +329,40 @@ def test_a_revoked_key_opens_no_further_tile(house, at_once, way):
         warm(client, where, at_once)
         house.archive.catalog.revoke_key(key_id)
         assert client.get(where).status_code == {"key": 401, "cookie": 404}[way]
+    assert at_once[-1] is None
+
+
+def test_who_asked_before_on_a_connection_opens_nothing(house, at_once):
+    """A proxy sends everybody's requests down one connection; each is answered for its own headers alone."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    key, forged = house.keys["curator"], "Authorization: Bearer csk_x"
+    good = request(where, f"Authorization: Bearer {key}")
+    others = [(), (forged,), (f"Cookie: Bearer {key}",), (f"Authorization: {key}",), (f"Authorization: Basic {key}",)]
+    with house.client("curator") as client, connection(house) as sock:
+        warm(client, where, at_once)
+        for other in others:
+            sock.sendall(good)
+            assert [status for status, _ in answers(sock, 1)] == [200]
+            assert at_once[-1] is not None
+            sock.sendall(request(where, *other))
+            ((status, _),) = answers(sock, 1)
+            assert status in (401, 404), other
+            assert at_once[-1] is None
+
+
+@pytest.mark.parametrize("way", ["key", "cookie"])
+def test_what_is_believed_ends_in_time(house, at_once, monkeypatch, way):
+    """Also on the connection it is believed on: then the catalogue is asked again."""
+    where = f"/slides/{house.slide(State.IN_REVIEW)}_files/9/0_0.jpg"
+    with house.client("curator" if way == "key" else None) as client:
+        if way == "cookie":
+            client.post("/signin", data={"key": house.keys["curator"]}, headers={"Origin": house.url})
+        warm(client, where, at_once)
+        assert client.get(where).status_code == 200
+        assert at_once[-1] is not None
+        now = time.monotonic() + sessions.RECHECK
+        monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: now))
+        assert client.get(where).status_code == 200
     assert at_once[-1] is None
 
 

@@ -49,7 +49,7 @@ def test_threads_are_few(zygote, run, task):
         run("threads")
     except LimitExceeded:
         assert "few_threads" not in zygote.layers
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 30
     else:
         assert 32 < int((task.out_dir / "started").read_text()) <= layers.most_threads()
 

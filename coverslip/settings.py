@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from coverslip.confined.bounds import USUAL
 from coverslip.errors import SettingsInvalid
 
 MIB = 1 << 20
@@ -176,15 +177,17 @@ class Settings(BaseSettings):
     task_events: bool = Field(default=True, description="Send task events (ids only), as flower needs.")
 
     strict_confinement: bool = Field(
-        default=False,
+        default=USUAL.strict_confinement,
         description="Refuse to work unless limits, seccomp and a wall around files (Landlock or a root folder of its "
         "own) hold the child that parses.",
     )
-    child_memory: int = Field(default=4 * GIB, gt=0, description="Address space of the child that parses, in bytes.")
-    child_cpu: Duration = Field(default=timedelta(hours=2), description="CPU time of the child that parses.")
-    child_wall: Duration = Field(default=timedelta(hours=2), description="Wall time of the child that parses.")
+    child_memory: int = Field(
+        default=USUAL.child_memory, gt=0, description="Address space of the child that parses, in bytes."
+    )
+    child_cpu: Duration = Field(default=USUAL.child_cpu, description="CPU time of the child that parses.")
+    child_wall: Duration = Field(default=USUAL.child_wall, description="Wall time of the child that parses.")
     child_output_ratio: float = Field(
-        default=10.0,
+        default=USUAL.child_output_ratio,
         gt=0,
         description="Output of one slide, as a multiple of its size, beyond which the child is stopped.",
     )

@@ -12,10 +12,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, assert_never
+from typing import Final, Self, assert_never
 
 from coverslip.batch import Batch, Done
 from coverslip.confined import early
+from coverslip.confined.bounds import Bounds, bounds
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.durable import our_errors
@@ -25,9 +26,6 @@ from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 from coverslip.publishing import publish
 from coverslip.rooms import workspace
-
-if TYPE_CHECKING:
-    from coverslip.settings import Settings
 
 OUTPUT_FLOOR: Final = 256 << 20
 HASHED_MEANWHILE: Final = 512 << 20
@@ -51,11 +49,9 @@ class Desk:
     # What follows imports what it needs when it is called: the other process loads its libraries meanwhile.
 
     @cached_property
-    def _settings(self) -> Settings:
+    def _bounds(self) -> Bounds:
         """What the environment says."""
-        from coverslip.settings import Settings
-
-        return Settings()
+        return bounds()
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -70,7 +66,7 @@ class Desk:
         from coverslip.policy import files_of
 
         work = f"{self._module}:{'with_pyramid' if batch.pyramid else 'deidentify'}"
-        strict = self._settings.strict_confinement  # a setting that is wrong is no slide's fault
+        strict = self._bounds.strict_confinement  # a setting that is wrong is no slide's fault
         try:
             with workspace(batch.out) as room:
                 beside = tuple(_beside(slide))
@@ -98,13 +94,13 @@ class Desk:
         given = (task.source, *((task.other,) if task.other else ()))
         beside = tuple(path for each in given for path in _beside(each))
         whole = replace(task, also=(*task.also, *beside))
-        limits, strict = self._limits(given, whole.also), self._settings.strict_confinement
+        limits, strict = self._limits(given, whole.also), self._bounds.strict_confinement
         return self._zygote.run(f"{self._module}:{name}", whole, limits, progress=progress, strict=strict)
 
     def _limits(self, given: tuple[Path, ...], beside: tuple[Path, ...]) -> Limits:
         from coverslip.packed import most_unpacked
 
-        ours = self._settings
+        ours = self._bounds
         size = sum(map(_size, {*given, *beside}))
         unpacked = sum(most_unpacked(each) for each in given if each.is_file())
         output = OUTPUT_FLOOR + int(size * ours.child_output_ratio) + unpacked

@@ -12,9 +12,8 @@ from coverslip.confined.layers import REQUIRED, STEPS, Limits, lacking
 from coverslip.confined.messages import Declined, Outcome, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.progress import Progress, silent
-from coverslip.settings import GIB, MIB
 
-_LIMITS: Final = Limits(memory=GIB, cpu=timedelta(seconds=60), wall=timedelta(seconds=60), output=MIB)
+_LIMITS: Final = Limits(memory=1 << 30, cpu=timedelta(seconds=60), wall=timedelta(seconds=60), output=1 << 20)
 
 
 @dataclass(frozen=True, slots=True)

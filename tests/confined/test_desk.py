@@ -2,17 +2,22 @@
 
 import errno
 import json
+import os
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
 
 from coverslip import cli
 from coverslip.batch import Batch, run_batch
+from coverslip.confined.bounds import Bounds, bounds
 from coverslip.confined.desk import Desk
+from coverslip.errors import SettingsInvalid
 from coverslip.geometry import Size
 from coverslip.outcomes import Cleaned, Rejected
 from coverslip.policy import files_of
 from coverslip.progress import silent
+from coverslip.settings import Settings
 from coverslip.unconfined import here
 from samples import aperio, broken, traps
 
@@ -84,6 +89,22 @@ def test_a_slide_that_cannot_be_hashed_meanwhile_stops_nobody(sound, tmp_path, m
     assert isinstance(first.outcome, Rejected)
     assert first.outcome.code == "storage-failed"
     assert isinstance(second.outcome, Cleaned)
+
+
+def test_what_the_environment_says_of_children_is_heard(monkeypatch):
+    """Each setting of theirs, in whatever case; one of ours that is wrong is refused whichever it is."""
+    for name in [name for name in os.environ if name.upper().startswith("COVERSLIP_")]:
+        monkeypatch.delenv(name)
+    usual = bounds()
+    assert all(getattr(usual, name) == getattr(Settings(), name) for name in usual.__slots__)
+    said = {"strict_confinement": "1", "child_memory": "5", "child_cpu": "6", "child_wall": "7",
+            "child_output_ratio": "8"}  # fmt: skip
+    for name, value in said.items():
+        monkeypatch.setenv(f"coverslip_{name}", value)
+    assert bounds() == Bounds(True, 5, timedelta(seconds=6), timedelta(seconds=7), 8.0)
+    monkeypatch.setenv("COVERSLIP_PORT", "none")
+    with pytest.raises(SettingsInvalid, match="COVERSLIP_PORT"):
+        bounds()
 
 
 def test_it_makes_what_is_made_without_it(desk, sound, tmp_path):

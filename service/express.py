@@ -10,6 +10,8 @@ from asyncio import Protocol, Transport
 from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Final
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
 from service.edge import Edge
 from service.guard import MOST_CONNECTIONS, Guarded
 from service.quick import Quick, Ready, Regular
@@ -34,6 +36,8 @@ class Express(Guarded):
     quick: Quick
     _answered = False
     """The request under way has its answer: a body, should it bring one, is dropped."""
+    _own: list[tuple[bytes, bytes]] | None = None
+    _lines = b""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let no more lie in the kernel than a fault may cost the client again: it grows to 32 MiB by itself."""
@@ -42,20 +46,28 @@ class Express(Guarded):
         transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES)
 
     def on_message_begin(self) -> None:
-        """A new request."""
+        """A new request; what uvicorn makes for its application is made when it is its turn."""
         self._answered = False
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.head_begins()
 
     def on_headers_complete(self) -> None:
         """Answer at once, or leave it to the application."""
         self.head_complete()
         answer = self._at_once() if self._is_plain_get() else None
         if answer is None:
-            # an answer given at once, to a request that came in the same breath, has set the clock already
-            self._unset_keepalive_if_required()
-            super().on_headers_complete()
+            self._leave_to_uvicorn()
         else:
             self._answer(answer)
+
+    def _leave_to_uvicorn(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        HttpToolsProtocol.on_message_begin(self)
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        # an answer given at once, to a request that came in the same breath, has set the clock already
+        self._unset_keepalive_if_required()
+        HttpToolsProtocol.on_headers_complete(self)
 
     def on_body(self, body: bytes) -> None:
         """Part of a body."""
@@ -90,6 +102,12 @@ class Express(Guarded):
 
     def _answer(self, answer: Ready) -> None:
         self._answered = True
-        own = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
-        self.transport.write(b"".join((answer.head, own, b"\r\n", answer.body)))
+        self.transport.write(b"".join((answer.head, self._own_lines(), b"\r\n", answer.body)))
         self.on_response_complete()
+
+    def _own_lines(self) -> bytes:
+        """The server's own headers as they go on the wire; they change once a second."""
+        if self._own is not self.server_state.default_headers:
+            self._own = self.server_state.default_headers
+            self._lines = b"".join([b"%b: %b\r\n" % pair for pair in self._own])
+        return self._lines

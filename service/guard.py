@@ -98,8 +98,12 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A new request."""
-        self._begun, self._first, self.taken = True, self._piece, 0
+        self.head_begins()
         super().on_message_begin()
+
+    def head_begins(self) -> None:
+        """To be called in `on_message_begin`."""
+        self._begun, self._first, self.taken = True, self._piece, 0
 
     def head_complete(self) -> None:
         """To be called first in `on_headers_complete`; raises `HeadTooLarge`, which ends the parsing."""

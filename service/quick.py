@@ -155,17 +155,14 @@ class Quick:
             return None
         if b"if-modified-since" in named and b"if-none-match" not in named:
             return None
-        etag = tag_of(pyramid, found.place)
         known = named.get(b"if-none-match")
-        if known is not None and none_match(known.decode("latin-1"), etag):
+        if known is not None and none_match(known.decode("latin-1"), etag := tag_of(pyramid, found.place)):
             return self._counted(Ready(b"%betag: %b\r\n%b" % (_STATUS[304], etag.encode(), lines), b""))
         body = pyramid.tile_at_hand(*found.place)
-        told = _STORED
-        if body is None:
-            body, told = self._workshop.kept(key_of(pyramid, found.place)), _HIT
-        if body is None:
-            return None
-        return self._counted(Ready(_HEAD % (len(body), etag.encode(), lines, told), body))
+        if body is not None:
+            return self._counted(_tile(body, pyramid.etag(*found.place), lines, _STORED))
+        kept = self._workshop.kept(key_of(pyramid, found.place))
+        return None if kept is None else self._counted(_tile(kept, tag_of(pyramid, found.place), lines, _HIT))
 
     def _counted(self, ready: Ready) -> Ready:
         self.tally.requests += 1
@@ -207,6 +204,10 @@ class Quick:
         canonical = f"{here}{found.canonical.format(opened.slide.sid)}"
         link = f'link: <{found.profile}>; rel="profile", <{canonical}>; rel="canonical"\r\n'.encode()
         return link + self.links if opened.public else link
+
+
+def _tile(body: bytes | bytearray, etag: str, lines: bytes, told: bytes) -> Ready:
+    return Ready(_HEAD % (len(body), etag.encode(), lines, told), body)
 
 
 def tag_of(picture: Picture, place: Place) -> str:

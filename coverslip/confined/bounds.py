@@ -1,7 +1,7 @@
 """What the child that parses may have: the part of all settings that a command needs.
 
-Where the environment says nothing of ours they are known without loading all settings and what reads them, which
-costs a command a twentieth of a second: as much as writing a slide of a hundred megabytes.
+Where the environment says nothing of ours they are known without loading all settings and pydantic, which reads them
+and costs a command a tenth of a second.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from coverslip.unconfined import does as here
 from samples import aperio
 
 PARSERS = ("openslide", "pydicom", "imagecodecs", "coverslip.formats", "coverslip.verify.run")
-SLOW = ("pydantic_settings", "coverslip.settings")
+SLOW = ("pydantic", "pydantic_settings", "coverslip.settings")
 """What no command needs where the environment has none of our settings."""
 
 

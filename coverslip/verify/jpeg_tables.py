@@ -36,7 +36,7 @@ class Table:
     def said(self) -> bytes:
         """Divisors or symbols as they stand in the file."""
         said = self.values if self.marker == DQT else self.values[CODE_LENGTHS:]
-        return b"".join(value.to_bytes(1 + self.wide, "big") for value in said)
+        return b"".join(value.to_bytes(2, "big") for value in said) if self.wide else bytes(said)
 
 
 def words(table: Table) -> bytes:

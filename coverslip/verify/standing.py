@@ -40,11 +40,15 @@ def standing_words(file: Bytes, pages: Sequence[Page]) -> frozenset[bytes]:
 
 
 def _of_page(file: Bytes, page: Page) -> Iterator[bytes]:
+    known: set[bytes] = set()
     for tile in np.flatnonzero(page.counts)[:MAX_TILES].tolist():
         at, size = int(page.offsets[tile]), int(page.counts[tile])
         head = file.read(at, min(size, MAX_HEADER), page.path)
         with suppress(InputError):  # `scans` says what is wrong with it
-            yield from filter(None, map(words, _needed(page, walk_header(head, page.path).segments)))
+            header = walk_header(head, page.path)
+            if (said := head[: header.end]) not in known:  # most tiles of a page begin alike
+                known.add(said)
+                yield from filter(None, map(words, _needed(page, header.segments)))
 
 
 def _needed(page: Page, segments: Sequence[Segment]) -> Iterator[Table]:

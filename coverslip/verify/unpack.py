@@ -28,7 +28,8 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}(?:\s{1,2}[A-Za-z0-9+/_-]{4,})*={0,2
 _ENDLESS = re.compile(rb"&#\d{20,}")
 """No character has such a number, and Python refuses to read one of thousands of digits."""
 _PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
-_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){12,}")
+_HEX = re.compile(rb"[0-9A-Fa-f]{24,}")
+"""Digit by digit: pair by pair takes two and a half times as long."""
 
 
 class Unpacked:
@@ -60,7 +61,7 @@ class Unpacked:
         for match in _BASE64.finditer(data):
             yield _unbase64(match[0])
         for match in _HEX.finditer(data):
-            yield binascii.unhexlify(match[0])
+            yield binascii.unhexlify(match[0][: len(match[0]) & ~1])
         if b"&#" in data or b"&amp;" in data:
             yield html.unescape(_ENDLESS.sub(b" ", data).decode("latin-1")).encode("utf-8", "replace")
         if _PERCENT.search(data):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
-KEPT_BYTES: Final = 32 << 20
+KEPT_BYTES: Final = 8 << 20
 KEPT: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 """Variables that are passed on."""
 

@@ -118,7 +118,7 @@ def _in_threads(jobs: Iterable[tuple[int, Pair, NDArray[np.int64]]]) -> Iterator
     with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
         for number, pair, tiles in jobs:
             waiting.append((number, pool.submit(judge_block, pair, tiles)))
-            if len(waiting) > 2 * THREADS:
+            if len(waiting) > THREADS:
                 first, future = waiting.pop(0)
                 yield first, future.result()
         for first, future in waiting:
@@ -152,13 +152,13 @@ def _summary(
     outcomes: Sequence[Sequence[Outcome]],
 ) -> ScanSummary:
     compared = sum(int((pair.page.counts > 0).sum()) for pair in pairs if pair.source)
-    roots = [merkle_root([row.tobytes() for row in level]) for level in levels]
+    roots = [merkle_root(level.tobytes()) for level in levels]
     return ScanSummary(
         method="bit-identical" if source else "none",
         tiles=sum(len(pair.page.offsets) for pair in pairs),
         compared=compared,
         identical=sum(outcome.identical for found in outcomes for outcome in found),
-        merkle_root=merkle_root(roots).hex(),
+        merkle_root=merkle_root(b"".join(roots)).hex(),
         level_roots=tuple(root.hex() for root in roots),
         digests=b"".join(level.tobytes() for level in levels),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
-import zlib
 
 import imagecodecs
 import numpy as np
@@ -128,9 +128,18 @@ def test_hostile_directories_end_in_one_typed_error(tmp_path, data, error):
 def test_a_merkle_root_depends_on_every_leaf_and_its_place():
     """Also with an odd number of leaves, and an inner node is no leaf."""
     leaves = [bytes([number]) * 32 for number in range(7)]
-    root = merkle_root(leaves)
+    root = merkle_root(b"".join(leaves))
     for number in range(7):
-        assert merkle_root([*leaves[:number], b"x" * 32, *leaves[number + 1 :]]) != root
-    assert merkle_root(leaves[::-1]) != root
-    assert merkle_root([merkle_root(leaves[:2]), leaves[2]]) == merkle_root(leaves[:3])
-    assert zlib.crc32(merkle_root([])) == zlib.crc32(merkle_root([]))
+        assert merkle_root(b"".join([*leaves[:number], b"x" * 32, *leaves[number + 1 :]])) != root
+    assert merkle_root(b"".join(leaves[::-1])) != root
+    assert merkle_root(merkle_root(b"".join(leaves[:2])) + leaves[2]) == merkle_root(b"".join(leaves[:3]))
+
+
+def test_a_merkle_root_is_what_its_description_says():
+    """Worked out by hand: nothing, one leaf, two, and three, of which the odd one moves up."""
+    a, b, c = (bytes([number]) * 32 for number in range(3))
+    pair = hashlib.sha256(b"\x01" + a + b).digest()
+    assert merkle_root(b"") == hashlib.sha256(b"").digest()
+    assert merkle_root(a) == a
+    assert merkle_root(a + b) == pair
+    assert merkle_root(a + b + c) == hashlib.sha256(b"\x01" + pair + c).digest()

@@ -75,7 +75,7 @@ class _Front(NamedTuple):
 class Regular:
     """The curator who asked last on a connection: one who shows the same again need not be looked for again.
 
-    What was shown is kept no longer than by the parser, which holds a head until the next one comes.
+    What was shown is kept as it came, with the connection and no longer.
     """
 
     shown: Shown = (None, None)

@@ -14,7 +14,7 @@ MAX_KNOWN = 4096
 
 
 class HeaderBook:
-    """Headers met so far, and what they take from the page's shared tables."""
+    """Headers met so far, and what they take from the page's shared tables. Safe to share between threads."""
 
     def __init__(self, page: Page) -> None:
         """Begin with no header known. Raises `DamagedSlide` when the page's shared tables make no sense."""
@@ -37,9 +37,10 @@ class HeaderBook:
             return 0
         if walked.segments[-1].marker != jpeg_walk.SOS:
             return 0
-        self._latest = tile[: walked.end]
-        if self._latest not in self.known and len(self.known) < MAX_KNOWN:
-            self.known[self._latest] = self._read(walked.segments)
+        header = tile[: walked.end]
+        if header not in self.known and len(self.known) < MAX_KNOWN:
+            self.known[header] = self._read(walked.segments)
+        self._latest = header  # last: the other thread takes it at once, and has to find it known
         return walked.end
 
     def headers(self, block: Block) -> list[bytes]:

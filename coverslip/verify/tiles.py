@@ -108,13 +108,15 @@ def _judged(pair: Pair, block: Block, indices: NDArray[np.int64]) -> dict[int, J
     found: dict[int, Judged] = {}
     for index in indices.tolist():
         piece = block.piece(index)
-        if piece not in known:
+        closely = known.get(piece)
+        if closely is None:
+            closely = judge(pair.page, piece)
             if len(known) >= MAX_JUDGED:
                 known.clear()
-            known[piece] = judge(pair.page, piece)
+            known[piece] = closely
             if pair.book is not None:
-                pair.book.taken |= known[piece].taken
-        found[index] = known.get(piece) or judge(pair.page, piece)
+                pair.book.taken |= closely.taken
+        found[index] = closely
     return found
 
 

@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import assert_never
 
-from coverslip import answers, policy
+from coverslip import answers, policy, preflight
 from coverslip.answers import Inspection, Planned, Ruled, Seen
 from coverslip.confined.messages import Answered, Declined, Outcome, Task, place, sentence
 from coverslip.confined.probing import probing
@@ -65,6 +65,8 @@ def plan(task: Task, progress: Progress) -> Outcome:
 def verify(task: Task, progress: Progress) -> Outcome:
     """The verifier's report on a clean slide, with `task.other` as what it was made from."""
     with arrived(task.other, task.out_dir, progress) if task.other else nullcontext() as arrival:
+        for path in (task.source, *([arrival.path] if arrival else [])):
+            preflight.check(path)
         report = verify_alone(task.source, arrival.path if arrival else None, progress)
     answers.write(task.out_dir, as_dict(report))
     return Answered()

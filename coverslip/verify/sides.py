@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from coverslip.errors import DamagedSlide, InputError
+from coverslip.errors import DamagedSlide, InputError, LimitExceeded
 from coverslip.slide import Route
 from coverslip.verify.pages import Page, level_pages, pictures
 from coverslip.verify.planes import Stack, stack_of
@@ -47,12 +47,15 @@ def open_side(path: Path, stack: ExitStack) -> Side:
 def open_source(source: Path | None, route: Route, stack: ExitStack) -> Side | None:
     """The source as a TIFF; None when it is absent or, on the converted route, something the verifier cannot walk.
 
-    Raises what `open_side` raises.
+    Raises what `open_side` raises. What is beyond the limits is refused on either route: OpenSlide, which would be
+    asked instead, ends its process where there is not as much memory as a file wants.
     """
     if source is None or source.is_dir():
         return None
     try:
         return open_side(source, stack)
+    except LimitExceeded:
+        raise
     except InputError:
         if route is Route.SAME_CONTAINER:
             raise

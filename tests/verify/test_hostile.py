@@ -74,6 +74,19 @@ def test_a_hostile_source_never_ends_in_an_untyped_error(workshop, changes):
     assert judged(clean, changed) is not None
 
 
+@pytest.mark.parametrize("page", [0, 2])
+@pytest.mark.parametrize("tag", [322, 323])
+@pytest.mark.parametrize("side", ["clean", "source"])
+def test_tiles_nobody_has_memory_for_are_refused(workshop, page, tag, side):
+    """OpenSlide ends its process when it cannot have what a tile claims to need: it is not asked."""
+
+    def grown(slide, name):
+        wide = slide.page(page, lambda old: old.with_tag(workshop.tag(tag, 4, (1 << 30,))))
+        return (wide if name == side else slide).write(workshop.folder / f"{name}.svs")
+
+    assert judged(grown(workshop.clean, "clean"), grown(workshop.source, "source")) == "limit-exceeded"
+
+
 @pytest.mark.parametrize("text", [b"&#" + b"7" * 5000 + b";", b"&&#" + b"1" * 20 + b"#" + b"7" * 5000 + b";"])
 def test_a_number_without_end_is_no_character(text):
     """Python refuses to read numbers of thousands of digits; what stands beside it is unpacked all the same."""

@@ -54,7 +54,9 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
 def verify_alone(clean: Path, source: Path | None = None, progress: Progress = silent) -> Report:
     """Judge a slide of which no plan is known; with the source at hand, its own words are what must be gone.
 
-    Raises what `verify` raises.
+    Files of strangers are held against the limits first (`coverslip.preflight`), as the command does: a source that the
+    verifier cannot walk is read by OpenSlide, which ends its process where memory does not suffice for what a file
+    claims. Raises what `verify` raises.
     """
     with ExitStack() as stack:
         found = open_side(clean, stack)

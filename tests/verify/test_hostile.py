@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coverslip.errors import InputError
+from coverslip import preflight
+from coverslip.errors import InputError, LimitExceeded
 from coverslip.verify import alone, verify_alone
 from coverslip.verify.unpack import Unpacked, _unlzw
 
@@ -21,8 +22,11 @@ RELAXED = settings(
 CHANGES = st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=6)
 
 
-def judged(path, source=None):
+def judged(path, source):
+    """As the command does it: files beyond the limits are opened by no library."""
     try:
+        preflight.check(path)
+        preflight.check(source)
         return verify_alone(path, source).passed
     except InputError as error:
         return error.code
@@ -49,7 +53,7 @@ def test_a_cut_slide_never_ends_in_an_untyped_error(workshop, share):
     data = workshop.clean.write(workshop.folder / "clean.svs").read_bytes()
     cut = workshop.folder / "cut.svs"
     cut.write_bytes(data[: int(share * (len(data) - 1))])
-    assert judged(cut) is not True
+    assert judged(cut, workshop.source.write(workshop.folder / "source.svs")) is not True
 
 
 def test_properties_with_broken_names_are_left_out(workshop):
@@ -84,7 +88,10 @@ def test_tiles_nobody_has_memory_for_are_refused(workshop, page, tag, side):
         wide = slide.page(page, lambda old: old.with_tag(workshop.tag(tag, 4, (1 << 30,))))
         return (wide if name == side else slide).write(workshop.folder / f"{name}.svs")
 
-    assert judged(grown(workshop.clean, "clean"), grown(workshop.source, "source")) == "limit-exceeded"
+    clean, source = grown(workshop.clean, "clean"), grown(workshop.source, "source")
+    assert judged(clean, source) == "limit-exceeded"
+    with pytest.raises(LimitExceeded):
+        verify_alone(clean, source)
 
 
 @pytest.mark.parametrize("text", [b"&#" + b"7" * 5000 + b";", b"&&#" + b"1" * 20 + b"#" + b"7" * 5000 + b";"])

@@ -115,8 +115,8 @@ class Quick:
         self,
         untrusted_url: bytes,
         untrusted_headers: Iterable[tuple[bytes, bytes]],
-        scheme: str = "http",
-        regular: Regular | None = None,
+        scheme: str,
+        regular: Regular,
     ) -> Ready | None:
         """The answer to a GET for a tile when all it takes is in memory; None for everything else.
 
@@ -133,7 +133,7 @@ class Quick:
         link = None
         if not opened.public:
             link = self._opening(lent or asked, untrusted_sid)
-            if link is None and not self._is_curator(named, regular or Regular()):
+            if link is None and not self._is_curator(named, regular):
                 return None
         try:
             found = locate(opened.pyramid.grid, parts)

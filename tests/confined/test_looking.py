@@ -11,12 +11,12 @@ import pytest
 from coverslip import answers
 from coverslip.answers import Inspection, Planned
 from coverslip.confined.desk import Desk
-from coverslip.errors import ChildCrashed, OutputExists
+from coverslip.errors import ChildCrashed, InputError, OutputExists
 from coverslip.forms import Form
 from coverslip.geometry import Size
 from coverslip.looking import exported, inspection, planned, tiled, verdict
 from coverslip.unconfined import does as here
-from samples import aperio
+from samples import aperio, traps
 
 PARSERS = ("openslide", "pydicom", "imagecodecs", "coverslip.formats", "coverslip.verify.run")
 SLOW = ("pydantic", "pydantic_settings", "coverslip.settings")
@@ -90,6 +90,15 @@ def test_a_child_says_what_the_library_says(slide, clean, desk, tmp_path):
     made = [exported(does, clean, Form.SZI, tmp_path / name) for name, does in (("a", desk.does), ("b", here))]
     assert made[0].read_bytes() == made[1].read_bytes()
     assert [resource.getrlimit(kind) for kind in (resource.RLIMIT_DATA, resource.RLIMIT_CPU)] == before
+
+
+def test_a_source_that_ends_openslides_process_is_refused(clean, desk, tmp_path):
+    """The verifier has OpenSlide read what it cannot walk itself: only what is within the limits gets there."""
+    trap = next(trap for trap in traps.traps() if trap.name == "mirax-levels")
+    (tmp_path / "trap").mkdir()
+    source = next(trap.write(tmp_path / "trap").glob("*.mrxs"))
+    with pytest.raises(InputError):
+        verdict(desk.does, clean, source)
 
 
 def test_nothing_is_overwritten(clean, desk, tmp_path):

@@ -1,15 +1,16 @@
-"""Which original is kept, under which wrapped key, and the act that ends it: the key is destroyed."""
+"""Which original is kept, under which wrapped key, how much that is, and the act that ends it: the key is destroyed."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, slides
-from coverslip.archive.models import OriginalRow, SlideRow, VaultRow
+from coverslip.archive.models import HoldingRow, OriginalRow, SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
 from coverslip.archive.states import State
 from coverslip.errors import OriginalPurged, StateConflict
@@ -56,7 +57,26 @@ def purge(session: Session, now: datetime, sid: str, *, actor: str, reason: str,
     if (said := session.get(VaultRow, slide.uid)) is not None:
         session.delete(said)
     events.append(session, now, actor=actor, action="original-purged", sid=sid, reason=reason)
+    upload = session.get_one(UploadRow, slide.uid)
+    weigh(session, upload.owner, -upload.length)
     return slide.uid
+
+
+def weight(session: Session, owner: str) -> int:
+    """Bytes of an owner's originals that are kept, of those too that came before originals were encrypted."""
+    return session.scalar(select(HoldingRow.length).where(HoldingRow.owner == owner)) or 0
+
+
+def weigh(session: Session, owner: str, length: int) -> None:
+    """Add so many bytes, or take them away; last in its transaction, for another of that owner waits from here on."""
+    change = update(HoldingRow).where(HoldingRow.owner == owner).values(length=HoldingRow.length + length)
+    if session.execute(change).rowcount:  # type: ignore[attr-defined]
+        return
+    try:
+        with session.begin_nested():
+            session.add(HoldingRow(owner=owner, length=length))
+    except IntegrityError:  # another of that owner's was the first just now
+        session.execute(change)
 
 
 def overdue(session: Session, before: datetime, limit: int) -> tuple[str, ...]:

@@ -67,6 +67,15 @@ class OriginalRow(Base):
     purged: Mapped[datetime | None]
 
 
+class HoldingRow(Base):
+    """Bytes of an owner's originals that are kept, purged ones apart: a sum that would grow with the archive."""
+
+    __tablename__ = "holdings"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    length: Mapped[int]
+
+
 class ArrivalRow(Base):
     """An upload that arrives in a bucket: the file it becomes, that file's wrapped key, and what was begun there."""
 

@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, keeping, pieces, queueing
-from coverslip.archive.models import OriginalRow, SlideRow, UploadRow, VaultRow
+from coverslip.archive.models import SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
 from coverslip.archive.records import Load, Upload
 from coverslip.archive.states import State
@@ -121,6 +121,7 @@ def finish(
     session.flush()
     events.append(session, now, actor=row.owner, action="received", sid=sid, after=State.RECEIVED)
     queueing.enqueue(session, now, slide, actor=row.owner, priority=priority)
+    keeping.weigh(session, row.owner, row.length)
     return sid
 
 
@@ -141,14 +142,13 @@ def terminate(session: Session, now: datetime, uid: str, *, actor: str) -> None:
 
 def load(session: Session, now: datetime, owner: str) -> Load:
     """What uploads hold now, one owner's and everybody's; what has expired holds nothing."""
-    unended = and_(UploadRow.state == OPEN, UploadRow.expires > now)
-    purged = exists().where(OriginalRow.uid == UploadRow.uid, OriginalRow.purged.is_not(None))
-    kept = and_(UploadRow.state == FINISHED, ~purged)
-    mine = select(func.count().filter(unended), func.sum(UploadRow.length).filter(or_(unended, kept)))
-    count, owned = session.execute(mine.where(UploadRow.owner == owner)).one()
-    every = select(func.sum(UploadRow.length), func.sum(UploadRow.offset)).where(unended)
-    announced, arrived = session.execute(every).one()
-    return Load(count, int(owned or 0), int(announced or 0), int(arrived or 0))
+    mine = UploadRow.owner == owner
+    his = (func.count().filter(mine), func.sum(UploadRow.length).filter(mine))
+    every = (func.sum(UploadRow.length), func.sum(UploadRow.offset))
+    unended = select(*his, *every).where(UploadRow.state == OPEN, UploadRow.expires > now)
+    count, *sums = session.execute(unended).one()
+    coming, announced, arrived = (int(found or 0) for found in sums)
+    return Load(count, keeping.weight(session, owner) + coming, announced, arrived)
 
 
 def expired(session: Session, now: datetime) -> tuple[Upload, ...]:

@@ -9,7 +9,8 @@ from coverslip.archive.catalog import Catalog
 from coverslip.archive.jobs import Terms
 from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.states import JobState, State
-from coverslip.errors import Cancelled, LeaseLost, NotFound, NotPermitted, StateConflict
+from coverslip.errors import Cancelled, LeaseLost, NotFound, NotPermitted, OriginalPurged, StateConflict
+from tests.archive.conftest import LENGTH
 
 
 class CatalogContract:
@@ -362,6 +363,34 @@ class CatalogContract:
         assert key.revoked is not None
         with pytest.raises(NotFound):
             catalog.create_key("lab", ["root"], "alice")
+
+    def test_an_owner_holds_what_is_under_way_and_what_is_kept(self, catalog, filler, clock):
+        """Announced bytes until the upload ends or expires, originals until they are purged, and nobody else's."""
+
+        def owned() -> tuple[int, int]:
+            return catalog.load("owner").owned, catalog.load("other").owned
+
+        first, second = filler.slide(), filler.slide()
+        filler.upload("other")
+        uid, _ = filler.upload()
+        assert owned() == (3 * LENGTH, LENGTH)
+        catalog.terminate_upload(uid)
+        assert owned() == (2 * LENGTH, LENGTH)
+        for sid, job in (first, second):
+            catalog.finish(catalog.claim(job, "a"), Refused("damaged-slide"))
+            catalog.purge(sid, "curator")
+            with pytest.raises(OriginalPurged):
+                catalog.purge(sid, "curator")
+        assert owned() == (0, LENGTH)
+        clock.wait(days=1)
+        assert owned() == (0, 0)
+
+    def test_originals_that_come_together_all_count(self, catalog, filler):
+        """An owner's first ones, too: each request adds its own to whatever is there by then."""
+        ready = [filler.upload() for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda one: catalog.finish_upload(*one, "00" * 32, "strict"), ready))
+        assert catalog.load("owner").owned == 8 * LENGTH
 
     def test_opening_again_keeps_everything(self, catalog, filler, open_catalog, url):
         """Migrations run once, also when processes start together."""

@@ -1,6 +1,7 @@
 """What is done at every claim, and every minute, costs no more because thousands wait or lie there."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event
@@ -71,6 +72,18 @@ def test_a_claim_looks_at_the_lines_and_not_at_all_who_stand_in_them(archive, br
     bring(MANY - FEW)
     long = steps(archive.catalog, lambda: archive.catalog.claim_next(KINDS, "w"))
     assert 0 < long < 1.5 * short
+
+
+def test_an_upload_adds_up_no_originals(archive, bring, clock):
+    """Ten times as many are kept: SQLite has as much to do to say whether there is room for one more."""
+
+    def announce() -> None:
+        archive.catalog.create_upload("owner 0", 10, clock.now + timedelta(days=1), "x", {})
+
+    bring(FEW)
+    few = steps(archive.catalog, announce)
+    bring(MANY - FEW)
+    assert 0 < steps(archive.catalog, announce) < 1.5 * few
 
 
 def test_hints_look_at_no_more_jobs_than_there_are_hints(archive, bring):

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from coverslip.archive import schema
 from coverslip.archive.database import Database
@@ -31,6 +33,32 @@ def test_migrations_make_the_tables_the_code_expects(request, url):
     upgrade(database)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+BEFORE_HOLDINGS = """
+INSERT INTO uploads (uid, owner, length, "offset", generation, state, created, expires) VALUES
+  ('a', 'one', 10, 10, 1, 'finished', 0, 0), ('b', 'one', 5, 5, 1, 'finished', 0, 0),
+  ('c', 'one', 100, 100, 1, 'finished', 0, 0), ('d', 'one', 1000, 3, 1, 'open', 0, 0),
+  ('e', 'one', 10000, 3, 1, 'terminated', 0, 0), ('f', 'two', 7, 7, 1, 'finished', 0, 0);
+INSERT INTO originals (uid, name, wrapped, purged) VALUES ('b', 'x', NULL, NULL), ('c', NULL, NULL, 1);
+"""
+
+
+@pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+def test_originals_from_before_they_were_weighed_count(request, url):
+    """With or without a row of their own, as long as they are not purged."""
+    database, config = Database(request.getfixturevalue(url)), Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        for statement in filter(str.strip, BEFORE_HOLDINGS.split(";")):
+            connection.execute(text(statement))
+    upgrade(database)
+    with database.engine.connect() as connection:
+        found = connection.execute(text("SELECT owner, length FROM holdings ORDER BY owner")).all()
+    assert [tuple(row) for row in found] == [("one", 15), ("two", 7)]
     database.close()
 
 

@@ -156,6 +156,36 @@ def with_segments(stream: bytes, *added: bytes, before_sos: bool = False) -> byt
     return stream[:at] + b"".join(added) + stream[at:]
 
 
+def scans(stream: bytes) -> list[bytes]:
+    """Each scan of a JPEG stream with its header, tables before the next one left out."""
+    found, at = [], stream.index(bytes((0xFF, SOS)))
+    while at >= 0:
+        following = stream.find(bytes((0xFF, SOS)), at + 2)
+        end = stream.find(bytes((0xFF, DHT)), at)
+        stop = following if following >= 0 else len(stream) - 2
+        found.append(stream[at : end if at < end < stop else stop])
+        at = following
+    return found
+
+
+def again(stream: bytes, other: bytes, number: int = 0) -> bytes:
+    """A JPEG stream with one of another's scans behind its own."""
+    return stream[:-2] + scans(other)[number] + stream[-2:]
+
+
+def apart(pixels: Pixels, quality: int = 80) -> bytes:
+    """A baseline JPEG whose three components are grey pictures, each in a scan of its own."""
+    planes = [bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(pixels[..., i]), quality)) for i in range(3)]
+    tables = split(planes[0])[0][2:-2]
+    at = next(at for marker, at, _ in segments(planes[0]) if marker == SOF0)
+    rows = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
+    frame = segment(SOF0, planes[0][at + 4 : at + 9] + b"\3" + rows)
+    head = segment(SOS, bytes((1, 1, 0, 0, 63, 0)))
+    coded = [scans(plane)[0][len(head) :] for plane in planes]
+    parts = (segment(SOS, bytes((1, number, 0, 0, 63, 0))) + scan for number, scan in enumerate(coded, 1))
+    return b"\xff\xd8" + tables + frame + b"".join(parts) + b"\xff\xd9"
+
+
 def with_j2k_comment(stream: bytes, payload: bytes, *, tile_part: bool = False) -> bytes:
     """A codestream with a COM segment in its main header, or in the header of its first tile-part."""
     comment = struct.pack(">HHH", J2K_COM, len(payload) + 4, 1) + payload

@@ -208,6 +208,8 @@ class Builder:
         self._apps: dict[int, bytes] = {}
         self._interval = 0
         self._begun = False
+        self._bits: dict[int, list[int]] = {}
+        """For each component and coefficient the lowest bit that is coded: 0 for none yet, -1 for all of them."""
 
     def take(self, segment: Segment) -> None:
         """Any segment but SOS. Raises DamagedSlide or UnknownStructure."""
@@ -267,6 +269,7 @@ class Builder:
         if self.frame is None:
             raise DamagedSlide("a JPEG tile has no frame before its scan")
         found = scan_of(payload, self.frame)
+        self._advance(found)
         pieces = [] if self._begun else [b"\xff\xd8", *self._opening(self.frame)]
         pieces += [Segment(DHT, table).encode() for table in self._asked(found.uses, self.frame)]
         if not self._begun:
@@ -276,6 +279,15 @@ class Builder:
         pieces.append(Segment(SOS, found.encode(self.frame)).encode())
         self._begun = True
         return b"".join(pieces), found
+
+    def _advance(self, scan: Scan) -> None:
+        """No bit is coded twice (T.81 A.2, G.1.1.1): decoders show one of two, and the other is a hidden picture."""
+        band = slice(scan.first, scan.last + 1)
+        for part in scan.parts:
+            bits = self._bits.setdefault(part.component, [0] * 64)
+            if any(bit != scan.high for bit in bits[band]):
+                raise DamagedSlide("a JPEG scan codes what another one has coded")
+            bits[band] = [scan.low or -1] * (scan.last + 1 - scan.first)
 
     def _opening(self, frame: Frame) -> Iterator[bytes]:
         for marker in sorted(self._apps):

@@ -14,11 +14,11 @@ from coverslip.errors import DamagedSlide, InputError
 from coverslip.verify import j2k_meaning, j2k_walk, jpeg_walk
 from coverslip.verify.endings import GAP, endings, has_long_word, reads_like_words
 from coverslip.verify.jpeg_end import ends_with_its_picture, intervals, restarts_in_turn
-from coverslip.verify.jpeg_meaning import Key, Reading, read, shared_tables
+from coverslip.verify.jpeg_meaning import Frame, Key, Reading, read, shared_tables
 from coverslip.verify.jpeg_strict import is_needed_throughout
 from coverslip.verify.jpeg_tables import Table
 from coverslip.verify.lzw_walk import lzw_end
-from coverslip.verify.pages import Page
+from coverslip.verify.pages import SEPARATE, Page
 
 DEFLATE = frozenset({8, 32946})
 LZW = 5
@@ -69,13 +69,21 @@ def judge_jpeg(page: Page, tile: bytes) -> Judged:
     bare = [jpeg_walk.without_fill(scan) for scan in scans]
     codes = {
         "foreign-marker": reading.foreign,
-        "more-than-needed": bool(reading.wrong) or bare != scans,
+        "more-than-needed": bool(reading.wrong) or bare != scans or not fits(page, reading.frame),
         "bytes-after-end": jpeg.end < len(tile) or any(_has_words_behind(page, tile, jpeg, reading)),
         "damaged-tile": not all(restarts_in_turn(scan, reading, number) for number, scan in enumerate(scans)),
     }
     found = tuple(code for code, wrong in codes.items() if wrong)
     beside = b"".join(segment.payload for segment in jpeg.segments) + GAP + b"".join(map(_ends, scans))
     return Judged(found, b"".join(bare), reading.meaning, beside, reading.taken)
+
+
+def fits(page: Page, frame: Frame) -> bool:
+    """Whether a stream has the samples and pixels its page shows and no others; of a strip it may have fewer rows."""
+    width, height = frame.size
+    tall = height == page.tile.height if page.tiled else 0 < height <= page.tile.height
+    samples = 1 if page.planar == SEPARATE else page.samples
+    return tall and (width, len(frame.names), frame.bits) == (page.tile.width, samples, page.bits)
 
 
 def _ends(scan: bytes) -> bytes:
@@ -156,7 +164,7 @@ def judge_plain(page: Page, tile: bytes) -> Judged:
 
 def _plain_end(page: Page, tile: bytes) -> tuple[int, bool]:
     """Where the stream ends, and whether no more comes out of it than the tile has pixels for."""
-    planes = 1 if page.planar == 2 else page.samples
+    planes = 1 if page.planar == SEPARATE else page.samples
     expected = -(-page.tile.width * planes * page.bits // 8) * page.tile.height
     if page.codec == UNCOMPRESSED:
         return min(len(tile), expected), True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from coverslip.errors import InputError
 from coverslip.verify import jpeg_walk
 from coverslip.verify.blocks import Block
-from coverslip.verify.codecs import jpeg_tables
+from coverslip.verify.codecs import fits, jpeg_tables
 from coverslip.verify.jpeg_meaning import Key, Meaning, Reading, read
 from coverslip.verify.pages import Page
 
@@ -60,9 +60,11 @@ class HeaderBook:
         return found
 
     def is_plain(self, header: bytes) -> bool:
-        """True when a header met before says what a decoder needs and nothing else, and its scan has no restarts."""
+        """True when a header met before says what a decoder of this page needs and no more, without restarts."""
         found = self.known.get(header)
-        return found is not None and not (found.wrong or found.foreign or found.meaning.restart)
+        if found is None or found.wrong or found.foreign or found.meaning.restart:
+            return False
+        return fits(self.page, found.frame)
 
     def meaning(self, header: bytes) -> Meaning | None:
         """What a header met before means together with the shared tables."""

@@ -108,6 +108,8 @@ class _Reader:
         self.frame: Frame | None = None
         self.divisors: tuple[tuple[int, ...] | None, ...] = ()
         self.scans: list[Scan] = []
+        self.reached: dict[tuple[int, int], int] = {}
+        """Bits left to code of a component's coefficient; -1 when none are."""
         self.restart: int | None = None
         self.apps: list[Segment] = []
         self.wrong: list[str] = []
@@ -168,7 +170,17 @@ class _Reader:
         )
         if not _selects(self.frame, scan, selection):
             self.wrong.append("a scan selects coefficients as none can")
+        if not self._goes_on(scan):
+            self.wrong.append("a scan codes what another has coded")
         self.scans.append(scan)
+
+    def _goes_on(self, scan: Scan) -> bool:
+        """Whether a scan begins where the others of its coefficients ended: what is coded twice shows one of two."""
+        first, last, high, low = scan.selection
+        steps = [(place, coefficient) for place in scan.places for coefficient in range(first, last + 1)]
+        fresh = all(self.reached.get(step, 0) == high for step in steps)
+        self.reached.update(dict.fromkeys(steps, low or -1))
+        return fresh
 
     def _ask(self, key: Key) -> Table | None:
         """The table a frame or scan refers to."""

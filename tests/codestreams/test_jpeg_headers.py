@@ -13,7 +13,7 @@ from PIL import Image
 from coverslip.codestreams import jpeg
 from coverslip.codestreams.jpeg import Span
 from coverslip.errors import CoverslipError, DamagedSlide, UnknownStructure
-from samples.codecs import COM, behind_scan, dht, dqt, segment, segments, split, with_segments
+from samples.codecs import COM, again, apart, behind_scan, dht, dqt, segment, segments, split, with_segments
 
 PIXELS = np.ascontiguousarray(
     np.kron(np.random.default_rng(4).integers(0, 255, (6, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
@@ -168,6 +168,31 @@ def test_what_makes_no_sense_is_refused(place):
     """Numbers no decoder could use, in place of numbers: a typed refusal."""
     with pytest.raises((DamagedSlide, UnknownStructure)):
         cleaned(REFUSED[place])
+
+
+TWICE = {
+    "a second picture": again(PLAIN, PLAIN),
+    "one component of a second picture": again(PLAIN, apart(PIXELS), 1),
+    "a component again": again(apart(PIXELS), apart(PIXELS), 1),
+    **{
+        f"progressive scan {number} again": again(KINDS["progressive"], KINDS["progressive"], number)
+        for number in range(10)
+    },
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_nothing_is_coded_twice(name):
+    """Decoders show one of the two; the other one may be a label."""
+    with pytest.raises(DamagedSlide, match="codes what another one has coded"):
+        cleaned(TWICE[name])
+
+
+def test_components_may_come_one_by_one():
+    """Each in a scan of its own, as T.81 allows."""
+    data = apart(PIXELS)
+    assert np.array_equal(pixels(data), pixels(cleaned(data)))
+    assert cleaned(cleaned(data)) == cleaned(data)
 
 
 def test_a_restart_interval_that_changes_nothing_goes():

@@ -14,7 +14,8 @@ from PIL import Image
 from coverslip.errors import InputError
 from coverslip.verify import jpeg_meaning, jpeg_walk
 from coverslip.verify.jpeg_end import ends_with_its_picture
-from samples.codecs import COM, behind_scan, dht, dqt, segment, segments, split, with_segments
+from samples.codecs import COM, again, apart, behind_scan, dht, dqt, segment, segments, split, with_segments
+from tests.verify.conftest import shown
 
 WORDS = b"SMITH^JOHN^MRN7654321"
 MORE = ("scans", "more-than-needed")
@@ -53,6 +54,8 @@ HIDDEN = {
     "initials for names": (lambda s: renamed(s, b"JFK"), MORE),
     "a wide table of narrow numbers": (wide, MORE),
     "DHT with words for symbols": (lambda s: with_segments(s, dht(0, WORDS), before_sos=True), MORE),
+    "a second picture": (lambda s: again(s, s), MORE),
+    "one component of a second picture": (lambda s: again(s, apart(shown((64, 64)), 75), 1), MORE),
     "a restart without an interval": (lambda s: s[:-2] + b"\xff\xd0" + WORDS + s[-2:], ("scans", "damaged-tile")),
     "words behind the last unit": (lambda s: s[:-2] + WORDS + s[-2:], ("scans", "bytes-after-end")),
     "few words behind the last unit": (lambda s: s[:-2] + WORDS[-8:] + s[-2:], ("scans", "bytes-after-end")),
@@ -74,7 +77,7 @@ def test_what_rides_along_in_a_tile_is_found(workshop, place):
 def test_a_writer_that_leaves_it_out_passes(workshop, place):
     """The clean tile without it means the same, so nothing is objected to: but for what cannot be left out."""
     change, _ = HIDDEN[place]
-    if any(word in place for word in ("initials", "symbols", "restart without", "last unit", "noise")):
+    if any(word in place for word in ("initials", "symbols", "restart without", "last unit", "noise", "second")):
         return
     workshop.source = workshop.source.page(0, lambda page: page.with_piece(5, change))
     assert workshop.codes(workshop.clean) == set()
@@ -87,6 +90,18 @@ SHARED = {
     "interval": lambda tables: tables[:2] + segment(0xDD, b"JM") + tables[2:],
     "fill": lambda tables: tables[:2] + b"\xff" * 9 + tables[2:],
 }
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_progressive_scan_that_comes_again_is_found(number):
+    """Each of those an encoder writes; as it wrote them they are objected to by nobody."""
+    out = io.BytesIO()
+    Image.fromarray(shown((64, 64))).save(out, "JPEG", progressive=True)
+    good = out.getvalue()
+    for stream, wrong in ((good, ()), (again(good, good, number), ("a scan codes what another has coded",))):
+        walked = jpeg_walk.walk_jpeg(stream, "here")
+        assert set(jpeg_meaning.read({}, walked.segments, "here").wrong) >= set(wrong)
+        assert bool(jpeg_meaning.read({}, walked.segments, "here").wrong) == bool(wrong)
 
 
 @pytest.mark.parametrize("place", SHARED)

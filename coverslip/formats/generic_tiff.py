@@ -6,7 +6,6 @@ Source: TIFF 6.0 §15; TIFF Technical Note 1 (levels as SubIFDs). Resolution com
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from coverslip.elements import ImageRole
 from coverslip.errors import InputError, UnknownStructure
@@ -25,8 +24,6 @@ suffixes = (".tif", ".tiff", ".btf")
 route = Route.SAME_CONTAINER
 
 CENTIMETRE, INCH = 3, 2
-PHOTOMETRICS: Final = frozenset((0, 1, 2, 6))
-"""White is zero, black is zero, RGB, YCbCr."""
 
 
 def detect(probe: Probe) -> str | None:
@@ -63,8 +60,8 @@ def _pages(tiff: TiffFile) -> tuple[Page, ...]:
     base = tiff.pages[0]
     if base.number(t.NEW_SUBFILE_TYPE) != 0:
         raise UnknownStructure("the first page says that it is not the scan itself", where=base.path)
-    if not base.tiled or base.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS:
-        raise UnknownStructure("the first page is not a tiled picture in a known colour space", where=base.path)
+    if not base.tiled:
+        raise UnknownStructure("the first page is not tiled", where=base.path)
     below = [child for child in base.children if child.has_pixels and is_undenied_level(child, base)]
     found = [Page(base, ImageRole.BASE), *(Page(child, ImageRole.LEVEL) for child in below)]
     for directory in tiff.pages[1:]:

@@ -13,6 +13,7 @@ from coverslip.slide import Level, Planes, Route, SlideFacts
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import Blocks, survey
 from coverslip.tiff.elements import field_elements, foreign_elements, name_element, orphan_elements
+from coverslip.tiff.shapes import shows_all_samples
 from coverslip.tiff.structure import Directory, TiffFile
 
 
@@ -36,9 +37,12 @@ class TiffSlide:
         """Hold an open file; `describe` parses an ImageDescription, None when nothing of it is understood.
 
         `levels` are those of one plane where there are several, largest first; without, all levels are of the only one.
+
+        Raises UnknownStructure for a level in no known colour space, or with samples that are no colour.
         """
         self.tiff = tiff
         self.pages = pages
+        _check_samples(self.levels)
         found = _levels(levels or tuple(page.directory for page in pages if page.is_level))
         container = "bigtiff" if tiff.big else "tiff"
         self.facts = SlideFacts(vendor, container, found, mpp, magnification, planes=planes)
@@ -106,6 +110,15 @@ class TiffSlide:
     def close(self) -> None:
         """Release the file."""
         self.tiff.close()
+
+
+def _check_samples(levels: tuple[Page, ...]) -> None:
+    for level in levels:
+        if not shows_all_samples(level.directory):
+            where = level.directory.path
+            raise UnknownStructure(
+                "no known colour space, or samples beside its colours that no viewer shows", where=where
+            )
 
 
 def _levels(levels: tuple[Directory, ...]) -> tuple[Level, ...]:

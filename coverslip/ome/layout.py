@@ -22,8 +22,6 @@ from coverslip.tiff.structure import Directory
 
 BITS: Final = {"uint8": 8, "uint16": 16}
 UNSIGNED: Final = 1
-PHOTOMETRICS: Final = {1: frozenset((0, 1)), 3: frozenset((2, 6)), 4: frozenset((2,))}
-"""By samples: white or black is zero; RGB, YCbCr; RGB with an alpha sample."""
 SCENE: Final = 4.0
 """A picture whose pixels are not that many times larger than the slide's is a scan of its own, not of the glass."""
 
@@ -178,14 +176,11 @@ def _plane_page(image: Image, plane: Plane, page: Directory) -> PlanePage:
         raise UnsupportedSlide("samples are not 8 or 16 bits unsigned", where=page.path)
     if page.number(t.NEW_SUBFILE_TYPE) != 0 or says_otherwise(page):
         raise UnknownStructure("a plane's page says that it is not the scan itself", where=page.path)
-    samples = page.number(t.SAMPLES_PER_PIXEL, 1)
     bits = set(page.numbers(t.BITS_PER_SAMPLE).tolist() or [1])
     if bits != {BITS[image.type]} or set(page.numbers(t.SAMPLE_FORMAT).tolist()) - {UNSIGNED}:
         raise DamagedSlide("the block says another type than the page", where=page.path)
     if not page.tiled or page.compression not in COPYABLE:
         raise UnsupportedSlide("a plane is not tiled, or its tiles cannot be copied", where=page.path)
-    if page.number(t.PHOTOMETRIC, 2) not in PHOTOMETRICS.get(samples, ()):
-        raise UnknownStructure("a plane is in no known colour space", where=page.path)
     levels = [child for child in page.children if child.has_pixels and is_undenied_level(child, page)]
     if any(set(child.numbers(t.BITS_PER_SAMPLE).tolist()) != bits for child in levels):
         raise DamagedSlide("a level has other samples than its plane", where=page.path)

@@ -19,6 +19,8 @@ REDUCED: Final = 1
 """NewSubfileType bit 0: a reduced-resolution version of another page (TIFF 6.0 §8)."""
 ALIKE: Final = {t.PHOTOMETRIC: 0, t.SAMPLES_PER_PIXEL: 1, t.BITS_PER_SAMPLE: 1, t.PLANAR_CONFIGURATION: 1}
 """What says how samples mean colour, with TIFF's defaults."""
+COLOURS: Final = {0: 1, 1: 1, 2: 3, 6: 3}
+"""How many samples are colour, by photometric interpretation: white or black is zero, RGB, YCbCr."""
 _OTHER_PICTURE: Final = re.compile(r"\W*(label|macro|overview|thumbnail)(\b|_)", re.IGNORECASE)
 
 
@@ -35,6 +37,11 @@ def is_undenied_level(directory: Directory, base: Directory) -> bool:
     """A level that neither its subfile type nor its own words deny: of a full or a reduced image."""
     said = directory.number(t.NEW_SUBFILE_TYPE)
     return said in (0, REDUCED) and not says_otherwise(directory) and is_level(directory, base)
+
+
+def shows_all_samples(directory: Directory) -> bool:
+    """Whether each sample is a colour: what stands in a fourth no viewer shows, and nobody who looks can judge."""
+    return directory.number(t.SAMPLES_PER_PIXEL, 1) == COLOURS.get(directory.number(t.PHOTOMETRIC))
 
 
 def says_otherwise(directory: Directory) -> bool:

@@ -25,7 +25,7 @@ SAMPLES = -1
 MANY = -2
 ALLOWED: dict[int, int] = {
     254: 1, 256: 1, 257: 1, 258: SAMPLES, 259: 1, 262: 1, 266: 1, 270: MANY, 273: MANY, 274: 1, 277: 1, 278: 1,
-    279: MANY, 282: 1, 283: 1, 284: 1, 296: 1, 317: 1, 322: 1, 323: 1, 324: MANY, 325: MANY, 330: MANY, 338: SAMPLES,
+    279: MANY, 282: 1, 283: 1, 284: 1, 296: 1, 317: 1, 322: 1, 323: 1, 324: MANY, 325: MANY, 330: MANY,
     339: SAMPLES, 347: MANY, 529: 3, 530: 2, 531: 1, 532: 6, 32997: 1, 34675: MANY,
 }  # fmt: skip
 """Tag → how many values it may have. Everything else is somebody's words or nobody's business."""

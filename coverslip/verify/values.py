@@ -28,7 +28,6 @@ SHORTS: dict[int, Test] = {
     284: {1, 2}.__contains__,
     296: {1, 2, 3}.__contains__,
     317: {1, 2, 3}.__contains__,
-    338: {0, 1, 2}.__contains__,
     339: range(1, 7).__contains__,
     530: {1, 2, 4}.__contains__,
     531: {1, 2}.__contains__,
@@ -46,7 +45,7 @@ LONGS: dict[int, Test] = {
 """Numbers that TIFF writes in two bytes or four."""
 NUMBERS = SHORTS | LONGS
 COLOURS = {0: 1, 1: 1, 2: 3, 6: 3}
-"""How many samples are colour."""
+"""How many samples are colour; one more would be a picture that no viewer shows."""
 FULL, VIDEO = (0, 255, 128, 255, 128, 255), (235, 128, 240, 128, 240)
 FRACTIONS: dict[int, frozenset[tuple[int, ...]]] = {
     529: frozenset({(299, 1000, 587, 1000, 114, 1000), (2126, 10000, 7152, 10000, 722, 10000)}),
@@ -76,8 +75,8 @@ def _fits(tag: int, values: Sequence[int], page: Page) -> bool:
     """What the rest of the page leaves room for."""
     if tag == 278:
         return not page.tiled and values[0] <= page.size.height
-    if tag == 338:
-        return len(values) <= page.samples - COLOURS.get(page.photometric, page.samples)
+    if tag == 277:
+        return values[0] == COLOURS.get(page.photometric)
     return True
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from coverslip.errors import DamagedSlide, UnknownStructure
 from coverslip.tiff import tags as t
 from coverslip.tiff.blocks import COPYABLE, J2K, JPEG
+from coverslip.tiff.shapes import COLOURS
 from coverslip.tiff.structure import MAX_SIDE, Directory
 from coverslip.write.fields import OutField
 
@@ -25,8 +26,6 @@ DIGITS: Final = 8
 LEAST, MOST = Fraction(1, 100), Fraction(10_000_000)
 """Pixels per unit that anybody means."""
 YCBCR: Final = 6
-_COLOURS: Final = {0: 1, 1: 1, 2: 3, 6: 3}
-"""Samples that are colour, by photometric interpretation."""
 
 Allowed = Callable[[int], bool]
 
@@ -39,7 +38,7 @@ ONE: Final[dict[int, tuple[int, Allowed]]] = {
     t.IMAGE_WIDTH: (t.LONG, range(1, MAX_SIDE + 1).__contains__),
     t.IMAGE_LENGTH: (t.LONG, range(1, MAX_SIDE + 1).__contains__),
     t.COMPRESSION: (t.SHORT, COPYABLE.__contains__),
-    t.PHOTOMETRIC: (t.SHORT, _COLOURS.__contains__),
+    t.PHOTOMETRIC: (t.SHORT, COLOURS.__contains__),
     t.FILL_ORDER: (t.SHORT, _among(1, 2)),
     t.ORIENTATION: (t.SHORT, range(1, 9).__contains__),
     t.SAMPLES_PER_PIXEL: (t.SHORT, range(1, 1 << 16).__contains__),
@@ -54,7 +53,6 @@ ONE: Final[dict[int, tuple[int, Allowed]]] = {
 """Fields of one number → the widest type, and which numbers."""
 MANY: Final[dict[int, Allowed]] = {
     t.BITS_PER_SAMPLE: _among(1, 2, 4, 8, 12, 16, 32, 64),
-    t.EXTRA_SAMPLES: _among(0, 1, 2),
     t.SAMPLE_FORMAT: range(1, 7).__contains__,
     t.YCBCR_SUBSAMPLING: _among(1, 2, 4),
 }
@@ -106,10 +104,7 @@ def _single(directory: Directory, code: int, value: int) -> OutField:
 
 def _several(directory: Directory, code: int, values: tuple[int, ...]) -> OutField | None:
     """Numbers one a sample, or two for subsampling; more than that mean nothing."""
-    samples = directory.number(t.SAMPLES_PER_PIXEL, 1)
-    extra = max(0, samples - _COLOURS.get(directory.number(t.PHOTOMETRIC), 0))
-    most = {t.EXTRA_SAMPLES: extra, t.YCBCR_SUBSAMPLING: 2}.get(code, samples)
-    values = values[:most]
+    values = values[: 2 if code == t.YCBCR_SUBSAMPLING else directory.number(t.SAMPLES_PER_PIXEL, 1)]
     if not all(map(MANY[code], values)) or (code == t.BITS_PER_SAMPLE and len(set(values)) != 1):
         raise UnknownStructure("a field has a value that nobody writes", where=_where(directory, code))
     return _integers(directory, code, values, t.SHORT) if values else None

@@ -51,7 +51,7 @@ def test_letters_are_no_number(code):
 
 
 def test_there_is_no_room_for_letters_behind_the_colours():
-    """Extra samples are as many as there are samples that are no colour: here none, so the field goes."""
+    """Every sample is a colour, so nothing has to be said about others: the field goes."""
     assert kept_field(directory((338, t.LONG, b"JSMITH765432")), 338) is None
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from coverslip.slide import Route
 from coverslip.verify import Claim, Report, Secret, verify
+from samples.codecs import split
 
 TILE = 64
 SIZES = ((256, 192), (64, 48))
@@ -201,6 +202,13 @@ def label_pixels() -> np.ndarray:
         pixels[row : row + 12, :, :] = np.where(np.repeat(words, 5), 20, 245)[None, :, None]
     pixels[150:220, 10:190] = np.where(np.repeat(rng.random(60) < 0.5, 3), 10, 245)[None, :, None]
     return pixels
+
+
+def sharing(slide: Slide, change: Callable[[bytes], bytes] = bytes) -> Slide:
+    """The tables of the first level's tiles moved to JPEGTables, and changed there."""
+    parts = [split(tile) for tile in slide.pages[0].pieces]
+    tables, tiles = change(parts[0][0]), tuple(tile for _, tile in parts)
+    return slide.page(0, lambda page: replace(page, pieces=tiles).with_tag(Tag(347, 7, tables)))
 
 
 @dataclass

@@ -14,8 +14,8 @@ from PIL import Image
 from coverslip.errors import InputError
 from coverslip.verify import jpeg_meaning, jpeg_walk
 from coverslip.verify.jpeg_end import ends_with_its_picture
-from samples.codecs import COM, again, apart, behind_scan, dht, dqt, segment, segments, split, with_segments
-from tests.verify.conftest import shown
+from samples.codecs import COM, again, apart, behind_scan, dht, dqt, segment, segments, with_segments
+from tests.verify.conftest import sharing, shown
 
 WORDS = b"SMITH^JOHN^MRN7654321"
 MORE = ("scans", "more-than-needed")
@@ -108,18 +108,11 @@ def test_a_progressive_scan_that_comes_again_is_found(number):
 def test_what_rides_along_in_shared_tables_is_found(workshop, place):
     """JPEGTables with a table that no tile asks for, or twice."""
 
-    def moved(slide, change):
-        tables = split(slide.pages[0].pieces[0])[0]
-        page = slide.pages[0].with_tag(workshop.tag(347, 7, change(tables)))
-        for number in range(len(page.pieces)):
-            page = page.with_piece(number, lambda tile: split(tile)[1])
-        return slide.page(0, lambda _: page)
-
-    assert workshop.codes(moved(workshop.clean, lambda tables: tables)) == set()
+    assert workshop.codes(sharing(workshop.clean)) == set()
     bare = workshop.source.page(0, lambda page: page.with_piece(0, lambda tile: workshop.clean.pages[0].pieces[0]))
-    workshop.source = moved(bare, SHARED[place])
-    assert ("structure", "jpeg-tables") in workshop.codes(moved(workshop.clean, SHARED[place]))
-    assert workshop.codes(moved(workshop.clean, lambda tables: tables)) == set()
+    workshop.source = sharing(bare, SHARED[place])
+    assert ("structure", "jpeg-tables") in workshop.codes(sharing(workshop.clean, SHARED[place]))
+    assert workshop.codes(sharing(workshop.clean)) == set()
 
 
 @pytest.mark.parametrize("form", ["plain", "utf-16-le", "base64"])

@@ -12,8 +12,8 @@ import simplejpeg
 from coverslip.errors import DamagedSlide
 from coverslip.verify import structure
 from coverslip.verify.structure import ALLOWED, MANY, MAX_DESCRIPTION, RATIONALS, SAMPLES
-from tests.verify.conftest import bare
-from tests.verify.test_jpeg_spare import WORDS, dqt, segment, split
+from tests.verify.conftest import bare, sharing
+from tests.verify.test_jpeg_spare import WORDS, dqt, segment
 
 PLANES = 3
 """Samples of the workshop's pages."""
@@ -186,19 +186,6 @@ def test_a_tile_is_as_large_as_the_page_says(workshop, name, number):
     assert ("scans", "more-than-needed") in both(workshop, lambda page: page.with_piece(number, lambda _: other))
 
 
-def shared(change):
-    """Tables of a page's tiles moved to JPEGTables, and changed there."""
-
-    def move(workshop, slide):
-        tables = split(slide.pages[0].pieces[0])[0]
-        page = slide.pages[0].with_tag(workshop.tag(347, 7, change(tables)))
-        for number in range(len(page.pieces)):
-            page = page.with_piece(number, lambda tile: split(tile)[1])
-        return slide.page(0, lambda _: page)
-
-    return move
-
-
 TABLES = {
     "followed by words": lambda tables: tables + b"JOHN SMITH",
     "with a comment": lambda tables: tables[:2] + segment(0xFE, WORDS[:10]) + tables[2:],
@@ -209,7 +196,7 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 def test_shared_tables_are_tables(workshop, name):
     """A stream of tables from its first byte to its last, each once."""
-    assert ("structure", "jpeg-tables") in workshop.codes(shared(TABLES[name])(workshop, workshop.clean))
+    assert ("structure", "jpeg-tables") in workshop.codes(sharing(workshop.clean, TABLES[name]))
 
 
 UNREADABLE = {
@@ -223,7 +210,7 @@ UNREADABLE = {
 def test_shared_tables_that_cannot_be_read_end_it(workshop, name):
     """Nothing can be said of tiles without their tables."""
     with pytest.raises(DamagedSlide) as refused:
-        workshop.codes(shared(UNREADABLE[name])(workshop, workshop.clean))
+        workshop.codes(sharing(workshop.clean, UNREADABLE[name]))
     assert refused.value.where == "ifd[0]/347"
 
 

@@ -11,7 +11,7 @@ import simplejpeg
 
 from coverslip.errors import DamagedSlide
 from coverslip.verify import structure
-from coverslip.verify.structure import ALLOWED, MANY, MAX_DESCRIPTION, RATIONALS, SAMPLES
+from coverslip.verify.structure import ALLOWED, MANY, MAX_DESCRIPTION, RATIONALS
 from tests.verify.conftest import bare, sharing
 from tests.verify.test_jpeg_spare import WORDS, dqt, segment
 
@@ -31,7 +31,13 @@ def test_a_tag_that_stands_twice_is_found(workshop):
     assert both(workshop, lambda page: replace(page, tags=(*page.tags, twice))) == {("structure", "repeated-tag")}
 
 
-ROOM = {code: PLANES if most == SAMPLES else most for code, most in ALLOWED.items() if most != MANY}
+ROOM = dict.fromkeys((254, 256, 257, 259, 262, 266, 274, 277, 278, 282, 283, 284, 296, 317, 322, 323, 531, 32997), 1)
+ROOM |= {530: 2, 529: 3, 532: 6, 258: PLANES, 339: PLANES}
+
+
+def test_every_number_has_its_room():
+    """Of the fields a clean slide may have, these hold numbers; the others are texts, tables and places."""
+    assert {code for code, most in ALLOWED.items() if most != MANY} == set(ROOM)
 
 
 @pytest.mark.parametrize("code", sorted(ROOM))
@@ -96,6 +102,7 @@ DESCRIPTIONS = {
     "without its end": lambda text: text,
     "ended twice": lambda text: text + b"\0\0",
     "a letter of another alphabet": lambda text: text.replace(b"Left", b"L\xe9ft") + b"\0",
+    "a letter at its end": lambda text: text + b"J\0",
     "a letter behind its end": lambda text: text + b"\0J",
 }
 
@@ -165,6 +172,19 @@ def test_a_directory_without_a_picture_is_found(workshop):
     struct.pack_into("<I", data, link, len(data))
     data += struct.pack("<HHHIII", 1, 254, 4, 1, 0, 0)
     assert ("structure", "unexpected-directory") in workshop.codes(Bytes(bytes(data)))
+
+
+def test_a_picture_below_a_page_is_found(workshop):
+    """A SubIFD that is no level, here the thumbnail's directory once more."""
+    path = workshop.clean.write(workshop.folder / "probe.svs")
+    size = path.stat().st_size
+    broken = workshop.clean.page(0, lambda page: page.with_tag(workshop.tag(330, 4, (size + size % 2 + 12,))))
+    data = broken.write(path).read_bytes()
+    first = struct.unpack_from("<I", data, 4)[0]
+    second = struct.unpack_from("<I", data, first + 2 + 12 * struct.unpack_from("<H", data, first)[0])[0]
+    length = 2 + 12 * struct.unpack_from("<H", data, second)[0]
+    spare = bytes(size + size % 2 + 12 - len(data)) + data[second : second + length] + bytes(4)
+    assert ("structure", "unexpected-directory") in workshop.codes(Bytes(data + spare))
 
 
 FRAMES = {

@@ -252,11 +252,12 @@ class PurgeIn(BaseModel):
 
 
 class OriginalOut(Out):
-    """Whether a slide's original can still be read by anybody."""
+    """Whether a slide's original can still be read by anybody, and its clean files be found."""
 
     sid: str
     kept: bool
     purged: datetime | None = Field(description="When its key was destroyed.")
+    clean: bool = Field(description="Whether the clean slide is still there; of one that is over, a purge deletes it.")
 
 
 class WorkerOut(Out):

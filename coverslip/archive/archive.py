@@ -252,16 +252,20 @@ class Archive:
     def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> None:
         """Destroy the key of a slide's original, then the original: key first, so that no crash leaves it readable.
 
-        What a crash leaves in between is deleted by `discard_originals`. The clean slide stays. Raises `NotFound`,
-        `StateConflict` while somebody works on the slide, `Outdated` when its version is not the `expected` one,
-        `OriginalPurged` when it was done before.
+        The clean slide stays, unless the slide was rejected or withdrawn: then nobody is shown it again. What a crash
+        leaves in between is deleted by `discard_originals` and `discard_orphans`. Raises `NotFound`, `StateConflict`
+        while somebody works on the slide, `Outdated` when its version is not the `expected` one, `OriginalPurged` when
+        it was done before.
         """
         try:
-            uid = self.catalog.purge(sid, actor, reason, expected)
+            uid, artefact = self.catalog.purge(sid, actor, reason, expected)
         except OriginalPurged:
             self._forget(self.catalog.slide(sid).uid)
             raise
         self._forget(uid)
+        if artefact is not None:
+            with suppress(StorageAway):  # nothing points to it: whoever tidies deletes the rest
+                self.clean.remove_artefact(sid, artefact)
 
     def purge_overdue(self, now: datetime) -> int:
         """Purge originals whose retention ran out, if it ever does; returns how many."""

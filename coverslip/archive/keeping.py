@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,8 @@ from coverslip.errors import OriginalPurged, StateConflict
 
 AT_WORK: Final = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
 """States in which somebody needs the original now."""
+OVER: Final = frozenset({State.REJECTED, State.WITHDRAWN})
+"""States in which nobody is shown the clean slide again."""
 SETTLED: Final = frozenset({State.RELEASED, State.REJECTED, State.WITHDRAWN})
 """States in which nobody will need it again; from here on its retention runs."""
 
@@ -41,25 +43,33 @@ def keep(session: Session, uid: str, original: Sealed) -> None:
     session.add(OriginalRow(uid=uid, name=original.name, wrapped=original.wrapped))
 
 
-def purge(session: Session, now: datetime, sid: str, *, actor: str, reason: str, expected: int | None = None) -> str:
-    """Destroy the key of a slide's original and what was said about it; returns the upload's id.
+def purge(
+    session: Session, now: datetime, sid: str, *, actor: str, reason: str, expected: int | None = None
+) -> tuple[str, str | None]:
+    """Destroy the key of a slide's original and what was said about it; of a slide that is over its clean files go.
 
-    Raises `NotFound`, `StateConflict` while somebody works on the slide, `Outdated` when its version is not the
-    `expected` one, `OriginalPurged` when that was done before.
+    Returns the upload's id, and the artefact that nothing points to from now on. Raises `NotFound`, `StateConflict`
+    while somebody works on the slide, `Outdated` when its version is not the `expected` one, `OriginalPurged` when
+    there is nothing left.
     """
     slide = slides.locked(session, sid, expected)
     if slide.state in AT_WORK:
         raise StateConflict("Somebody works on this slide.")
-    require(session, slide.uid)
+    artefact = slide.artefact if slide.state in OVER else None
     row = session.get(OriginalRow, slide.uid) or OriginalRow(uid=slide.uid)
-    row.name, row.wrapped, row.purged = None, None, now
-    session.add(row)
-    if (said := session.get(VaultRow, slide.uid)) is not None:
-        session.delete(said)
+    kept = row.purged is None
+    if not kept and artefact is None:
+        raise OriginalPurged
+    slide.artefact = None if artefact else slide.artefact
     events.append(session, now, actor=actor, action="original-purged", sid=sid, reason=reason)
-    upload = session.get_one(UploadRow, slide.uid)
-    weigh(session, upload.owner, -upload.length)
-    return slide.uid
+    if kept:
+        row.name, row.wrapped, row.purged = None, None, now
+        session.add(row)
+        if (said := session.get(VaultRow, slide.uid)) is not None:
+            session.delete(said)
+        upload = session.get_one(UploadRow, slide.uid)
+        weigh(session, upload.owner, -upload.length)
+    return slide.uid, artefact
 
 
 def weight(session: Session, owner: str) -> int:
@@ -80,11 +90,12 @@ def weigh(session: Session, owner: str, length: int) -> None:
 
 
 def overdue(session: Session, before: datetime, limit: int) -> tuple[str, ...]:
-    """Slides that have been settled since before that moment and whose original is still there, oldest first."""
+    """Slides that have been settled since before that moment and of which a purge leaves less, oldest first."""
+    over = and_(SlideRow.state.in_(OVER), SlideRow.artefact.is_not(None))
     query = (
         select(SlideRow.sid)
         .outerjoin(OriginalRow, OriginalRow.uid == SlideRow.uid)
-        .where(SlideRow.state.in_(SETTLED), SlideRow.updated < before, OriginalRow.purged.is_(None))
+        .where(SlideRow.state.in_(SETTLED), SlideRow.updated < before, or_(OriginalRow.purged.is_(None), over))
         .order_by(SlideRow.updated)
         .limit(limit)
     )

@@ -146,13 +146,13 @@ class UploadRecords(Door):
         with self._db.read() as session:
             return keeping.overdue(session, before, limit)
 
-    def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> str:
-        """Destroy the key of a slide's original and what a client said about it; returns the upload's id.
+    def purge(self, sid: str, actor: str, reason: str = "", expected: int | None = None) -> tuple[str, str | None]:
+        """Destroy the key of a slide's original and what a client said about it.
 
-        The key only: `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict`, `Outdated` or
-        `OriginalPurged`.
+        Returns the upload's id and the artefact nothing points to any more, if the slide's days are over. Records only:
+        `Archive.purge` deletes the bytes. Raises `NotFound`, `StateConflict`, `Outdated` or `OriginalPurged`.
         """
         with self._db.write() as session:
-            uid = keeping.purge(session, self._now(), sid, actor=actor, reason=reason, expected=expected)
+            ended = keeping.purge(session, self._now(), sid, actor=actor, reason=reason, expected=expected)
         self._db.forget()
-        return uid
+        return ended

@@ -31,7 +31,9 @@ async def purge(
     response: Response,
     if_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> OriginalOut:
-    """Destroy the key of a slide's original and delete it; the clean slide stays. Again changes nothing."""
+    """Destroy the key of a slide's original and delete it; the clean slide stays, unless the slide was rejected or
+    withdrawn. Again changes nothing.
+    """
     if if_match is not None and not match(if_match, etag_of(slide)):
         raise Outdated
     response.headers["Cache-Control"] = "no-store"
@@ -62,6 +64,6 @@ def end_original(
 
 
 def original_of(service: Service, slide: SlideRecord) -> OriginalOut:
-    """What is known of a slide's original."""
-    purged = service.catalog.purged(slide.uid)
-    return OriginalOut(sid=slide.sid, kept=purged is None, purged=purged)
+    """What is known of a slide's original, and whether there is anything clean."""
+    purged, now = service.catalog.purged(slide.uid), service.catalog.slide(slide.sid)
+    return OriginalOut(sid=slide.sid, kept=purged is None, purged=purged, clean=now.artefact is not None)

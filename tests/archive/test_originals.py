@@ -288,6 +288,46 @@ def test_retention_ends_in_a_purge(archive, produced):
     assert (archive.where_is(archive.catalog.slide(sid)) / "slide.svs").read_bytes() == b"clean"
 
 
+@pytest.mark.parametrize("moves", [(State.REJECTED,), (State.RELEASED, State.WITHDRAWN)], ids=lambda moves: moves[-1])
+def test_of_a_slide_that_is_over_nothing_stays(archive, produced, moves):
+    """Nobody is shown it again: its clean files go with its original, and a crash in between keeps none of them."""
+    sid, _ = arrive(archive)
+    publish(archive, sid, produced)
+    for state in moves:
+        archive.transition(sid, state, "curator")
+    folder = archive.where_is(archive.catalog.slide(sid))
+    archive.catalog.purge(sid, "curator")
+    assert folder.exists()
+    assert archive.catalog.slide(sid).artefact is None
+    tidy(archive)
+    assert not folder.exists()
+    with pytest.raises(OriginalPurged):
+        archive.purge(sid, "curator")
+    assert archive.catalog.load("o").owned == 0
+
+
+def test_a_purge_deletes_what_a_withdrawal_left(archive, produced):
+    """Purged while it was public, withdrawn later: asked again, and by retention, its clean files go; once."""
+    slides = [arrive(archive)[0] for _ in range(2)]
+    for sid in slides:
+        publish(archive, sid, produced)
+        archive.transition(sid, State.RELEASED, "curator")
+        archive.purge(sid, "curator")
+        with pytest.raises(OriginalPurged):
+            archive.purge(sid, "curator")
+        archive.transition(sid, State.WITHDRAWN, "curator")
+    first, second = (archive.where_is(archive.catalog.slide(sid)) for sid in slides)
+    archive.purge(slides[0], "curator", "asked to")
+    assert (first.exists(), second.exists()) == (False, True)
+    assert archive.purge_overdue(datetime.now(UTC) + timedelta(hours=25)) == 1
+    assert not second.exists()
+    assert archive.purge_overdue(datetime.now(UTC) + timedelta(hours=25)) == 0
+    assert archive.catalog.load("o").owned == 0
+    for sid in slides:
+        with pytest.raises(OriginalPurged):
+            archive.purge(sid, "curator")
+
+
 def test_nothing_is_purged_where_nobody_set_a_time(tmp_path, produced):
     """The default keeps originals."""
     archive = Archive.open(Settings(data_dir=tmp_path / "data"), with_vault=True)

@@ -170,6 +170,13 @@ def purge(archive: Archive) -> None:
             archive.purge(slide.sid, "curator")
 
 
+def erase(archive: Archive) -> None:
+    """The same of a slide that is over."""
+    for slide in archive.catalog.slides([State.WITHDRAWN]).slides:
+        with suppress(OriginalPurged):
+            archive.purge(slide.sid, "curator")
+
+
 def _move(archive: Archive, before: State, to: State) -> None:
     for slide in archive.catalog.slides([before]).slides:
         archive.transition(slide.sid, to, "curator")
@@ -182,7 +189,7 @@ def _claim(archive: Archive) -> Claim | None:
 
 PROTOCOLS: dict[str, Callable[[Archive], None]] = {
     each.__name__: each
-    for each in (upload, half, halves, terminate, publish, pyramid, set_aside, release, withdraw, purge)
+    for each in (upload, half, halves, terminate, publish, pyramid, set_aside, release, withdraw, purge, erase)
 }
 
 PRODUCED = Produced(

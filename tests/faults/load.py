@@ -222,18 +222,16 @@ async def feed(station: Station) -> None:
 
 
 async def clear(station: Station) -> None:
-    """What is done is refused, purged and deleted: it would fill a disk within the hour."""
+    """What is done is refused and purged: it would fill a disk within the hour."""
     archive = station.archive
 
-    def throw(sid: str, artefact: str | None) -> None:
+    def throw(sid: str) -> None:
         archive.transition(sid, State.REJECTED, "curator")
         archive.purge(sid, "curator")
-        if artefact is not None:
-            archive.clean.remove_artefact(sid, artefact)
 
     while True:
         for slide in archive.catalog.slides((State.IN_REVIEW,)).slides[KEPT:]:
-            await asyncio.to_thread(throw, slide.sid, slide.artefact)
+            await asyncio.to_thread(throw, slide.sid)
         await asyncio.sleep(1)
 
 

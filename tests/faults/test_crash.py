@@ -22,8 +22,18 @@ PREPARED = {
     "release": ("upload", "publish"),
     "withdraw": ("upload", "publish", "release"),
     "purge": ("upload", "publish", "release"),
+    "erase": ("upload", "publish", "release", "withdraw"),
 }
-FEWEST = {"upload": 8, "terminate": 2, "publish": 8, "set_aside": 8, "release": 4, "withdraw": 4, "purge": 6}
+FEWEST = {
+    "upload": 8,
+    "terminate": 2,
+    "publish": 8,
+    "set_aside": 8,
+    "release": 4,
+    "withdraw": 4,
+    "purge": 6,
+    "erase": 8,
+}
 """Steps there must be at least, or the loop looks at nothing."""
 
 
@@ -188,3 +198,15 @@ def test_a_purge(after_crashes):
         stored = b"".join(path.read_bytes() for path in archive.storage.root.glob("catalogue.sqlite*"))
         assert wrapped
         assert wrapped not in stored
+
+
+def test_a_purge_of_a_slide_that_is_over(after_crashes):
+    """Its record lets go of the clean files first: in the end nothing is left of either."""
+    for _, uid, archive, again in after_crashes("erase"):
+        (slide,) = archive.catalog.slides().slides
+        assert archive.catalog.is_purged(uid) == (slide.artefact is None)
+        assert again() == crashing.REACHED_END
+        tidy(archive)
+        for zone in (Zone.ORIGINALS, Zone.INCOMING, Zone.REVIEW, Zone.RELEASED):
+            assert files(archive, zone) == [], zone
+        assert [event.action for event in archive.catalog.events(slide.sid)].count("original-purged") == 1

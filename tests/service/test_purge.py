@@ -38,6 +38,37 @@ def test_a_curator_purges(house):
     assert house.client().get(f"/slides/{sid}/file").status_code == 200
 
 
+@pytest.mark.parametrize("state", [State.REJECTED, State.WITHDRAWN])
+def test_of_a_slide_that_is_over_nothing_stays(house, state):
+    """Its page says so before and after, and so does the answer."""
+    sid = house.slide(State.RELEASED if state is State.WITHDRAWN else State.IN_REVIEW)
+    house.archive.transition(sid, state, "curator")
+    folder = house.archive.where_is(house.archive.catalog.slide(sid))
+    with house.client("curator") as client:
+        assert "nobody is shown it again" in client.get(f"/slides/{sid}", headers=BROWSER).text
+        assert folder is not None
+        assert folder.exists()
+        answer = client.post(where(sid), json={"reason": "the patient asked"}).json()
+        assert (answer["kept"], answer["clean"]) == (False, False)
+        assert not folder.exists()
+        page = client.get(f"/slides/{sid}", headers=BROWSER).text
+        assert "No clean slide is kept." in page
+        assert 'id="purge"' not in page
+
+
+def test_a_withdrawn_slide_can_be_purged_again(house):
+    """Its clean files are still there, and the page offers to delete them."""
+    sid = house.slide(State.RELEASED)
+    with house.client("curator") as client:
+        assert client.post(where(sid), json={"reason": "its time is over"}).json()["clean"] is True
+        assert 'id="purge"' not in client.get(f"/slides/{sid}", headers=BROWSER).text
+        house.archive.transition(sid, State.WITHDRAWN, "curator")
+        page = client.get(f"/slides/{sid}", headers=BROWSER).text
+        assert "The clean slide is still here." in page
+        assert 'id="purge"' in page
+        assert client.post(where(sid), json={"reason": "the patient asked"}).json()["clean"] is False
+
+
 def test_again_changes_nothing(house):
     """The same answer, one line in the trail; also when several ask at the same moment."""
     sid = house.slide(State.REJECTED)

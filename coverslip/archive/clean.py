@@ -47,7 +47,7 @@ class CleanSlides(Protocol):
         """One file of a clean slide; raises `NotFound`."""
 
     def abandon(self, before: datetime) -> int:
-        """Delete what publications begun before that moment left behind invisibly; returns how many."""
+        """Delete what publications and deletions begun before that moment left behind invisibly; returns how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from coverslip.archive import begun, kept
 from coverslip.archive.store import Stored
+from coverslip.clearing import clear
 from coverslip.durable import our_errors, remove, sync
 from coverslip.errors import NotFound, OutputExists
 
@@ -221,8 +222,17 @@ class Storage:
         return Stored(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), read, path)
 
     def abandon(self, before: datetime) -> int:
-        """Nothing: what a publication leaves behind is a draft."""
-        return 0
+        """Delete clean slides that a crash left half deleted; what a publication leaves behind is a draft."""
+        count = 0
+        with our_errors():
+            for doomed in self.zone(Zone.REVIEW).glob("*/.*"):
+                with suppress(FileNotFoundError):  # another process is faster
+                    if doomed.stat().st_ctime < before.timestamp():
+                        clear(doomed)
+                        count += 1
+                with suppress(OSError):  # other artefacts may still lie there
+                    doomed.parent.rmdir()
+        return count
 
     def remove_artefact(self, sid: str, artefact: str) -> None:
         """Delete a folder no record points to."""

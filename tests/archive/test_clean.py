@@ -92,6 +92,19 @@ class TestFolders(CleanContract):
     def clean(self, tmp_path):
         return Storage(tmp_path / "data")
 
+    def test_what_a_crash_left_half_deleted_goes_later(self, clean, publish, monkeypatch):
+        """It has no name any more; not at once, for somebody may be deleting it right now."""
+        publish("sid", "art-1")
+        publish("sid", "art-2")
+        with monkeypatch.context() as patched:
+            patched.setattr("coverslip.durable.clear", lambda folder: None)
+            clean.remove_artefact("sid", "art-1")
+        now = datetime.now(UTC)
+        assert clean.artefacts_in(Zone.REVIEW) == (("sid", "art-2"),)
+        assert (clean.abandon(now - timedelta(hours=1)), clean.abandon(now + timedelta(hours=1))) == (0, 1)
+        assert clean.abandon(now + timedelta(hours=1)) == 0
+        assert [path.name for path in (clean.root / "review" / "sid").iterdir()] == ["art-2"]
+
 
 class TestStore(CleanContract):
     """Names in a store, here one on the disk."""

@@ -104,6 +104,21 @@ def test_a_progressive_scan_that_comes_again_is_found(number):
         assert bool(jpeg_meaning.read({}, walked.segments, "here").wrong) == bool(wrong)
 
 
+@pytest.mark.parametrize("number", range(10))
+def test_a_progressive_scan_names_no_table_it_does_not_use(number):
+    """One of DC coefficients has no use for an AC table, and one of AC coefficients none for a DC table."""
+    out = io.BytesIO()
+    Image.fromarray(shown((64, 64))).save(out, "JPEG", progressive=True)
+    good = out.getvalue()
+    walked = jpeg_walk.walk_jpeg(good, "here")
+    place = [segment for segment in walked.segments if segment.marker == jpeg_walk.SOS][number]
+    spare = 0x01 if place.payload[-3] == 0 else 0x10
+    at = place.start + 6
+    changed = good[:at] + bytes([good[at] | spare]) + good[at + 1 :]
+    walked = jpeg_walk.walk_jpeg(changed, "here")
+    assert "a scan names tables it does not use" in jpeg_meaning.read({}, walked.segments, "here").wrong
+
+
 @pytest.mark.parametrize("place", SHARED)
 def test_what_rides_along_in_shared_tables_is_found(workshop, place):
     """JPEGTables with a table that no tile asks for, or twice."""

@@ -60,7 +60,8 @@ def purge(
     kept = row.purged is None
     if not kept and artefact is None:
         raise OriginalPurged
-    slide.artefact = None if artefact else slide.artefact
+    if artefact is not None:
+        slide.artefact = None
     events.append(session, now, actor=actor, action="original-purged", sid=sid, reason=reason)
     if kept:
         row.name, row.wrapped, row.purged = None, None, now

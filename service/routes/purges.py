@@ -31,9 +31,7 @@ async def purge(
     response: Response,
     if_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> OriginalOut:
-    """Destroy the key of a slide's original and delete it; the clean slide stays, unless the slide was rejected or
-    withdrawn. Again changes nothing.
-    """
+    """Destroy a slide's original; of one that was rejected or withdrawn the clean slide, too. Again changes nothing."""
     if if_match is not None and not match(if_match, etag_of(slide)):
         raise Outdated
     response.headers["Cache-Control"] = "no-store"

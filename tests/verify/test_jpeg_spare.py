@@ -96,21 +96,17 @@ def test_a_writer_that_leaves_it_out_passes(workshop, place):
     assert workshop.codes(workshop.clean) == set()
 
 
-SHARED = {
-    "unused": lambda tables: tables[:2] + dqt(3, WORDS) + tables[2:],
-    "overwritten": lambda tables: tables[:2] + dqt(0, WORDS) + tables[2:],
-    "unused codes": lambda tables: tables[:2] + dht(3, WORDS) + tables[2:],
-    "interval": lambda tables: tables[:2] + segment(0xDD, b"JM") + tables[2:],
-    "fill": lambda tables: tables[:2] + b"\xff" * 9 + tables[2:],
-}
+def progressive():
+    """A picture in ten scans."""
+    out = io.BytesIO()
+    Image.fromarray(shown((64, 64))).save(out, "JPEG", progressive=True)
+    return out.getvalue()
 
 
 @pytest.mark.parametrize("number", range(10))
 def test_a_progressive_scan_that_comes_again_is_found(number):
     """Each of those an encoder writes; as it wrote them they are objected to by nobody."""
-    out = io.BytesIO()
-    Image.fromarray(shown((64, 64))).save(out, "JPEG", progressive=True)
-    good = out.getvalue()
+    good = progressive()
     for stream, wrong in ((good, ()), (again(good, good, number), ("a scan codes what another has coded",))):
         walked = jpeg_walk.walk_jpeg(stream, "here")
         assert set(jpeg_meaning.read({}, walked.segments, "here").wrong) >= set(wrong)
@@ -120,9 +116,7 @@ def test_a_progressive_scan_that_comes_again_is_found(number):
 @pytest.mark.parametrize("number", range(10))
 def test_a_progressive_scan_names_no_table_it_does_not_use(number):
     """One of DC coefficients has no use for an AC table, and one of AC coefficients none for a DC table."""
-    out = io.BytesIO()
-    Image.fromarray(shown((64, 64))).save(out, "JPEG", progressive=True)
-    good = out.getvalue()
+    good = progressive()
     walked = jpeg_walk.walk_jpeg(good, "here")
     place = [segment for segment in walked.segments if segment.marker == jpeg_walk.SOS][number]
     spare = 0x01 if place.payload[-3] == 0 else 0x10
@@ -130,6 +124,15 @@ def test_a_progressive_scan_names_no_table_it_does_not_use(number):
     changed = good[:at] + bytes([good[at] | spare]) + good[at + 1 :]
     walked = jpeg_walk.walk_jpeg(changed, "here")
     assert "a scan names tables it does not use" in jpeg_meaning.read({}, walked.segments, "here").wrong
+
+
+SHARED = {
+    "unused": lambda tables: tables[:2] + dqt(3, WORDS) + tables[2:],
+    "overwritten": lambda tables: tables[:2] + dqt(0, WORDS) + tables[2:],
+    "unused codes": lambda tables: tables[:2] + dht(3, WORDS) + tables[2:],
+    "interval": lambda tables: tables[:2] + segment(0xDD, b"JM") + tables[2:],
+    "fill": lambda tables: tables[:2] + b"\xff" * 9 + tables[2:],
+}
 
 
 @pytest.mark.parametrize("place", SHARED)

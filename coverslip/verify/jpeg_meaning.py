@@ -109,7 +109,7 @@ class _Reader:
         self.divisors: tuple[tuple[int, ...] | None, ...] = ()
         self.scans: list[Scan] = []
         self.reached: dict[tuple[int, int], int] = {}
-        """Bits left to code of a component's coefficient: nothing, or 0, before the first scan of it, -1 after the last."""
+        """Bits left to code of a component's coefficient: 0 before the first scan of it, -1 after the last."""
         self.restart: int | None = None
         self.apps: list[Segment] = []
         self.wrong: list[str] = []

@@ -47,7 +47,9 @@ def test_a_sample_that_nobody_sees_is_not_copied(tmp_path, name):
 def test_nor_is_one_of_an_ome_tiff(tmp_path):
     """Declared as a channel of four samples."""
     options = {**LAYOUTS["alpha"][1], "metadata": {"axes": "YXS"}}
-    assert isinstance(cleaned(tmp_path, FOUR, options, "slide.ome.tif"), Quarantined)
+    outcome = cleaned(tmp_path, FOUR, options, "slide.ome.tif")
+    assert isinstance(outcome, Quarantined)
+    assert outcome.code == "unknown-structure"
 
 
 @pytest.mark.parametrize("name", COLOURS)

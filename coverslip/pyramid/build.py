@@ -239,14 +239,12 @@ def _units(slide: Slide, encoding: Encoding) -> Iterator[Unit]:
 def _chain_units(chain: Chain, plane: int) -> Iterator[Unit]:
     apex = Apex(chain)
     for column, row in chain.blocks():
-        yield Unit(partial(chain.make, column, row), 4**chain.depth, plane, apex, column, row)
+        yield Unit(partial(chain.make, column, row), 4**chain.reach, plane, apex, column, row)
 
 
 def _cost(jobs: Jobs) -> int:
     """Of one plane, in tiles; planes are alike."""
-    blocks: Iterator[int] = (
-        4**chain.depth * chain.zoom.grid(chain.feed.reduction + chain.depth).area for chain in jobs.chains
-    )
+    blocks: Iterator[int] = (4**chain.reach * chain.grid.area for chain in jobs.chains)
     return max(1, sum(unit.cost for unit in jobs.edges) + sum(blocks))
 
 

@@ -49,29 +49,46 @@ class Chain:
     """Encoded tiles by what they were made of: blank ones are encoded once."""
 
     @property
+    def reach(self) -> int:
+        """How many halvings make one tile of a block."""
+        return max(1, self.feed.block_pixels // self.zoom.tile).bit_length() - 1
+
+    @property
     def depth(self) -> int:
-        """How many levels above its lowest a block reaches."""
-        side = max(1, self.feed.block_pixels // self.zoom.tile)
-        return min(side.bit_length() - 1, self.last - self.feed.reduction)
+        """How many levels above its lowest a block makes: fewer than it could where the chain ends."""
+        return min(self.reach, self.last - self.feed.reduction)
 
     @property
     def goes_on(self) -> bool:
         """Whether levels of the chain lie above its blocks."""
         return self.feed.reduction + self.depth < self.last
 
+    @property
+    def grid(self) -> Size:
+        """Columns and rows of blocks."""
+        return self._tops.ceil_div(Size(1 << self.reach - self.depth, 1 << self.reach - self.depth))
+
+    @property
+    def _tops(self) -> Size:
+        """Columns and rows of the highest tiles that blocks make."""
+        return self.zoom.grid(self.feed.reduction + self.depth)
+
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Columns and rows of blocks, in Z-order."""
-        return z_order(self.zoom.grid(self.feed.reduction + self.depth))
+        return z_order(self.grid)
 
     def make(self, column: int, row: int) -> tuple[list[Made], Pixels | None]:
         """All tiles of one block and, when the chain goes on above it, the half-size pixels of its top."""
-        side = 1 << self.depth
+        side, abreast = 1 << self.reach, 1 << self.reach - self.depth
         grid = self.zoom.grid(self.feed.reduction)
         columns = range(column * side, min((column + 1) * side, grid.width))
         rows = range(row * side, min((row + 1) * side, grid.height))
-        made: list[Made] = []
-        top = self._node(self.feed.block(columns, rows), self.depth, column, row, made.append)
-        return made, halve(top.pixels) if self.goes_on else None
+        block, made = self.feed.block(columns, rows), list[Made]()
+        for at in _z_order(self._tops, column * abreast, row * abreast, abreast):
+            top = self._node(block, self.depth, *at, made.append)
+            if self.goes_on:  # there is but one then
+                return made, halve(top.pixels)
+        return made, None
 
     def single(self, reduction: int, column: int, row: int) -> Made:
         """One tile by itself, as its block would make it."""

@@ -24,7 +24,7 @@ from coverslip.pyramid.partial import storage_errors
 from coverslip.pyramid.pixels import Pixels
 
 MAGIC: Final = b"CVSLJRN\n"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Another one when checkpoints are written otherwise, or when a build works through other units."""
 PLACED: Final = np.dtype([("number", "<u8"), ("offset", "<u8"), ("length", "<u4")])
 """An entry's number, and where its tile lies in the part."""

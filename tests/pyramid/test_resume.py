@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from coverslip.errors import Cancelled, DamagedSlide, OutputExists
-from coverslip.pyramid import build, check, resume
+from coverslip.pyramid import build, check, journal, resume
 from coverslip.pyramid.partial import leftovers
 
 MODULE = sys.modules["coverslip.pyramid.build"]  # the package hides it behind a function
@@ -282,7 +282,7 @@ def test_a_leftover_about_anything_else_is_not_used(about, one, left, generated,
         case "completeness":
             options = {"complete": False}
         case "format":
-            monkeypatch.setattr("coverslip.pyramid.journal.FORMAT", 2)
+            monkeypatch.setattr("coverslip.pyramid.journal.FORMAT", journal.FORMAT + 1)
         case "library" | "version":
             name = {"library": "simplejpeg", "version": "coverslip"}[about]
             version = resume.version_of

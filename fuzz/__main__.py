@@ -1,12 +1,13 @@
 """`python -m fuzz [TARGET…] --seconds 60`: each target with atheris, in a process of its own.
 
 Seconds are of CPU, so an hour beside other work is still an hour. They are worked off in rounds; what one round found
-worth keeping the next begins with, and so does a later run that is given the same `--keep`.
+worth keeping the next begins with. A later run with the same `--keep` goes on there, and what was spent counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -21,7 +22,7 @@ from typing import Final
 
 SLOWEST: Final = 5
 """Seconds one input may take."""
-ROUND: Final = 600
+ROUND: Final = 300
 """Seconds of the clock: a process that was told to go on for longer would remember ever more."""
 MAX_LENGTH: Final = 40_000
 _DONE = re.compile(r"Done (\d+) runs in \d+ second")
@@ -53,13 +54,18 @@ class Round:
 
 
 def _fuzzed(name: str, seconds: int, keep: Path | None) -> bool:
-    runs, cpu, status = 0, 0.0, 0
     with _corpus(name, keep) as folder:
-        while not status and cpu < seconds:
+        tally = folder.with_suffix(".json")
+        runs, cpu = json.loads(tally.read_text()) if tally.exists() else (0, 0.0)
+        while cpu < seconds:
             ended = _round(name, folder, min(ROUND, max(1, round(seconds - cpu))))
-            runs, cpu, status = runs + ended.runs, cpu + ended.cpu, ended.status
-    _say(f"{name}: {runs} inputs in {cpu:.0f} s of CPU, status {status}\n" + (ended.said if status else ""))
-    return status == 0
+            if ended.status:
+                _say(f"{name}: status {ended.status} after {runs} inputs and {cpu:.0f} s of CPU\n{ended.said}")
+                return False
+            runs, cpu = runs + ended.runs, cpu + ended.cpu
+            tally.write_text(json.dumps([runs, cpu]))
+    _say(f"{name}: {runs} inputs in {cpu:.0f} s of CPU, nothing found\n")
+    return True
 
 
 def _say(text: str) -> None:

@@ -79,9 +79,10 @@ def contest(slide: Path, folder: Path, gigapixels: float) -> Iterator[tuple[str,
         yield name, cost, pyramid.stat().st_size
         pyramid.unlink()
     shutil.rmtree(out)
-    cost = cost_of([*cli, "deidentify", str(slide), *common, "--pyramid"])
-    yield "coverslip deidentify --pyramid", cost, sum(path.stat().st_size for path in out.iterdir())
-    shutil.rmtree(out)
+    for tiles in ("--pyramid", "--complete"):
+        cost = cost_of([*cli, "deidentify", str(slide), *common, tiles])
+        yield f"coverslip deidentify {tiles}", cost, sum(path.stat().st_size for path in out.iterdir())
+        shutil.rmtree(out)
     for name, command in build.contenders(slide, folder / "dz"):
         if "OpenSlide" not in name or gigapixels <= SLOW_PEER_UP_TO:
             yield name, cost_of(command), _bytes(folder / "dz_files")

@@ -14,7 +14,7 @@ from coverslip.quiet import silence
 if TYPE_CHECKING:
     from coverslip.formats import open_slide
     from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
-    from coverslip.pipeline import build_pyramid, deidentify, plan_slide
+    from coverslip.pipeline import deidentify, plan_slide
     from coverslip.policy import load as load_policy
     from coverslip.pyramid import Pyramid
     from coverslip.verify import verify_alone
@@ -27,7 +27,7 @@ _HOMES = {
     "Pyramid": "coverslip.pyramid",
     "Quarantined": "coverslip.outcomes",
     "Rejected": "coverslip.outcomes",
-    "build_pyramid": "coverslip.pipeline",
+    "build_pyramid": "coverslip.tiling",
     "deidentify": "coverslip.pipeline",
     "load_policy": "coverslip.policy:load",
     "open_slide": "coverslip.formats",

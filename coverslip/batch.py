@@ -24,6 +24,8 @@ class Batch:
     """A built-in policy or a file."""
     key: bytes = field(repr=False)
     pyramid: bool = False
+    complete: bool = False
+    """Whether pyramids hold every tile their slides do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,6 @@ class Result:
     number: int
     """Position in the batch, from 1: output never repeats the source's name."""
     outcome: Outcome
-    pyramid: Path | None = None
 
     @property
     def well(self) -> bool:
@@ -53,15 +54,7 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of one slide."""
-
-    outcome: Outcome
-    pyramid: Path | None = None
-
-
-Work = Callable[[Path, Batch, Progress], Done]
+Work = Callable[[Path, Batch, Progress], Outcome]
 """Does one slide of a batch; whatever is wrong with the slide is its outcome."""
 
 
@@ -89,21 +82,20 @@ def _is_dicom(slide: Path) -> bool:
         return False
 
 
-def _unseen(slide: Path) -> Done | None:
+def _unseen(slide: Path) -> Rejected | None:
     """What came of a slide that is not there: nothing to look for damage in."""
     try:
         slide.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return Done(Rejected(StorageFailed.code, "", "There is no such file or folder."))
+        return Rejected(StorageFailed.code, "", "There is no such file or folder.")
     except OSError:
-        return Done(Rejected(StorageFailed.code, "", "The file or folder cannot be looked at."))
+        return Rejected(StorageFailed.code, "", "The file or folder cannot be looked at.")
     return None
 
 
 def _run(batch: Batch, watcher: Watcher, work: Work) -> Iterator[Result]:
     for number, slide in enumerate(batch.slides, 1):
         progress = watcher.progress(slide.name)
-        done = _unseen(slide) or work(slide, batch, progress)
-        result = Result(number, done.outcome, done.pyramid)
+        result = Result(number, _unseen(slide) or work(slide, batch, progress))
         watcher.finished(result)
         yield result

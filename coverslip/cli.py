@@ -89,12 +89,13 @@ def deidentify(
     policy: PolicyName = "strict",
     key_file: Annotated[Path | None, typer.Option(help="Collection key; made on first use.")] = None,
     pyramid: Annotated[bool, typer.Option(help="Build the deep-zoom pyramid too.")] = False,
+    complete: Annotated[bool, typer.Option("--complete", help="One that stores every tile.")] = False,
     confine: Confine = CAN_CONFINE,
     as_json: AsJson = False,
 ) -> None:
     """Write clean slides with their certificates; a slide that fails never stops the others."""
     with desk(confine) as work:
-        results = _deidentified(slides, out, policy, key_file, pyramid, work, quiet=as_json)
+        results = _deidentified(slides, out, policy, key_file, (pyramid or complete, complete), work, quiet=as_json)
     if as_json:
         from coverslip.printing import outcome_dict
 
@@ -225,7 +226,14 @@ def read_policy(name: str) -> Policy:
 
 
 def _deidentified(
-    slides: list[Path], out: Path, policy: str, key_file: Path | None, pyramid: bool, work: Work, *, quiet: bool
+    slides: list[Path],
+    out: Path,
+    policy: str,
+    key_file: Path | None,
+    tiles: tuple[bool, bool],
+    work: Work,
+    *,
+    quiet: bool,
 ) -> tuple[Result, ...]:
     """Everything here is loaded while the process that children are forked from starts."""
     from coverslip.batch import Batch, run_batch, whole
@@ -236,7 +244,7 @@ def _deidentified(
     with told_apart(f"key file {key_file}" if key_file else "key file"):
         key = load_key(key_file)
     with Console(quiet=quiet) as console:
-        return run_batch(Batch(whole(slides), out, policy, key, pyramid), console, work)
+        return run_batch(Batch(whole(slides), out, policy, key, *tiles), console, work)
 
 
 def run() -> None:

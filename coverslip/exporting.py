@@ -9,9 +9,9 @@ from typing import assert_never
 from coverslip.formats import open_slide
 from coverslip.forms import Form, viewer_library
 from coverslip.names import export_name, index_beside
-from coverslip.pipeline import build_pyramid
 from coverslip.progress import Progress, silent
 from coverslip.pyramid import PageFacts, Pyramid, export_dzi, export_static, export_szi
+from coverslip.tiling import build_pyramid
 
 
 def export(

@@ -24,6 +24,8 @@ class Cleaned:
     removed: int
     kept: int
     replaced: int
+    pyramid: Path | None = None
+    """The deep-zoom index, where one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

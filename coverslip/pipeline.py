@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from coverslip import certificate as cert
@@ -18,12 +19,13 @@ from coverslip.formats.tiff_slide import TiffSlide
 from coverslip.intake import arrived
 from coverslip.intake.words import given
 from coverslip.keys import digest
+from coverslip.names import index_beside
 from coverslip.outcomes import Cleaned, Outcome, Quarantined, Rejected
 from coverslip.policy import Keep, Plan, Policy
 from coverslip.progress import Progress, Stage, silent
 from coverslip.publishing import publish
-from coverslip.pyramid.build import build
 from coverslip.rooms import workspace
+from coverslip.tiling import Tiling
 from coverslip.verify import Claim, Report, Secret, verify
 from coverslip.write.converted import write_converted
 from coverslip.write.tiff import write_tiff
@@ -33,14 +35,15 @@ SUFFIXES = {"aperio": ".svs", "ome-tiff": ".ome.tiff"}
 
 def deidentify(
     source: Path, out_dir: Path, *, policy: Policy, key: bytes, name: str | None = None, progress: Progress = silent,
-    untrusted_words: tuple[str, ...] = (), sha256: str = "",
+    untrusted_words: tuple[str, ...] = (), sha256: str = "", pyramid: bool = False, complete: bool = False,
 ) -> Outcome:  # fmt: skip
     """Write the clean slide, its certificate and its tile hashes into `out_dir`; nothing appears that did not pass.
 
     `source` is a slide, or a folder or ZIP archive with one in it; `name` is the stem of the output files, without one
     it is a pseudonym made from the content with `key`; `untrusted_words` are what was said about it elsewhere, such as
     the name its file had: they are looked for in the clean slide like any removed value; `sha256` (hex) is the digest
-    of `source`, a single file, where the caller knows it, and saves reading it once more.
+    of `source`, a single file, where the caller knows it, and saves reading it once more. With `pyramid` its deep-zoom
+    index appears with it, with every tile that the slide does not hold when it is to be `complete`.
     Raises StorageFailed, OutputExists and Cancelled; a file at fault becomes a `Rejected` or `Quarantined`.
     """
     try:
@@ -48,23 +51,12 @@ def deidentify(
         with arrived(source, out_dir, progress) as arrival, closing(open_slide(arrival.path)) as slide:
             words = (*arrival.words, *given(untrusted_words))
             known = _fingerprint_of(source, sha256) if sha256 and slide.files == (source,) else None
-            return _deidentify(slide, words, out_dir, policy, key, name, progress, known)
+            wanted = _Wanted(out_dir, key, name, pyramid, complete)
+            return _deidentify(slide, words, policy, wanted, progress, known)
     except UnknownStructure as error:
         return Quarantined(error.code, (str(error),))
     except InputError as error:
         return Rejected(error.code, error.where, error.detail)
-
-
-def build_pyramid(
-    clean: Path, target: Path, *, complete: bool = False, progress: Progress = silent, sha256: str = ""
-) -> None:
-    """Write the deep-zoom index of a clean slide to `target`; `sha256` (hex) saves reading the slide once more.
-
-    Levels between two that the slide holds are made on request, unless `complete`.
-
-    Raises StorageFailed, PyramidInvalid and Cancelled.
-    """
-    build(clean, target, complete=complete, progress=progress, slide_digest=bytes.fromhex(sha256) or None)
 
 
 def plan_slide(slide: AnySlide, policy: Policy, words: tuple[Element, ...] = ()) -> Plan:
@@ -72,20 +64,37 @@ def plan_slide(slide: AnySlide, policy: Policy, words: tuple[Element, ...] = ())
     return policy.plan(Inventory((*slide.inventory(), *words)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to come of a slide, and where."""
+
+    out_dir: Path
+    key: bytes = field(repr=False)
+    name: str | None
+    pyramid: bool
+    complete: bool
+
+
 def _deidentify(
-    slide: AnySlide, words: tuple[Element, ...], out_dir: Path, policy: Policy, key: bytes, name: str | None,
-    progress: Progress, told: Fingerprint | None,
+    slide: AnySlide, words: tuple[Element, ...], policy: Policy, wanted: _Wanted, progress: Progress,
+    told: Fingerprint | None,
 ) -> Outcome:  # fmt: skip
-    with workspace(out_dir) as work, ThreadPoolExecutor(2, "beside") as beside:
+    with ExitStack() as stack:
+        work = stack.enter_context(workspace(wanted.out_dir))
+        beside = stack.enter_context(ThreadPoolExecutor(2, "beside"))
         known = beside.submit(lambda: told or fingerprint(slide.files))
         progress(Stage.PLAN, 0.0)
         plan = plan_slide(slide, policy, words)
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
         write_clean(slide, plan, draft, progress=progress)
         flushed = beside.submit(sync, draft)
-        report = verify(_claim(slide, plan, draft), progress)
+        index = Tiling(draft, index_beside(draft), wanted.complete, progress)
+        tiles = stack.enter_context(index) if wanted.pyramid else None
+        report = verify(_claim(slide, plan, draft), progress, tiles.begin if tiles else None)
         flushed.result()
-        return _deliver(slide, plan, report, draft, out_dir, key, name, known)
+        if tiles and report.passed:
+            tiles.finish(report.clean_sha256)
+        return _deliver(slide, plan, report, draft, wanted, known)
 
 
 def _fingerprint_of(source: Path, sha256: str) -> Fingerprint:
@@ -110,11 +119,10 @@ def _claim(slide: AnySlide, plan: Plan, clean: Path) -> Claim:
 
 
 def _deliver(
-    slide: AnySlide, plan: Plan, report: Report, draft: Path, out_dir: Path, key: bytes, name: str | None,
-    known: Future[Fingerprint],
-) -> Outcome:  # fmt: skip
-    content = known.result()
-    stem = name or f"slide-{digest(key, content.sha256, purpose='name')[:16]}"
+    slide: AnySlide, plan: Plan, report: Report, draft: Path, wanted: _Wanted, known: Future[Fingerprint]
+) -> Outcome:
+    content, key, out_dir = known.result(), wanted.key, wanted.out_dir
+    stem = wanted.name or f"slide-{digest(key, content.sha256, purpose='name')[:16]}"
     final = f"{stem}{''.join(draft.suffixes)}"
     source = cert.Source(digest(key, content.sha256, purpose="source"), content.size_bytes, slide.facts, slide.route)
     page = cert.certificate(source, plan, report, name=final, key=key)
@@ -122,19 +130,18 @@ def _deliver(
         findings = publish(draft.parent, out_dir, {f"{stem}.findings.json": cert.to_json(page)})
         reasons = tuple(f"{found.where}: {found.detail}" for found in report.findings)
         return Quarantined("verification-failed", reasons, findings[0])
-    draft.rename(draft.with_name(final))
-    clean, certificate, html, scans = publish(
-        draft.parent,
-        out_dir,
-        {
-            final: None,
-            f"{stem}.certificate.json": cert.to_json(page),
-            f"{stem}.certificate.html": to_html(page).encode(),
-            f"{stem}.scans.sha256": report.scans.digests,
-        },
-    )
+    named = draft.rename(draft.with_name(final))
+    files: dict[str, bytes | None] = {
+        final: None,
+        f"{stem}.certificate.json": cert.to_json(page),
+        f"{stem}.certificate.html": to_html(page).encode(),
+        f"{stem}.scans.sha256": report.scans.digests,
+    }
+    if wanted.pyramid:
+        files[index_beside(draft).rename(index_beside(named)).name] = None
+    clean, certificate, html, scans, *pyramid = publish(draft.parent, out_dir, files)
     counts = plan.counts()
     return Cleaned(
         clean, certificate, html, scans, report.clean_sha256, report.clean_bytes, slide.facts, slide.route.value,
-        counts["removed"], counts["kept"], counts["replaced"],
+        counts["removed"], counts["kept"], counts["replaced"], *pyramid,
     )  # fmt: skip

@@ -96,7 +96,7 @@ def outcome_dict(result: Result) -> dict[str, Any]:
         case Cleaned() as clean:
             files = {"clean": clean.clean, "certificate": clean.certificate, "page": clean.certificate_html}
             counts = {"removed": clean.removed, "replaced": clean.replaced, "kept": clean.kept}
-            pyramid = {"pyramid": str(result.pyramid)} if result.pyramid else {}
+            pyramid = {"pyramid": str(clean.pyramid)} if clean.pyramid else {}
             return base | {n: str(p) for n, p in files.items()} | pyramid | {"sha256": clean.sha256, **counts}
         case Quarantined() as held:
             return base | {"code": held.code, "reasons": list(held.reasons)}

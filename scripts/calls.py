@@ -31,7 +31,7 @@ REAL = (
     "dicom/pyramid-6-levels", "generic-tiff/CMU-0-small.tiff", "hamamatsu/test3-DAPI.ndpi",
     "ome-tiff/OS-1-detail.ome.tif",
 )  # fmt: skip
-WORK = ("coverslip.confined.slides:with_pyramid", "workers.work:deidentify")
+WORK = ("coverslip.confined.slides:deidentify", "workers.work:deidentify")
 CONFINED = 'write(3, "{\\"kind\\":\\"confined\\"'
 """What a child says when its walls stand: only what it does afterwards counts."""
 CALL = re.compile(r"^(\w+)\((.*)")
@@ -63,9 +63,10 @@ def work(folder: Path) -> None:
     with Zygote(*{module.partition(":")[0] for module in WORK}) as zygote:
         for number, slide in enumerate(slides(folder / "slides")):
             for module in WORK:
-                room = folder / "rooms" / f"{number}-{module.partition(':')[2]}"
+                room = folder / "rooms" / f"{number}-{module.partition(':')[0]}"
                 room.mkdir(parents=True)
-                said = told(zygote, module, Task(slide, room, "strict", b"k" * 32, also=(slide.parent,)))
+                task = Task(slide, room, "strict", b"k" * 32, pyramid=True, also=(slide.parent,))
+                said = told(zygote, module, task)
                 sys.stdout.write(f"{slide.parent.name}/{slide.name} {module}: {said}\n")
 
 

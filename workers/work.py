@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from coverslip import pipeline, policy
+from coverslip import pipeline, policy, tiling
 from coverslip.confined.messages import Declined, Doubted, Outcome, Task, Tiled, place
 from coverslip.confined.probing import probing
 from coverslip.confined.slides import made
@@ -36,5 +36,5 @@ def deidentify(task: Task, progress: Progress) -> Outcome:
 def tile(task: Task, progress: Progress) -> Outcome:
     """Write the deep-zoom index of a clean slide into `task.out_dir`."""
     index = task.out_dir / f"{NAME}.pyramid"
-    pipeline.build_pyramid(task.source, index, complete=task.complete, progress=progress, sha256=task.sha256)
+    tiling.build_pyramid(task.source, index, complete=task.complete, progress=progress, sha256=task.sha256)
     return Tiled()

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, assert_never
 
-from coverslip.batch import Batch, Done
+from coverslip.batch import Batch
 from coverslip.confined import early
 from coverslip.confined.bounds import Bounds, bounds
 from coverslip.confined.layers import Limits
@@ -23,6 +23,7 @@ from coverslip.durable import our_errors
 from coverslip.errors import ChildCrashed, CoverslipError
 from coverslip.names import stem
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
+from coverslip.outcomes import Outcome as Ended
 from coverslip.progress import Progress
 from coverslip.publishing import publish
 from coverslip.rooms import workspace
@@ -40,7 +41,7 @@ class Desk:
     def __init__(self, module: str = early.WORK) -> None:
         """Start importing in the process that children are forked from; returns at once.
 
-        `module` holds the work: `deidentify` and `with_pyramid`.
+        `module` holds the work: `deidentify`, or what looks at slides.
         """
         self._module = module
         self._zygote = early.zygote(module)
@@ -61,22 +62,25 @@ class Desk:
         """End the process."""
         self._zygote.stop()
 
-    def __call__(self, slide: Path, batch: Batch, progress: Progress) -> Done:
+    def __call__(self, slide: Path, batch: Batch, progress: Progress) -> Ended:
         """One slide. However its child ends, that is the slide's outcome, and the next one is none the worse."""
         from coverslip.policy import files_of
 
-        work = f"{self._module}:{'with_pyramid' if batch.pyramid else 'deidentify'}"
         strict = self._bounds.strict_confinement  # a setting that is wrong is no slide's fault
         try:
             with workspace(batch.out) as room:
                 beside = tuple(_beside(slide))
                 also = (*beside, *files_of(batch.policy_name))
-                task = Task(slide, room, batch.policy_name, batch.key, self._digest_meanwhile(slide), also=also)
+                task = Task(
+                    slide, room, batch.policy_name, batch.key, self._digest_meanwhile(slide), batch.complete,
+                    batch.pyramid, also,
+                )  # fmt: skip
                 limits = self._limits((slide,), beside)
+                work = f"{self._module}:deidentify"
                 outcome = self._zygote.run(work, task, limits, progress=progress, strict=strict)
                 return _handed_over(outcome, room, batch)
         except CoverslipError as error:
-            return Done(Rejected(error.code, error.where, error.detail))
+            return Rejected(error.code, error.where, error.detail)
 
     def _digest_meanwhile(self, slide: Path) -> str:
         """The slide's digest, taken while the other process still loads its libraries; nothing when it is ready.
@@ -128,23 +132,23 @@ def _size(path: Path) -> int:
     )
 
 
-def _handed_over(outcome: Outcome, room: Path, batch: Batch) -> Done:
+def _handed_over(outcome: Outcome, room: Path, batch: Batch) -> Ended:
     """What the child made, under its final name. Raises OutputExists, StorageFailed and `ChildCrashed`."""
     match outcome:
         case Made():
             return _published(outcome, room, batch)
         case Doubted(code=code, reasons=reasons, report=report):
             given = _moved(room, batch.out, [report])[0] if report else None
-            return Done(Quarantined(code, reasons, given))
+            return Quarantined(code, reasons, given)
         case Declined(code=code, where=where, detail=detail):
-            return Done(Rejected(code, where, detail))
+            return Rejected(code, where, detail)
         case Tiled() | Answered():
             raise ChildCrashed("The child did something else than it was asked.")
         case other:
             assert_never(other)
 
 
-def _published(made: Made, room: Path, batch: Batch) -> Done:
+def _published(made: Made, room: Path, batch: Batch) -> Ended:
     if made.facts is None:
         raise ChildCrashed("The child did not say what it made.")
     bare = stem(made.clean_name)
@@ -153,8 +157,8 @@ def _published(made: Made, room: Path, batch: Batch) -> Done:
         names.append(f"{bare}.pyramid")
     clean, certificate, page, scans, *pyramid = _moved(room, batch.out, names)
     counts = made.removed, made.kept, made.replaced
-    outcome = Cleaned(clean, certificate, page, scans, made.sha256, made.size_bytes, made.facts, made.route, *counts)
-    return Done(outcome, pyramid[0] if pyramid else None)
+    said = made.sha256, made.size_bytes, made.facts, made.route
+    return Cleaned(clean, certificate, page, scans, *said, *counts, *pyramid)
 
 
 def _moved(room: Path, out: Path, names: list[str]) -> list[Path]:

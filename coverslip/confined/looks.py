@@ -19,9 +19,10 @@ from coverslip.formats import AnySlide, choose, open_slide
 from coverslip.forms import Form
 from coverslip.intake import arrived
 from coverslip.names import index_beside
-from coverslip.pipeline import build_pyramid, plan_slide
+from coverslip.pipeline import plan_slide
 from coverslip.policy import Decision, Keep, Remove, Replace
 from coverslip.progress import Progress, Stage
+from coverslip.tiling import build_pyramid
 from coverslip.verify import as_dict, verify_alone
 
 Work = Callable[[Task, Progress], Outcome]

@@ -48,6 +48,8 @@ class Task:
     """Of the source, in hex, where it is known."""
     complete: bool = False
     """Whether the pyramid is to hold every tile the slide does not."""
+    pyramid: bool = False
+    """Whether a slide that is cleaned gets its pyramid at once; a second process writes it then."""
     also: tuple[Path, ...] = ()
     """Further files and folders the child may read: what belongs to the slide, a policy."""
     other: Path | None = None

@@ -9,31 +9,18 @@ from typing import assert_never
 from coverslip import outcomes, pipeline, policy
 from coverslip.confined.messages import MAX_REASONS, Declined, Doubted, Made, Outcome, Task, place, sentence
 from coverslip.confined.probing import probing
-from coverslip.names import index_beside
 from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 from coverslip.tiff.structure import open_tiff
 
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
-    """De-identify and verify one slide into `task.out_dir`."""
-    return told(_cleaned(task, progress))
-
-
-def with_pyramid(task: Task, progress: Progress) -> Outcome:
-    """The same, and its deep-zoom pyramid."""
-    outcome = _cleaned(task, progress)
-    if isinstance(outcome, Cleaned):
-        target = index_beside(outcome.clean)
-        pipeline.build_pyramid(outcome.clean, target, progress=progress, sha256=outcome.sha256)
+    """De-identify and verify one slide into `task.out_dir`, with its deep-zoom pyramid where the task says so."""
+    outcome = pipeline.deidentify(
+        task.source, task.out_dir, policy=policy.load(task.policy), key=task.key, progress=probing(progress),
+        sha256=task.sha256, pyramid=task.pyramid, complete=task.complete,
+    )  # fmt: skip
     return told(outcome)
-
-
-def _cleaned(task: Task, progress: Progress) -> outcomes.Outcome:
-    rules = policy.load(task.policy)
-    return pipeline.deidentify(
-        task.source, task.out_dir, policy=rules, key=task.key, progress=probing(progress), sha256=task.sha256
-    )
 
 
 def told(outcome: outcomes.Outcome) -> Outcome:

@@ -1,30 +1,30 @@
-"""A child's twin: a second process that does one piece of work while the first does the rest.
+"""A child's twin: a second process that does one piece of work after another while the first does the rest.
 
-Forked when the child first asks; it goes behind the same walls, where it can write to no file, does what it was asked,
-and says what came of it. Both look at the same slide, so neither trusts the other more than itself; whoever waits for
-them trusts neither.
+Forked when the child first asks; it goes behind the same walls, does what it is asked, and says what came of it. It may
+write where the child may only when the task is one it has to write for. Both look at the same slide, so neither trusts
+the other more than itself; whoever waits for them trusts neither.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import msgspec
 
-from coverslip.confined import faults
-from coverslip.confined.messages import Failed
+from coverslip.confined import faults, saying
+from coverslip.confined.messages import Failed, Message, Reached
 from coverslip.errors import ChildCrashed
+from coverslip.progress import Progress, silent
 
-PIECE = 64 << 10
 MOST = 16 << 20
-"""Bytes of an answer."""
+"""Bytes of a question or an answer."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(Message, frozen=True):
     """What came of a question."""
 
     value: Any = None
@@ -33,49 +33,57 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Twin:
-    """The child's end: asks once, and does later work itself."""
+    """The child's end. Safe to call from several threads: who asks while it is at work waits for its turn."""
 
     def __init__(self, door: int) -> None:
         """`door`: a socket whose other end the twin has."""
         self._door = door
-        self._asked = False
+        self._lines = open(door, "rb", closefd=False)  # noqa: SIM115  lives as long as we do
+        self._turn = threading.Lock()
 
-    def __call__(self, work: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  whatever `work` returns
+    def __call__(self, work: Callable[..., Any], *arguments: object, progress: Progress | None) -> Any:  # noqa: ANN401
         """What `work(*arguments)` returns there. Raises its errors, and `ChildCrashed` when the twin is gone."""
-        if self._asked:
-            return work(*arguments)
-        self._asked = True
-        _write(self._door, [f"{work.__module__}:{work.__qualname__}", *map(_plain, arguments)])
-        line = _line(self._door)
-        if not line:
-            raise ChildCrashed("The child's twin died.")
-        answer = msgspec.convert(json.loads(line), Answer)
+        with self._turn:
+            _write(self._door, [f"{work.__module__}:{work.__qualname__}", *map(_plain, arguments)])
+            answer = self._heard(progress or silent)
         if answer.failed is not None:
             raise answer.failed.error()
         return msgspec.convert(answer.value, get_type_hints(work)["return"], dec_hook=_path)
 
+    def _heard(self, progress: Progress) -> Answer:
+        while (line := self._lines.readline(MOST)).endswith(b"\n"):
+            said = msgspec.convert(json.loads(line), Answer | Reached)
+            if isinstance(said, Answer):
+                return said
+            progress(said.stage, said.done)
+        raise ChildCrashed("The child's twin died.")
+
 
 def serve(door: int, confine: Callable[[], object]) -> None:
-    """The twin's end: take a question, `confine` this process, and only then look at what it is."""
-    line = _line(door)
-
-    def answer() -> object:
-        confine()
-        return _asked(line)
-
-    if line:
-        said = faults.outcome(answer)
-        _write(door, _plain(Answer(failed=said) if isinstance(said, Failed) else Answer(said)))
+    """The twin's end: wait for a question, `confine` this process, and only then look at what it is."""
+    with open(door, "rb", closefd=False) as lines:
+        line = lines.readline(MOST)
+        held = faults.outcome(confine) if line else None
+        while line:
+            _write(door, _plain(Answer(failed=held) if isinstance(held, Failed) else _answer(line, door)))
+            line = lines.readline(MOST)
 
 
-def _asked(line: bytes) -> object:
-    """What the function named in a question returns."""
+def _answer(line: bytes, door: int) -> Answer:
+    said = faults.outcome(lambda: _asked(line, saying.reporter(door)))
+    return Answer(failed=said) if isinstance(said, Failed) else Answer(said)
+
+
+def _asked(line: bytes, progress: Progress) -> object:
+    """What the function named in a question returns; one that reports does."""
     name, *arguments = json.loads(line)
     module, _, inner = name.partition(":")
     work = getattr(sys.modules[module], inner)
-    kinds = [kind for parameter, kind in get_type_hints(work).items() if parameter != "return"]
-    given = [msgspec.convert(one, kind, dec_hook=_path) for one, kind in zip(arguments, kinds, strict=True)]
-    return work(*given)
+    kinds = get_type_hints(work)
+    told = {"progress": progress} if "progress" in kinds else {}
+    wanted = [kind for parameter, kind in kinds.items() if parameter not in {"progress", "return"}]
+    given = [msgspec.convert(one, kind, dec_hook=_path) for one, kind in zip(arguments, wanted, strict=True)]
+    return work(*given, **told)
 
 
 def _plain(value: object) -> object:
@@ -88,20 +96,4 @@ def _path(wanted: type, text: object) -> object:
 
 def _write(door: int, message: object) -> None:
     """One message as one line; names that are no UTF-8 have lone surrogates, which only the standard library writes."""
-    line = json.dumps(message).encode("ascii") + b"\n"
-    while line:
-        line = line[os.write(door, line) :]
-
-
-def _line(door: int) -> bytes:
-    """The next message; empty when the other end is gone, or says more than anybody has to say."""
-    pieces, total = [], 0
-    while total < MOST:
-        piece = os.read(door, PIECE)
-        pieces.append(piece)
-        total += len(piece)
-        if piece.endswith(b"\n"):
-            return b"".join(pieces)
-        if not piece:
-            break
-    return b""
+    saying.write(door, json.dumps(message).encode("ascii") + b"\n")

@@ -14,22 +14,17 @@ import os
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from coverslip import beside
 from coverslip.confined import calls, faults, forks, layers, libc, twin
 from coverslip.confined.layers import Reach
-from coverslip.confined.messages import Confined, Message, Outcome, Reached, Request, Task
-from coverslip.progress import Progress, Stage
-
-QUIET = 0.2
-"""Seconds between two reports of one stage."""
+from coverslip.confined.messages import Confined, Outcome, Request, Task
+from coverslip.confined.saying import reporter, say
+from coverslip.progress import Progress
 
 Work = Callable[[Task, Progress], Outcome]
 
@@ -86,7 +81,7 @@ def run_twin(handle: int, door: int) -> int:
     """Do what the child asks; nobody looks at anything of a slide in here before the walls stand."""
     request = Request.decoded(os.pread(handle, os.fstat(handle).st_size, 0))
     (door,) = only_keep(door)
-    limits = replace(request.limits, output=0)
+    limits = request.limits if request.task.pyramid else replace(request.limits, output=0)
     os.chdir(request.cwd)
     twin.serve(door, lambda: layers.apply(limits, reach(request.task), strict=request.strict))
     return 0
@@ -126,27 +121,6 @@ def reach(task: Task) -> Reach:
     """The files of a task."""
     also = (*task.also, Path(task.policy)) if "/" in task.policy else task.also
     return Reach(task.source, task.out_dir, (*also, task.other) if task.other else also)
-
-
-def reporter(pipe: int) -> Progress:
-    """A progress callback that says every stage, and within a stage not too often."""
-    last: tuple[Stage | None, float] = (None, 0.0)
-
-    def report(stage: Stage, done: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if stage != last[0] or now - last[1] >= QUIET:
-            last = stage, now
-            say(pipe, Reached(stage=stage, done=min(max(done, 0.0), 1.0)))
-
-    return report
-
-
-def say(pipe: int, message: Message) -> None:
-    """Write one message as one line."""
-    line = msgspec.json.encode(message) + b"\n"
-    while line:
-        line = line[os.write(pipe, line) :]
 
 
 def only_keep(*handles: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -17,7 +17,7 @@ from coverslip.verify.claim import Claim, Secret
 from coverslip.verify.decoded import Sampled, check_decoded
 from coverslip.verify.leaks import Hunt, search_headers, search_outside_levels
 from coverslip.verify.ledger import check_ledger
-from coverslip.verify.look import look
+from coverslip.verify.look import Seen, look
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import CheckResult, Finding, Ledger, Number, Report, ScanSummary, UtilitySummary
 from coverslip.verify.scans import Levels, check_scans
@@ -32,11 +32,15 @@ WORTH_A_PROCESS = 16 << 20
 """Bytes of a clean slide whose tiles take longer to walk than a process takes to begin."""
 BESIDE = 3
 """Checks that run at the same time: their work is mostly hashing, which needs no interpreter."""
+Spare = Callable[[str], None]
+"""Hears a slide's SHA-256 (hex)."""
 
 
-def verify(claim: Claim, progress: Progress = silent) -> Report:
+def verify(claim: Claim, progress: Progress = silent, spare: Spare | None = None) -> Report:
     """Judge a clean slide against what the pipeline claims.
 
+    `spare` hears the slide's SHA-256 (hex) as soon as it is known and the other process (`coverslip.beside`) has
+    nothing to do for us any more, whatever the judgement will be.
     Raises `InputError` when a file cannot be walked at all, `StorageFailed` when it cannot be read, and whatever
     `progress` raises; everything else is a finding.
     """
@@ -48,7 +52,7 @@ def verify(claim: Claim, progress: Progress = silent) -> Report:
         said_again |= alone.block_words(clean.file, clean.tiff)
         standing = standing_words(clean.file, clean.pages)
         hunt = Hunt(claim.secrets, claim.kept_words | said_again, standing)
-        return _judge(claim, clean, source, hunt, progress)
+        return _judge(claim, clean, source, hunt, progress, spare)
 
 
 def verify_alone(clean: Path, source: Path | None = None, progress: Progress = silent) -> Report:
@@ -79,13 +83,17 @@ def _route(clean: Side, source: Side | None) -> Route:
     return Route.SAME_CONTAINER if same else Route.CONVERTED
 
 
-def _judge(claim: Claim, clean: Side, source: Side | None, hunt: Hunt, progress: Progress) -> Report:
+def _judge(
+    claim: Claim, clean: Side, source: Side | None, hunt: Hunt, progress: Progress, spare: Spare | None
+) -> Report:
     """All checks. Those that read every tile, hash the file and compare pictures run beside the others."""
     with ThreadPoolExecutor(BESIDE, thread_name_prefix="beside") as pool:
         scanning = pool.submit(_scans, claim, clean, source, hunt, progress)
         digest = pool.submit(_sha256, clean.file)
         looking = partial(elsewhere, look) if clean.file.size >= WORTH_A_PROCESS else look
         comparing = pool.submit(looking, claim.clean, claim.source, claim.route)
+        if spare is not None:
+            pool.submit(_spared, comparing, digest, spare)
         ledger, ledger_findings = check_ledger(clean.file, clean.tiff, clean.pages)
         structure_findings = check_structure(clean.file, clean.tiff, clean.pages, claim.route)
         utility, utility_findings = check_utility(
@@ -115,6 +123,12 @@ def _judge(claim: Claim, clean: Side, source: Side | None, hunt: Hunt, progress:
             *utility_findings,
         ]
         return _report(claim, findings, checks, (ledger, hunt, scans, utility), (digest, clean.file.size))
+
+
+def _spared(comparing: Future[Seen], digest: Future[str], spare: Spare) -> None:
+    """Wait for both and say so; what went wrong with either is for whoever judges."""
+    comparing.result()
+    spare(digest.result())
 
 
 def _report(

@@ -11,12 +11,12 @@ from coverslip.progress import Progress
 def deidentify(task: Task, progress: Progress) -> Outcome:
     """The real work with no limit looked at, so that OpenSlide meets a trap as it is."""
     preflight.check = lambda path: None
-    return slides.deidentify(task, progress)
-
-
-def with_pyramid(task: Task, progress: Progress) -> Outcome:
-    """Deliver a folder where the clean slide should be."""
     outcome = slides.deidentify(task, progress)
+    return _spoilt(task, outcome) if task.pyramid else outcome
+
+
+def _spoilt(task: Task, outcome: Outcome) -> Outcome:
+    """Deliver a folder where the clean slide should be."""
     assert isinstance(outcome, Made)
     clean = task.out_dir / outcome.clean_name
     clean.unlink()

@@ -64,9 +64,9 @@ def trap(tmp_path):
     return next(made.write(tmp_path / "trap").glob("*.mrxs"))
 
 
-def batch(out, *paths, policy="strict", pyramid=False):
+def batch(out, *paths, policy="strict", pyramid=False, complete=False):
     """A batch with the tests' key."""
-    return Batch(tuple(paths), out, policy, KEY, pyramid)
+    return Batch(tuple(paths), out, policy, KEY, pyramid, complete)
 
 
 def left(folder):
@@ -107,15 +107,16 @@ def test_what_the_environment_says_of_children_is_heard(monkeypatch):
         bounds()
 
 
-def test_it_makes_what_is_made_without_it(desk, sound, tmp_path):
-    """The same files, the same facts."""
-    (confined,) = run_batch(batch(tmp_path / "confined", sound[0], pyramid=True), Nobody(), desk)
-    (plain,) = run_batch(batch(tmp_path / "plain", sound[0], pyramid=True), Nobody(), here)
+@pytest.mark.parametrize("complete", [False, True])
+def test_it_makes_what_is_made_without_it(complete, desk, sound, tmp_path):
+    """The same files, the same facts; the pyramid another process builds there is what this one builds here."""
+    (confined,) = run_batch(batch(tmp_path / "confined", sound[0], pyramid=True, complete=complete), Nobody(), desk)
+    (plain,) = run_batch(batch(tmp_path / "plain", sound[0], pyramid=True, complete=complete), Nobody(), here)
     assert isinstance(confined.outcome, Cleaned)
     assert confined.outcome.facts == plain.outcome.facts
     assert left(tmp_path / "confined") == left(tmp_path / "plain") == sorted((*ENDS, "pyramid"))
     assert confined.outcome.clean.read_bytes() == plain.outcome.clean.read_bytes()
-    assert confined.pyramid.read_bytes() == plain.pyramid.read_bytes()
+    assert confined.outcome.pyramid.read_bytes() == plain.outcome.pyramid.read_bytes()
 
 
 def test_a_file_that_ends_the_process_does_not_end_the_batch(reckless, sound, trap, tmp_path):

@@ -1,5 +1,6 @@
 """A child's twin: another process behind the same walls, whose end is the child's."""
 
+import json
 import os
 import signal
 import time
@@ -21,7 +22,7 @@ from coverslip.errors import (
     DamagedSlide,
     LimitExceeded,
 )
-from coverslip.progress import silent
+from coverslip.progress import Stage, silent
 from coverslip.verify.report import Finding
 from tests.confined import twins
 
@@ -35,8 +36,8 @@ def ask(zygote, tmp_path, limits):
     source.write_bytes(b"a slide")
     (tmp_path / "out").mkdir()
 
-    def asking(what, work="ask", progress=silent, **tighter):
-        task = Task(source, tmp_path / "out", what, b"k" * 32)
+    def asking(what, work="ask", progress=silent, *, pyramid=False, **tighter):
+        task = Task(source, tmp_path / "out", what, b"k" * 32, pyramid=pyramid)
         zygote.run(f"{TWINS}:{work}", task, replace(limits, **tighter), progress=progress)
         return (tmp_path / "out" / "answer").read_text().split("\n", 1)
 
@@ -63,10 +64,25 @@ def test_what_it_says_comes_back_as_it_was(ask, tmp_path):
     )
 
 
-def test_a_second_question_is_the_childs_own(ask):
-    """A twin does one thing."""
-    child, first, second = ask("", "ask_twice")[0].split()
-    assert child == second != first
+def test_questions_wait_for_their_turn(ask):
+    """One twin, one thing at a time, whoever asks; what went wrong with one is not the end of the next."""
+    child, answers = ask("", "ask_again")
+    (twin,) = set(json.loads(answers))
+    assert str(twin) != child
+
+
+def test_it_says_how_far_it_is(ask):
+    """To whoever asked, who tells the supervisor."""
+    reported = []
+    child, twin = ask("", "ask_how_far", lambda stage, done: reported.append((stage, done)))
+    assert child != twin
+    assert reported == [(Stage.PYRAMID, 0.5)]
+
+
+def test_it_writes_for_a_task_that_has_it_write(ask, tmp_path):
+    """Where the child may: a slide's pyramid, while the slide is verified; for any other task it cannot (below)."""
+    assert ask("written", pyramid=True)[1] == "1"
+    assert (tmp_path / "out" / "by-the-twin").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize(

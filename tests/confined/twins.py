@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +47,12 @@ def written(name: Path) -> int:
     return name.with_name("by-the-twin").write_bytes(b"x")
 
 
+def counted(name: Path, *, progress: Progress) -> int:
+    """With a report on the way."""
+    progress(Stage.PYRAMID, 0.5)
+    return os.getpid()
+
+
 def tired(name: Path) -> int:
     """At the end of its time."""
     while True:
@@ -63,7 +71,7 @@ def endless(name: Path) -> str:
 
 ASKED: Final[dict[str, Callable[[Path], Any]]] = {
     work.__name__: work
-    for work in (number, found, damaged, greedy, clumsy, written, tired, gone, endless)
+    for work in (number, found, damaged, greedy, clumsy, written, tired, gone, endless, counted)
 }  # fmt: skip
 
 
@@ -80,10 +88,20 @@ def ask_nothing(task: Task, progress: Progress) -> Outcome:
         progress(Stage.VERIFY, 0.0)
 
 
-def ask_twice(task: Task, progress: Progress) -> Outcome:
-    """Two questions."""
-    answers = [elsewhere(number, task.out_dir) for _ in range(2)]
-    (task.out_dir / "answer").write_text(f"{os.getpid()} {answers[0]} {answers[1]}")
+def ask_again(task: Task, progress: Progress) -> Outcome:
+    """A question at whose answer there is a mistake, then four at the same time."""
+    with suppress(DamagedSlide):
+        elsewhere(damaged, task.out_dir)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: elsewhere(number, task.out_dir), range(4)))
+    (task.out_dir / "answer").write_text(f"{os.getpid()}\n{answers}")
+    return Declined(code="unsupported-slide")
+
+
+def ask_how_far(task: Task, progress: Progress) -> Outcome:
+    """A question that takes long; its reports are ours."""
+    answer = elsewhere(counted, task.out_dir, progress=progress)
+    (task.out_dir / "answer").write_text(f"{os.getpid()}\n{answer}")
     return Declined(code="unsupported-slide")
 
 

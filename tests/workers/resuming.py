@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from coverslip import pipeline
+from coverslip import tiling
 from coverslip.confined.messages import Outcome, Task, Tiled
 from coverslip.progress import Progress, Stage, silent
 from coverslip.pyramid import feed, resume
@@ -45,7 +45,7 @@ def tile(task: Task, progress: Progress) -> Outcome:
         if is_first and reports == MIDDLE:
             _stop(task, progress)
 
-    pipeline.build_pyramid(task.source, task.out_dir / "slide.pyramid", complete=True, progress=stop)
+    tiling.build_pyramid(task.source, task.out_dir / "slide.pyramid", complete=True, progress=stop)
     if not is_first and len(taken_up) != MIDDLE:
         raise AssertionError
     return Tiled()

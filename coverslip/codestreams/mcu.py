@@ -20,7 +20,8 @@ from coverslip.codestreams.strict import needs_its_last_byte
 from coverslip.codestreams.tails import long_words, wordy
 from coverslip.errors import DamagedSlide
 
-_RESTART: Final = re.compile(rb"\xff+[\xd0-\xd7]")
+_RESTART: Final = re.compile(rb"\xff(?<!\xff\xff)\xff*+[\xd0-\xd7]")
+"""With the fill bytes before it. Begins with one byte and looks back, or long runs would be walked from each byte."""
 _WINDOW: Final = 16
 _STEP: Final = 256
 """A step through a scan is `coefficients * 256 + bits`; 0 where no code begins."""
@@ -35,9 +36,8 @@ def check_ends(
     with it libjpeg is asked first (`strict`). A progressive scan is not followed: there words of some length are
     enough.
     """
-    stops = [found.start() for found in _RESTART.finditer(scan)] + [len(scan)]
-    starts = [0, *(found.end() for found in _RESTART.finditer(scan))]
-    places = np.array([starts, stops], np.int64)
+    cuts = [0, *(cut for found in _RESTART.finditer(scan) for cut in found.span()), len(scan)]
+    places = np.array([cuts[::2], cuts[1::2]], np.int64)
     data = np.frombuffer(scan or b"\0", np.uint8)
     if not wordy(data, *places).any():
         return

@@ -33,8 +33,8 @@ VOCABULARY = frozenset((
 _NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
 _PIECES = re.compile(r"[\x00-\x1f;|<>\"^_]+")
 _AROUND = "".join(map(chr, range(33)))
-_SCHEMES = re.compile(r"(?:[A-Za-z][A-Za-z0-9.+-]*:)+")
-"""What an address or a UUID begins with."""
+_SCHEMES = re.compile(r"(?<![A-Za-z0-9.+-])(?:[A-Za-z][A-Za-z0-9.+-]*+:)++")
+"""What an address or a UUID begins with. It looks back, or a long word would be walked from each of its letters."""
 _TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
 _ASCII = re.compile(rb"[\x20-\x7e]{6,}")

@@ -14,7 +14,7 @@ FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 
 STRUCTURAL = FRAMES | {SOI, EOI, SOS, DQT, DHT, DRI}
 _IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker that ends a scan: not a stuffed byte, not a restart, not a fill byte."""
-_FILL = re.compile(rb"\xff+(?=\xff|$)")
+_FILL = re.compile(rb"\xff\xff*(?=\xff|\Z)")
 RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
 

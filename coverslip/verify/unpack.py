@@ -16,7 +16,11 @@ from urllib.parse import unquote_to_bytes
 MAX_DEPTH = 3
 MAX_STREAM = 8 << 20
 MAX_TOTAL = 48 << 20
-MAX_STARTS = 4096
+MAX_FED = 256 << 20
+"""Packed bytes looked at: what looks like the beginning of a stream may stand at every third byte, and each look may
+reach to the end."""
+START = 4 << 10
+"""How many of them a beginning costs by itself."""
 MAX_LZW = 256 << 10
 """Packed bytes; words do not hide behind more."""
 _CLEAR, _END, _FULL = 256, 257, 4096
@@ -38,11 +42,12 @@ class Unpacked:
     def __init__(self) -> None:
         """Begin with the whole budget."""
         self.spent = 0
+        self.fed = 0
 
     @property
     def exhausted(self) -> bool:
-        """True when there was more to unpack than the budget allowed."""
-        return self.spent >= MAX_TOTAL
+        """True when there was more to unpack, or to try, than the budget allowed."""
+        return self.spent >= MAX_TOTAL or self.fed >= MAX_FED
 
     def layers(self, data: bytes, depth: int = 0) -> Iterator[bytes]:
         """Everything found inside `data`, and inside that."""
@@ -56,8 +61,8 @@ class Unpacked:
             yield from self.layers(found, depth + 1)
 
     def _inside(self, data: bytes) -> Iterator[bytes]:
-        yield from _streams(data)
-        yield from _from_the_start(data)
+        yield from self._streams(data)
+        yield from self._from_the_start(data)
         for match in _BASE64.finditer(data):
             yield _unbase64(match[0])
         for match in _HEX.finditer(data):
@@ -67,18 +72,41 @@ class Unpacked:
         if _PERCENT.search(data):
             yield unquote_to_bytes(data)
 
+    def _streams(self, data: bytes) -> Iterator[bytes]:
+        for match in _STREAMS.finditer(data):
+            if self.exhausted:
+                return
+            self.fed += START
+            out = self._drained(_decompressor(match[0]), data, match.start())
+            if len(out) >= STEP // 16:
+                yield out
+
+    def _from_the_start(self, data: bytes) -> Iterator[bytes]:
+        """Codecs without a magic number are tried where a value begins."""
+        if not 8 <= len(data) <= MAX_STREAM:
+            return
+        yield self._drained(lambda: zlib.decompressobj(-15), data, 0)
+        if data[0] == 0x80:  # an LZW stream begins with a clear code
+            yield _unlzw(data)
+
+    def _drained(self, make: Callable[[], _Decompressor], data: bytes, start: int) -> bytes:
+        """Whatever comes out before an error or the bound."""
+        machine, out, size = make(), [], 0
+        for at in range(start, len(data), STEP):
+            self.fed += STEP
+            try:
+                piece = machine.decompress(data[at : at + STEP])
+            except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError):
+                break
+            out.append(piece)
+            size += len(piece)
+            if size > MAX_STREAM or self.fed >= MAX_FED or getattr(machine, "eof", False):
+                break
+        return b"".join(out)
+
 
 class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
-
-
-def _streams(data: bytes) -> Iterator[bytes]:
-    for count, match in enumerate(_STREAMS.finditer(data)):
-        if count >= MAX_STARTS:
-            return
-        out = _drain(_decompressor(match[0]), data, match.start())
-        if len(out) >= STEP // 16:
-            yield out
 
 
 def _decompressor(magic: bytes) -> Callable[[], _Decompressor]:
@@ -87,30 +115,6 @@ def _decompressor(magic: bytes) -> Callable[[], _Decompressor]:
     if magic.startswith(b"\xfd7zXZ"):
         return lambda: lzma.LZMADecompressor(memlimit=64 << 20)
     return lambda: zlib.decompressobj(47)
-
-
-def _from_the_start(data: bytes) -> Iterator[bytes]:
-    """Codecs without a magic number are tried where a value begins."""
-    if not 8 <= len(data) <= MAX_STREAM:
-        return
-    yield _drain(lambda: zlib.decompressobj(-15), data, 0)
-    if data[0] == 0x80:  # an LZW stream begins with a clear code
-        yield _unlzw(data)
-
-
-def _drain(make: Callable[[], _Decompressor], data: bytes, start: int) -> bytes:
-    """Whatever comes out before an error or the bound."""
-    machine, out, size = make(), [], 0
-    for at in range(start, len(data), STEP):
-        try:
-            piece = machine.decompress(data[at : at + STEP])
-        except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError):
-            break
-        out.append(piece)
-        size += len(piece)
-        if size > MAX_STREAM or getattr(machine, "eof", False):
-            break
-    return b"".join(out)
 
 
 def _unlzw(data: bytes) -> bytes:

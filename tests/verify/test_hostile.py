@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 
 import imagecodecs
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from coverslip import preflight
 from coverslip.errors import InputError, LimitExceeded
 from coverslip.verify import alone, verify_alone
-from coverslip.verify.unpack import Unpacked, _unlzw
+from coverslip.verify.unpack import MAX_FED, START, STEP, Unpacked, _unlzw
 
 RELAXED = settings(
     max_examples=60,
@@ -99,6 +100,22 @@ def test_a_number_without_end_is_no_character(text):
     """Python refuses to read numbers of thousands of digits; what stands beside it is unpacked all the same."""
     found = list(Unpacked().layers(text + b" &#75;owalski"))
     assert any(b"Kowalski" in each for each in found)
+
+
+def test_what_looks_like_the_beginning_of_a_stream_at_every_third_byte_is_not_followed_for_ever():
+    """Each has a name that goes on to the end of the value: ten thousand of them were read ten thousand times."""
+    unpacked = Unpacked()
+    assert list(unpacked.layers(b"\x1f\x8b\x08" * 700_000)) == []
+    assert unpacked.exhausted, "somebody has to be told"
+    assert unpacked.fed <= MAX_FED + START + STEP
+
+
+def test_a_stream_behind_many_that_are_none_is_found():
+    """However many there are before it, as long as they cost little."""
+    unpacked = Unpacked()
+    found = b"".join(unpacked.layers(b"\x78\x01" * 9_000 + zlib.compress(b"Kowalski")))
+    assert b"Kowalski" in found
+    assert not unpacked.exhausted
 
 
 @pytest.mark.parametrize("length", [1, 300, 5_000, 120_000])

@@ -68,6 +68,7 @@ docs: .venv/.dev
 	$(RUN) -m docs.make
 
 fuzz: .venv/.dev
+	$(RUN) -m fuzz.runs
 	$(RUN) -m fuzz --seconds $(or $(SECONDS),60)
 
 hostile: .venv/.dev

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 MAX_DEPTH = 3
 MAX_STREAM = 8 << 20
 MAX_TOTAL = 48 << 20
-MAX_FED = 256 << 20
+MAX_FED = 128 << 20
 """Packed bytes looked at: what looks like the beginning of a stream may stand at every third byte, and each look may
 reach to the end."""
 START = 4 << 10

@@ -35,6 +35,8 @@ from coverslip.tiff.structure import Directory, FileBytes, open_tiff
 from coverslip.verify import icc as verify_icc
 from coverslip.verify import j2k_walk, jpeg_meaning, jpeg_walk, lzw_walk, tiff_walk, unpack
 from coverslip.verify import ome as verify_ome
+from coverslip.verify.claim import Secret
+from coverslip.verify.leaks import Hunt
 from coverslip.verify.reading import Bytes
 from samples import broken
 
@@ -150,6 +152,13 @@ def packed(data: bytes) -> None:
         pass
 
 
+def secret(data: bytes) -> None:
+    """What a removed value is looked for as; one that is worth a search is found where it stands as it was."""
+    hunt = Hunt((Secret("here", data),), ())
+    hunt.search(data, WHERE)
+    assert hunt.hits or not hunt.forms[0]
+
+
 def description(data: bytes) -> None:
     """Aperio's description, rebuilt from everything that is understood."""
     found = aperio.parse(data.decode("latin-1"))
@@ -192,7 +201,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
         tiff, verify_tiff, dicom_header, zip_archive, slide_in_archive, settings_names, xml_text,
-        name, jpeg_stream, j2k_stream, profile, lzw, packed,
+        name, jpeg_stream, j2k_stream, profile, lzw, packed, secret,
         description, settings, any_file, mirax_settings, jpeg_frame, ome_block, verify_ome_block,
     )
 }  # fmt: skip

@@ -12,6 +12,8 @@ from typing import Final
 
 MAX_DEPTH: Final = 3
 MAX_PARTS: Final = 512
+MAX_LOOKS: Final = 1 << 16
+"""Parts of one value that are looked at, the same ones again counted: marks may stand one behind the other."""
 MAX_VALUE: Final = 1 << 16
 MAX_LENGTH: Final = 4096
 """Of a part: what says it is longer is pixels that look like a mark."""
@@ -30,7 +32,7 @@ _COMMENT = re.compile(rb"\A\0[\0\x01]")
 def parts(value: bytes) -> tuple[bytes, ...]:
     """Everything inside `value` that says how long it is and reads like words, and what is inside that."""
     found: dict[bytes, None] = {}
-    _gather(value[:MAX_VALUE], MAX_DEPTH, found)
+    _gather(value[:MAX_VALUE], MAX_DEPTH, found, iter(range(MAX_LOOKS)))
     return tuple(part for part in found if _reads(part))
 
 
@@ -39,14 +41,14 @@ def _reads(part: bytes) -> bool:
     return len(inside) <= MAX_LENGTH and len(_PRINTABLE.findall(inside)) >= MOSTLY * max(6, len(inside))
 
 
-def _gather(value: bytes, depth: int, found: dict[bytes, None]) -> None:
-    for part in _inside(value):
+def _gather(value: bytes, depth: int, found: dict[bytes, None], looks: Iterator[int]) -> None:
+    for part, _ in zip(_inside(value), looks):  # noqa: B905  whichever ends first
         if len(found) >= MAX_PARTS:
             return
         if part and part not in found:
             found[part] = None
             if depth > 1:
-                _gather(part, depth - 1, found)
+                _gather(part, depth - 1, found, looks)
 
 
 def _inside(value: bytes) -> Iterator[bytes]:

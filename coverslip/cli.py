@@ -20,7 +20,7 @@ from coverslip.errors import CoverslipError, SettingsInvalid
 from coverslip.forms import Form
 
 if TYPE_CHECKING:
-    from coverslip.batch import Result, Work
+    from coverslip.batch import Work
     from coverslip.looking import Does
     from coverslip.policy import Policy
 
@@ -95,7 +95,16 @@ def deidentify(
 ) -> None:
     """Write clean slides with their certificates; a slide that fails never stops the others."""
     with desk(confine) as work:
-        results = _deidentified(slides, out, policy, key_file, (pyramid or complete, complete), work, quiet=as_json)
+        from coverslip.batch import Batch, run_batch, whole
+        from coverslip.keys import load_key
+        from coverslip.printing import Console
+
+        read_policy(policy)  # what is wrong with it is said once, not for each slide
+        with told_apart(f"key file {key_file}" if key_file else "key file"):
+            key = load_key(key_file)
+        batch = Batch(whole(slides), out, policy, key, pyramid or complete, complete)
+        with Console(quiet=as_json) as console:
+            results = run_batch(batch, console, work)
     if as_json:
         from coverslip.printing import outcome_dict
 
@@ -223,28 +232,6 @@ def read_policy(name: str) -> Policy:
 
     with told_apart(f"policy {name}"):
         return load(name)
-
-
-def _deidentified(
-    slides: list[Path],
-    out: Path,
-    policy: str,
-    key_file: Path | None,
-    tiles: tuple[bool, bool],
-    work: Work,
-    *,
-    quiet: bool,
-) -> tuple[Result, ...]:
-    """Everything here is loaded while the process that children are forked from starts."""
-    from coverslip.batch import Batch, run_batch, whole
-    from coverslip.keys import load_key
-    from coverslip.printing import Console
-
-    read_policy(policy)  # what is wrong with it is said once, not for each slide
-    with told_apart(f"key file {key_file}" if key_file else "key file"):
-        key = load_key(key_file)
-    with Console(quiet=quiet) as console:
-        return run_batch(Batch(whole(slides), out, policy, key, *tiles), console, work)
 
 
 def run() -> None:

@@ -72,8 +72,8 @@ class Desk:
                 beside = tuple(_beside(slide))
                 also = (*beside, *files_of(batch.policy_name))
                 task = Task(
-                    slide, room, batch.policy_name, batch.key, self._digest_meanwhile(slide), batch.complete,
-                    batch.pyramid, also,
+                    slide, room, batch.policy_name, batch.key, self._digest_meanwhile(slide), also=also,
+                    pyramid=batch.pyramid, complete=batch.complete,
                 )  # fmt: skip
                 limits = self._limits((slide,), beside)
                 work = f"{self._module}:deidentify"

@@ -88,8 +88,9 @@ def _deidentify(
         draft = work / f"slide{SUFFIXES.get(slide.facts.vendor, '.tiff')}"
         write_clean(slide, plan, draft, progress=progress)
         flushed = beside.submit(sync, draft)
-        index = Tiling(draft, index_beside(draft), wanted.complete, progress)
-        tiles = stack.enter_context(index) if wanted.pyramid else None
+        tiles: Tiling | None = None
+        if wanted.pyramid:
+            tiles = stack.enter_context(Tiling(draft, index_beside(draft), wanted.complete, progress))
         report = verify(_claim(slide, plan, draft), progress, tiles.begin if tiles else None)
         flushed.result()
         if tiles and report.passed:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coverslip import preflight
 from coverslip.errors import InputError, LimitExceeded
-from coverslip.verify import alone, verify_alone
+from coverslip.verify import alone, parts, verify_alone
 from coverslip.verify.unpack import MAX_FED, START, STEP, Unpacked, _unlzw
 
 RELAXED = settings(
@@ -108,6 +108,14 @@ def test_what_looks_like_the_beginning_of_a_stream_at_every_third_byte_is_not_fo
     assert list(unpacked.layers(b"\x1f\x8b\x08" * 700_000)) == []
     assert unpacked.exhausted, "somebody has to be told"
     assert unpacked.fed <= MAX_FED + START + STEP
+
+
+def test_marks_one_behind_the_other_are_not_followed_for_ever(monkeypatch):
+    """Each of eight thousand tables said it had 512 records, all the same one."""
+    inside, looked = parts._inside, []
+    monkeypatch.setattr(parts, "_inside", lambda value: (looked.append(1) or part for part in inside(value)))
+    parts.parts(b"mluc\0\0\0\0" * 8192)
+    assert len(looked) <= parts.MAX_LOOKS + parts.MAX_PARTS
 
 
 def test_a_stream_behind_many_that_are_none_is_found():

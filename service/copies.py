@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from coverslip.archive.store import Stored
 from coverslip.durable import our_errors
 from coverslip.errors import StorageFailed
+from service.forgetting import Artefact
 
 PIECE: Final = 8 << 20
 """Bytes asked of the bucket at once."""
@@ -29,25 +30,35 @@ class Copies:
         """`limit`: bytes, beyond which only the copy just asked for is kept."""
         self._folder = folder
         self._limit = limit
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: defaultdict[Artefact, threading.Lock] = defaultdict(threading.Lock)
         with our_errors():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def path(self, key: str, stored: Stored) -> Path:
+    def path(self, artefact: Artefact, stored: Stored) -> Path:
         """The file as it lies on this machine, fetched if need be; open it at once, it may be deleted later.
 
-        `key` names a content that never changes. Raises `NotFound`, `StorageFull` or `StorageFailed`.
+        Raises `NotFound`, `StorageFull` or `StorageFailed`.
         """
         if stored.path is not None:
             return stored.path
-        final = self._folder / key
-        with self._locks[key]:
+        final = self._folder / _name(artefact)
+        with self._locks[artefact]:
             try:
                 os.utime(final)
             except FileNotFoundError:
                 self._fetch(stored, final)
         self._make_room(final)
         return final
+
+    def held(self) -> set[Artefact]:
+        """See `Holder.held`."""
+        return {_artefact(path) for _, _, path in self._deletable() if not path.name.startswith(".")}
+
+    def forget(self, gone: Collection[Artefact]) -> None:
+        """See `Holder.forget`."""
+        for artefact in gone:
+            with our_errors():
+                (self._folder / _name(artefact)).unlink(missing_ok=True)
 
     def _fetch(self, stored: Stored, final: Path) -> None:
         part = final.with_name(f".{secrets.token_hex(8)}")
@@ -81,3 +92,12 @@ class Copies:
                     found = entry.stat()
                     if not entry.name.startswith(".") or found.st_mtime < time.time() - ABANDONED:
                         yield found.st_mtime, found.st_size, Path(entry.path)
+
+
+def _name(artefact: Artefact) -> str:
+    return ".".join(artefact)
+
+
+def _artefact(path: Path) -> Artefact:
+    sid, _, artefact = path.name.partition(".")
+    return sid, artefact

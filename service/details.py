@@ -8,13 +8,14 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 
 from coverslip.archive.records import SlideRecord
+from coverslip.archive.states import READABLE
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.geometry import Size
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.native import Native
 from service.parts import Service
 from service.schemas import LevelOut, PlanesOut, SlideDetail
-from service.shelf import READABLE, Opened, file_of
+from service.shelf import Opened, file_of
 
 CODECS: Final = {"image/jpeg": "jpeg", "image/j2c": "jpeg2000"}
 """Media type of a stored tile → what its codec is called."""

@@ -9,7 +9,7 @@ import asyncio
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from coverslip.errors import NotFound
@@ -60,6 +60,10 @@ SETTLED = 0.5
 """Seconds after the start until what is not needed for tiles is loaded, unless somebody asks for it before."""
 
 
+async def _nothing() -> None:
+    """What runs beside a front end that has nothing to do beside."""
+
+
 class Edge:
     """The application uvicorn runs."""
 
@@ -71,12 +75,16 @@ class Edge:
         outward: Outward | None = None,
         *,
         secure: bool,
+        beside: Callable[[], Coroutine[None, None, None]] = _nothing,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`pages` answers what is neither tile nor picture; `secure` says whether over TLS; `ended` cleans up."""
+        """`pages` answers what is neither tile nor picture; `secure` says whether over TLS.
+
+        `beside` runs as long as there is a server, `ended` cleans up behind it.
+        """
         self._pages = pages
         self.tiles = tiles
-        self._ended = ended
+        self._beside, self._ended = beside, ended
         self._pictures = pictures
         self._outward = outward or Outward()
         self._pinned = Pinned(self._floating, tiles.opened, self._outward.pinned)
@@ -117,9 +125,11 @@ class Edge:
         await receive()
         loop = asyncio.get_running_loop()
         loading = loop.call_later(SETTLED, loop.run_in_executor, None, self._load)
+        beside = loop.create_task(self._beside())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         loading.cancel()
+        beside.cancel()
         self._ended()
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -11,6 +11,7 @@ from coverslip.settings import Settings
 from service.cors import Outward
 from service.derived import Workshop
 from service.edge import App, Edge
+from service.forgetting import Forgetting
 from service.later import Later
 from service.links import LinkTokens
 from service.making import Making
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Edge:
         Later(partial(pictures, service)),
         outward(service),
         secure=service.sessions.secure,
+        beside=Forgetting(service.catalog, lambda: (service.shelf, service.sources())).run,
         ended=partial(_close, service),
     )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
-from coverslip.archive.states import State
+from coverslip.archive.states import READABLE, State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
@@ -21,14 +22,12 @@ from coverslip.pyramid.on_request import Make, made
 from service.access import AT_WORK
 from service.caching import http_date
 from service.crews import LOOKING
+from service.forgetting import Artefact
 
 BELIEVED = 1.0
 """Seconds."""
 OPENED = 128
 """Pyramids kept open; each holds two file descriptors and an index."""
-
-READABLE = frozenset({State.RELEASED, State.IN_REVIEW})
-"""States in which anybody at all reads a slide's files."""
 
 
 @dataclass(slots=True)
@@ -87,6 +86,18 @@ class Shelf:
         while len(self._opened) > OPENED:
             self._opened.popitem(last=False)
         return found
+
+    def held(self) -> set[Artefact]:
+        """See `Holder.held`; from any thread."""
+        slides = [opened.slide for opened in tuple(self._opened.values()) if opened.pyramid is not None]
+        return {(slide.sid, slide.artefact) for slide in slides if slide.artefact is not None}
+
+    def forget(self, gone: Collection[Artefact]) -> None:
+        """See `Holder.forget`; whoever asks again has it looked up again."""
+        for sid, artefact in gone:
+            found = self._opened.get(sid)
+            if found is not None and found.slide.artefact == artefact:
+                self._opened.pop(sid, None)
 
     def _look(self, sid: str) -> Opened:
         known = self._opened.get(sid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from coverslip.errors import DamagedSlide
 from coverslip.pyramid.colour import profile_of
 from coverslip.pyramid.native import Native
 from service.copies import Copies
+from service.forgetting import Artefact
 from service.shelf import Opened, file_of
 
 T = TypeVar("T")
@@ -54,9 +55,22 @@ class Sources:
         except (OpenSlideError, OSError) as error:
             raise DamagedSlide("the slide's other pictures cannot be read", where="associated") from error
 
+    def held(self) -> set[Artefact]:
+        """See `Holder.held`."""
+        with self._lock:
+            known = {(sid, artefact) for _, sid, artefact in self._known}
+        return known | self._copies.held()
+
+    def forget(self, gone: Collection[Artefact]) -> None:
+        """See `Holder.forget`."""
+        with self._lock:
+            for key in [key for key in self._known if key[1:] in gone]:
+                del self._known[key]
+        self._copies.forget(gone)
+
     def _clean(self, opened: Opened) -> Path:
         slide = opened.slide
-        return self._copies.path(f"{slide.sid}.{slide.artefact}", file_of(self._archive, slide, slide.clean_name))
+        return self._copies.path((slide.sid, slide.artefact or ""), file_of(self._archive, slide, slide.clean_name))
 
     def _once(self, kind: str, opened: Opened, read: Callable[[Path], T]) -> T:
         key = (kind, opened.slide.sid, opened.slide.artefact or "")

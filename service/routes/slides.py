@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.datastructures import URL
 
 from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import BY_PEOPLE, State
+from coverslip.archive.states import BY_PEOPLE, READABLE, State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, NotPermitted, Outdated, StorageFailed
 from service.accept import require_accepted
@@ -25,7 +25,7 @@ from service.downloads import download
 from service.errors import NotReady, Withdrawn
 from service.roles import Role, has
 from service.schemas import EventOut, Events, Queues, SlideDetail, SlideOut, SlidePage, TransitionIn
-from service.shelf import READABLE, file_of
+from service.shelf import file_of
 from service.strict import PROGRAM, STRICT
 
 router = APIRouter(prefix="/api/v1", tags=["slides"], dependencies=PROGRAM)

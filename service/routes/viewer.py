@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from coverslip.archive.records import Principal, SlideRecord
+from coverslip.archive.states import READABLE
 from coverslip.errors import NotFound, StateConflict
 from coverslip.settings import Settings
 from service.access import absent, may_look, may_see
@@ -21,7 +22,6 @@ from service.lent import PREFIX
 from service.links import Link
 from service.rendering import render
 from service.schemas import LinkOut, SlideOut
-from service.shelf import READABLE
 from service.strict import PROGRAM
 
 router = APIRouter(tags=["viewer"])

@@ -26,6 +26,7 @@ from tests.faults.clients import Clients
 from tests.faults.front import Front
 from tests.faults.kernel import Memory
 from tests.faults.proxy import Proxy
+from tests.faults.weights import misweighed
 from tests.s3_servers import Server, left_behind, settings_of
 from workers.programs import Program
 from workers.sweeper import tidy
@@ -57,11 +58,14 @@ class Tally:
     """Rows whose folder is missing or holds other bytes than were uploaded."""
     orphans: int
     """Folders, objects, pieces, things begun and drafts no row accounts for once tidying is done."""
+    misweighed: int
+    """Owners whose originals weigh something else than their sum says."""
 
     @property
     def is_clean(self) -> bool:
         """Whether every job took effect exactly once."""
-        return not (self.open or self.not_published or self.published_twice or self.damaged or self.orphans)
+        wrong = (self.open, self.not_published, self.published_twice, self.damaged, self.orphans, self.misweighed)
+        return not any(wrong)
 
 
 class Rig:
@@ -247,6 +251,7 @@ class Rig:
             published_twice=sum(count > 1 for count in published),
             damaged=sum(not self._is_whole(slide.sid, slide.artefact) for slide in slides),
             orphans=len(found - known) + len(self.archive.storage.drafts()) + self._strays(),
+            misweighed=len(misweighed(catalog)),
         )
 
     def _strays(self) -> int:

@@ -10,6 +10,7 @@ from coverslip.archive.storage import Zone
 from coverslip.errors import OriginalPurged
 from tests.faults import crashing
 from tests.faults.forks import context
+from tests.faults.weights import misweighed
 from workers.sweeper import tidy
 
 MANY = 40
@@ -76,7 +77,9 @@ def after_crashes(tmp_path, perform):
             _copy(start, here)
             ended = perform(protocol, step)
             crashed = crashing.open_archive(here, late=True)
+            assert not misweighed(crashed.catalog)
             yield step, uid, crashed, lambda: perform(protocol, 0, late=True)
+            assert not misweighed(crashed.catalog)
             crashed.close()
             assert _is_sound(here)
             here.rename(tmp_path / f"after-{step}")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from coverslip.archive.archive import Archive
 from coverslip.archive.pauses import Scope
 from coverslip.archive.turns import Priority
-from coverslip.errors import OriginalPurged
+from coverslip.errors import OriginalPurged, StateConflict
 from coverslip.settings import Settings
 
 ACTOR = "command line"
@@ -36,6 +36,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     one = which.add_mutually_exclusive_group(required=True)
     one.add_argument("--job", help="one of them")
     one.add_argument("--code", help="all of one reason, at most 500 at once")
+    unknown = _add(commands, "strangers", _strangers, "what lies in the archive and its catalogue never heard of")
+    unknown.add_argument("--delete", type=int, metavar="COUNT", help="delete them for good, if there are so many")
     ended = _add(commands, "purge", _purge, "destroy the key of a slide's original and delete it; cannot be undone")
     ended.add_argument("slide")
     ended.add_argument("--reason", required=True, help="for the audit trail; without names or numbers of a person")
@@ -111,6 +113,19 @@ def _purge(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
     with suppress(OriginalPurged):  # the same answer as the first time
         archive.purge(chosen.slide, ACTOR, chosen.reason)
     yield f"purged: {archive.catalog.purged(uid)}"
+
+
+def _strangers(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
+    found = archive.strangers()
+    yield from (f"{each.kind}: {each.name}" for each in found)
+    yield f"strangers: {len(found)}"
+    if chosen.delete is None:
+        return
+    if chosen.delete != len(found):
+        raise StateConflict("Their number is another one: look at the list again.")
+    for each in found:
+        each.remove()
+    yield f"deleted: {len(found)}"
 
 
 def _whose(chosen: argparse.Namespace) -> tuple[Scope, str]:

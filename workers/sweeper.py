@@ -5,13 +5,14 @@ Messages may vanish (a broker emptied, a worker killed between taking and acknow
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from celery import Celery
 
-from coverslip.archive.archive import Archive
+from coverslip.archive.archive import COLLECT_EVERY, Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.settings import Settings
 from workers import logs
@@ -88,6 +89,8 @@ def tidy(archive: Archive) -> None:
     done += archive.discard_ended() + archive.discard_drafts() + archive.collect(now)
     if done:
         log.info("tidied", count=done)
+    if archive.catalog.take_duty("strangers", secrets.token_hex(8), COLLECT_EVERY) and (unknown := archive.strangers()):
+        log.warning("strangers", count=len(unknown))
 
 
 def _hint(archive: Archive, broker: Broker, settings: Settings) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coverslip.archive import begun, indexes
@@ -17,18 +17,22 @@ from coverslip.archive import kept as kept_drafts
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer, is_over
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.clean import BucketSlides, CleanSlides, whole
-from coverslip.archive.door import SYSTEM
+from coverslip.archive.database import Database
+from coverslip.archive.door import SYSTEM, utc_now
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
+from coverslip.archive.keyring import Keyring
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
 from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside, SlideRecord, Upload
 from coverslip.archive.revocations import Revocations
+from coverslip.archive.schema import upgrade
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
+from coverslip.archive.strangers import Stranger, of_known, strangers, upload_of
 from coverslip.archive.turns import Priority
-from coverslip.archive.vault import Vault, load_or_create_key
+from coverslip.archive.vault import Vault
 from coverslip.durable import our_errors, sync
 from coverslip.errors import (
     CatalogError,
@@ -81,23 +85,24 @@ class Archive:
     def open(cls, settings: Settings, *, with_vault: bool) -> Archive:
         """Make what is missing and connect; only the front end, and workers for slides, need the vault.
 
-        Raises `StorageFailed`.
+        Raises `StorageFailed`, `SettingsInvalid` when a key is not the one the catalogue knows.
         """
         storage = Storage(settings.data_dir)
-        vault = None
-        if with_vault:
-            vault = Vault(load_or_create_key(settings.vault_key_file or storage.secret("vault")))
+        place = places(settings, storage)
+        revocations = Revocations(storage.revocations)
         terms = Terms(
             lease=settings.lease,
             retry_delay=settings.retry_delay,
             max_attempts=settings.max_attempts,
             complete_pyramids=settings.complete_pyramids,
         )
-        key = load_or_create_key(settings.originals_key_file or storage.secret("originals"))
-        place = places(settings, storage)
-        revocations = Revocations(storage.revocations)
-        catalog = Catalog.open(settings.database, vault=vault, terms=terms, revoked=revocations.change)
-        originals = Originals(place.originals, key)
+        database = Database(settings.database)
+        upgrade(database)
+        keyring = Keyring(database)
+        wrapping = keyring.key("originals", settings.originals_key_file or storage.secret("originals"))
+        vault = Vault(keyring.key("vault", settings.vault_key_file or storage.secret("vault"))) if with_vault else None
+        catalog = Catalog(database, vault=vault, terms=terms, clock=utc_now, revoked=revocations.change)
+        originals = Originals(place.originals, wrapping)
         return cls(
             catalog,
             storage,
@@ -281,15 +286,20 @@ class Archive:
     def discard_originals(self, before: datetime) -> int:
         """Delete encrypted originals nobody can open: purged ones at once, others that came before that moment.
 
-        Those in between may be about to get their record.
+        Those in between may be about to get their record. What belongs to no upload there ever was stays.
         """
         under_way = self.catalog.arrivals.known()
         known = self.catalog.original_names() | under_way.files
         dead = [each for each in self.originals.store.names() if each.name not in known]
-        gone = [each for each in dead if each.since < before or self.catalog.is_purged(each.name.partition(".")[0])]
-        for each in gone:
-            self.originals.store.remove(each.name)
-        return len(gone) + self.originals.store.abandon(before, under_way.tokens)
+        old = [each.name for each in dead if each.since < before or self.catalog.is_purged(upload_of(each.name))]
+        gone = of_known(self.catalog, old)
+        for name in gone:
+            self.originals.store.remove(name)
+
+        def spared(name: str, token: str) -> bool:
+            return token in under_way.tokens or (bool(name) and not of_known(self.catalog, [name]))
+
+        return len(gone) + self.originals.store.abandon(before, spared)
 
     def terminate_upload(self, uid: str, actor: str) -> None:
         """End an upload, then delete its bytes: while the record is open every byte it promises is there.
@@ -346,29 +356,43 @@ class Archive:
         return len(overdue)
 
     def discard_ended(self) -> int:
-        """Delete what arrived of uploads that ended, lie encrypted by now or are known to nobody; returns how many."""
+        """Delete what arrived of uploads that ended or lie encrypted by now; returns how many."""
         ended = [(at, uid) for at in {self._on_disk, self._arrivals} for uid in at.ended()]
         for arriving, uid in ended:
             arriving.drop(uid)
         return len(ended)
 
     def discard_drafts(self) -> int:
-        """Delete drafts that nobody works on any more and no retry can use; returns how many."""
-        dead = [path for sid, artefact, path in self.storage.drafts() if not self._is_wanted(sid, artefact)]
+        """Delete drafts that nobody works on any more and no retry can use; returns how many.
+
+        Those of a slide the catalogue never heard of go a day later: they can be made again, and hold plain text.
+        """
+        drafts = self.storage.drafts()
+        known = self.catalog.standing({sid for sid, _, _ in drafts})
+        dead = [path for sid, artefact, path in drafts if sid in known and not self._is_wanted(sid, artefact)]
+        dead += [path for sid, _, path in drafts if sid not in known and _is_old(path)]
         for path in dead:
             self.storage.discard(path)
         return len(dead)
 
     def discard_orphans(self) -> int:
-        """Delete published folders no record points to, as a crash between name and record leaves; returns how many."""
+        """Delete what was published of a slide whose record points to something else; returns how much that was.
+
+        A crash between name and record leaves it.
+        """
         lying = self.clean.artefacts_in(Zone.REVIEW)
         known = self.catalog.standing({sid for sid, _ in lying})
-        doubtful = ((sid, name) for sid, name in lying if sid not in known or known[sid].artefact != name)
+        doubtful = ((sid, name) for sid, name in lying if sid in known and known[sid].artefact != name)
         return sum(self._discard_orphan(sid, name) for sid, name in doubtful)
 
     def discard_indexes(self, before: datetime) -> int:
         """Delete indexes in a bucket that no slide has had a use for since that moment; returns how many."""
         return indexes.discard(self.catalog, self.clean, before) if isinstance(self.clean, BucketSlides) else 0
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        """What lies here and the catalogue never heard of; see the module. Raises `StorageFailed`."""
+        arriving = {id(at): at for at in (self._on_disk, self._arrivals)}.values()
+        return tuple(strangers(self.catalog, arriving, self.originals.store, self.clean))
 
     def _is_wanted(self, sid: str, draft: str) -> bool:
         artefact, _, suffix = draft.partition(".")
@@ -391,11 +415,8 @@ class Archive:
 
     def _discard_orphan(self, sid: str, artefact: str) -> bool:
         # In this order: an attempt that ends in between has its pointer by the time we look.
-        try:
-            if self.catalog.is_running(sid, artefact) or self.catalog.slide(sid).artefact == artefact:
-                return False
-        except NotFound:
-            pass
+        if self.catalog.is_running(sid, artefact) or self.catalog.slide(sid).artefact == artefact:
+            return False
         self.clean.remove_artefact(sid, artefact)
         return True
 
@@ -425,6 +446,12 @@ def _checking(pieces: Iterable[bytes], check: Callable[[], None]) -> Iterator[by
     for piece in pieces:
         check()
         yield piece
+
+
+def _is_old(draft: Path) -> bool:
+    with suppress(FileNotFoundError):  # another process is faster
+        return draft.stat().st_mtime < (datetime.now(UTC) - ORPHAN_AGE).timestamp()
+    return False
 
 
 def zone_of(state: State) -> Zone:

@@ -73,8 +73,11 @@ class Arrivals(Protocol):
     def ended(self) -> tuple[str, ...]:
         """Uploads that are over and of which something may still lie here."""
 
+    def lying(self) -> frozenset[str]:
+        """Ids of all uploads of which something lies here, whoever knows them."""
+
     def collect(self, before: datetime) -> int:
-        """Delete what came before that moment and belongs to no upload; returns how much of that there was."""
+        """Delete what came before that moment and is of no use to its upload; returns how much of that there was."""
 
 
 class FolderArrivals:
@@ -118,8 +121,12 @@ class FolderArrivals:
         """
         return tuple(uid for uid in self._storage.incoming_uploads() if is_over(self._catalog, uid))
 
+    def lying(self) -> frozenset[str]:
+        """See `Arrivals.lying`."""
+        return frozenset(self._storage.incoming_uploads())
+
     def collect(self, before: datetime) -> int:
-        """See `Arrivals.collect`: a file of no upload is among those that ended."""
+        """See `Arrivals.collect`: an upload has one file."""
         return 0
 
 
@@ -161,9 +168,11 @@ class FileWriter:
 
 
 def is_over(catalog: Catalog, uid: str) -> bool:
-    """Whether nobody needs the plain text of an upload: it ended, lies encrypted by now, or nobody knows it."""
+    """Whether nobody needs the plain text of an upload: it ended, or lies encrypted by now."""
     try:
         ended = catalog.upload(uid).state == TERMINATED
         return ended or catalog.is_purged(uid) or catalog.sealed(uid) is not None
-    except (NotFound, OriginalPurged):
+    except OriginalPurged:
         return True
+    except NotFound:
+        return False  # see `strangers`

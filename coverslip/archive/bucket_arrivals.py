@@ -23,6 +23,7 @@ from coverslip.archive.records import Upload
 from coverslip.archive.sealing import STRIDE, Sealer
 from coverslip.archive.spool import Spool, Window
 from coverslip.archive.store import PartStore
+from coverslip.archive.strangers import of_known, upload_of
 from coverslip.archive.uploads import OPEN
 from coverslip.errors import NotFound, OriginalDamaged, OutputExists, StateConflict, StorageFailed
 
@@ -110,13 +111,17 @@ class BucketArrivals:
         """See `Arrivals.ended`."""
         return self.catalog.arrivals.ended()
 
+    def lying(self) -> frozenset[str]:
+        """See `Arrivals.lying`; what lies there in parts nobody sees."""
+        return frozenset(upload_of(kept.name) for kept in self.pieces.names())
+
     def collect(self, before: datetime) -> int:
         """See `Arrivals.collect`: pieces that a writer put there and no row names, or names no more."""
         found = list(self.pieces.names())
         known = self.catalog.arrivals.known().pieces
-        dead = [each for each in found if each.since < before and each.name not in known]
-        for each in dead:
-            self.pieces.remove(each.name)
+        dead = of_known(self.catalog, [each.name for each in found if each.since < before and each.name not in known])
+        for name in dead:
+            self.pieces.remove(name)
         return len(dead) + self.pieces.abandon(before)
 
 

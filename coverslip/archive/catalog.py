@@ -25,7 +25,7 @@ class Catalog(UploadRecords, WorkRecords):
     def __init__(
         self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock, revoked: Callable[[], None]
     ) -> None:
-        """Use `open`."""
+        """A database whose tables are up to date; see `open`."""
         super().__init__(database, vault=vault, terms=terms, clock=clock, revoked=revoked)
         self.arrivals = ArrivalRecords(database)
         """Uploads that arrive in a bucket."""

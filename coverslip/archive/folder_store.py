@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from coverslip.archive.store import Kept, checked
+from coverslip.archive.store import Kept, Spared, checked, nothing_spared
 from coverslip.durable import begin_flush, flush, our_errors, sync, typed
 from coverslip.errors import NotFound, OutputExists
 
@@ -73,10 +73,10 @@ class FolderStore:
         if path.parent.is_dir():
             sync(path.parent)
 
-    def abandon(self, before: datetime, but: Collection[str] = ()) -> int:
+    def abandon(self, before: datetime, but: Spared = nothing_spared) -> int:
         """See `Store.abandon`."""
         with our_errors():
-            begun = [path for path in self._root.glob(f".*{PART}") if path.name not in but]
+            begun = [path for path in self._root.glob(f".*{PART}") if not but("", path.name)]
             dead = [path for path in begun if _since(path) < before]
             for path in dead:
                 path.unlink(missing_ok=True)

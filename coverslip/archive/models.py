@@ -242,6 +242,15 @@ class LockRow(Base):
     until: Mapped[datetime]
 
 
+class KeyMarkRow(Base):
+    """What tells the key of that name from any other."""
+
+    __tablename__ = "key_marks"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    mark: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
 class KeyRow(Base):
     """An API key: who, which roles, and the digest of its secret."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ import obstore
 import obstore.exceptions
 
 from coverslip.archive.s3_access import Bucket, Clients, our_errors
-from coverslip.archive.store import Kept, Part, checked
+from coverslip.archive.store import Kept, Part, Spared, checked, nothing_spared
 from coverslip.errors import NotFound, OutputExists, StorageAway, StorageFailed
 
 __all__ = ["PART", "Bucket", "Clients", "S3Store"]
@@ -113,12 +113,13 @@ class S3Store:
         with our_errors():
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
-    def abandon(self, before: datetime, but: Collection[str] = ()) -> int:
+    def abandon(self, before: datetime, but: Spared = nothing_spared) -> int:
         """See `Store.abandon`."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=self._front)
         begun = [found for page in _guarded(pages) for found in page.get("Uploads", ())]
         ours = [found for found in begun if found["Key"].startswith(self._front)]  # not every server heeds the prefix
-        dead = [found for found in ours if found["Initiated"] < before and found["UploadId"] not in but]
+        old = [found for found in ours if found["Initiated"] < before]
+        dead = [found for found in old if not but(found["Key"].removeprefix(self._front), found["UploadId"])]
         for found in dead:
             self._abort(found["Key"], found["UploadId"])
         return len(dead)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import RawIOBase
@@ -51,6 +51,15 @@ class Part:
     """Bytes."""
 
 
+Spared = Callable[[str, str], bool]
+"""Is asked by a file's name, empty where it has none yet, and the token of what was begun."""
+
+
+def nothing_spared(name: str, token: str) -> bool:
+    """Nobody needs what was begun."""
+    return False
+
+
 class Store(Protocol):
     """Whole files under names that never change their content. Every method blocks and raises `StorageFailed`."""
 
@@ -72,8 +81,8 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Delete a file, gone for good when this returns; does nothing when it is not there."""
 
-    def abandon(self, before: datetime, but: Collection[str] = ()) -> int:
-        """Delete what puts begun before that moment left behind invisibly, but for these; returns how many."""
+    def abandon(self, before: datetime, but: Spared = nothing_spared) -> int:
+        """Delete what puts begun before that moment left behind invisibly, unless spared; returns how many."""
 
 
 class PartStore(Store, Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from coverslip.archive import keeping, uploads
@@ -52,6 +52,11 @@ class UploadRecords(Door):
         """One upload; raises `NotFound`."""
         with self._db.read() as session:
             return uploads.get(session, uid)
+
+    def heard_of(self, uids: Collection[str]) -> frozenset[str]:
+        """Those of them that are uploads, whatever became of them."""
+        with self._db.read() as session:
+            return uploads.heard_of(session, uids)
 
     def begin_patch(self, uid: str, *, follow: Callable[[str], None] | None = None) -> int:
         """Make the caller the only writer and return its generation; raises `NotFound` or `StateConflict`.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, keeping, pieces, queueing
+from coverslip.archive import events, keeping, pieces, queueing, slides
 from coverslip.archive.models import SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
 from coverslip.archive.records import Load, Upload
@@ -52,6 +53,15 @@ def get(session: Session, uid: str) -> Upload:
     if row is None:
         raise NotFound
     return record(row)
+
+
+def heard_of(session: Session, uids: Collection[str]) -> frozenset[str]:
+    """Those of them that are uploads, whatever became of them: their records are never deleted."""
+    asked = iter(uids)
+    found: set[str] = set()
+    while batch := list(islice(asked, slides.AT_ONCE)):
+        found.update(session.scalars(select(UploadRow.uid).where(UploadRow.uid.in_(batch))))
+    return frozenset(found)
 
 
 def begin_patch(session: Session, now: datetime, uid: str) -> int:

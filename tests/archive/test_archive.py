@@ -121,7 +121,7 @@ def test_an_attempt_between_name_and_record_is_no_orphan(archive, fill, produced
         assert archive.discard_orphans() == 0
         archive.catalog.finish(claim, produced)
     assert archive.discard_orphans() == 0
-    (archive.storage.zone(Zone.REVIEW) / "nobody" / "art-1").mkdir(parents=True)
+    (archive.storage.zone(Zone.REVIEW) / sid / "art-1").mkdir(parents=True)
     assert archive.discard_orphans() == 1
 
 

@@ -47,6 +47,18 @@ def test_a_key_on_the_command_line_is_shown_once(tmp_path):
     assert secret.split("_", 2)[2].encode() not in held
 
 
+def test_a_missing_key_is_no_reason_to_make_one(tmp_path):
+    """The disk with the keys is not mounted: exit 78, and nothing is sealed with a second key meanwhile."""
+    elsewhere = {"database_url": f"sqlite:///{tmp_path / 'catalogue.sqlite'}"}
+    environment = {**os.environ, "COVERSLIP_DATABASE_URL": elsewhere["database_url"]}
+    made = [sys.executable, "-m", "service", "key", "ops"]
+    subprocess.run(made, env={**environment, "COVERSLIP_DATA_DIR": str(tmp_path / "disk")}, check=True)
+    ended = start(tmp_path / "nothing", **elsewhere)
+    assert ended.returncode == 78
+    assert "originals: " in ended.stderr
+    assert not list((tmp_path / "nothing" / "phi").glob("originals*.key"))
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [

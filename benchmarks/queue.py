@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from coverslip.archive import tidying
 from coverslip.archive.archive import Archive
 from coverslip.archive.database import Database
 from coverslip.archive.kinds import JobKind
@@ -107,7 +108,10 @@ def calls(archive: Archive) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "finish", lambda: catalog.finish(held.pop(), Refused("damaged-slide"))
     yield "upload, begin to end", lambda: bring(archive)
     yield "hints", lambda: [catalog.hints_due(kind) for kind in KINDS]
-    yield "tidy", lambda: archive.reconcile() + archive.discard_orphans() + archive.discard_drafts()
+    yield (
+        "tidy",
+        lambda: tidying.reconcile(archive) + tidying.discard_orphans(archive) + tidying.discard_drafts(archive),
+    )
     yield "a page of the list", lambda: catalog.slides(limit=50)
 
 

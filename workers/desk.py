@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.pauses import Scope
+from coverslip.archive.strangers import strangers
 from coverslip.archive.turns import Priority
 from coverslip.errors import OriginalPurged, StateConflict
 from coverslip.settings import Settings
@@ -116,7 +117,7 @@ def _purge(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
 
 
 def _strangers(archive: Archive, chosen: argparse.Namespace) -> Iterator[str]:
-    found = archive.strangers()
+    found = strangers(archive)
     yield from (f"{each.kind}: {each.name}" for each in found)
     yield f"strangers: {len(found)}"
     if chosen.delete is None:

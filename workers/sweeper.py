@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 
 from celery import Celery
 
-from coverslip.archive.archive import COLLECT_EVERY, Archive
+from coverslip.archive import tidying
+from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
+from coverslip.archive.strangers import strangers
+from coverslip.archive.tidying import COLLECT_EVERY
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, broker_errors, create
@@ -85,11 +88,11 @@ def sweep_once(settings: Settings) -> int:
 def tidy(archive: Archive) -> None:
     """What need not be done often: interrupted releases, what is overdue, what dead attempts left behind."""
     now = datetime.now(UTC)
-    done = archive.reconcile() + archive.expire_uploads(now) + archive.purge_overdue(now)
-    done += archive.discard_ended() + archive.discard_drafts() + archive.collect(now)
+    done = tidying.reconcile(archive) + tidying.expire_uploads(archive, now) + tidying.purge_overdue(archive, now)
+    done += tidying.discard_ended(archive) + tidying.discard_drafts(archive) + tidying.collect(archive, now)
     if done:
         log.info("tidied", count=done)
-    if archive.catalog.take_duty("strangers", secrets.token_hex(8), COLLECT_EVERY) and (unknown := archive.strangers()):
+    if archive.catalog.take_duty("strangers", secrets.token_hex(8), COLLECT_EVERY) and (unknown := strangers(archive)):
         log.warning("strangers", count=len(unknown))
 
 

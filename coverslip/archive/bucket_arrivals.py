@@ -17,13 +17,12 @@ from typing import Final
 
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.frames import FRAME
-from coverslip.archive.originals import Check, Originals, Sealed, sha256_of
+from coverslip.archive.originals import Check, Originals, Sealed, sha256_of, upload_of
 from coverslip.archive.pieces import Arrival, KeptPart, KeptPiece
 from coverslip.archive.records import Upload
 from coverslip.archive.sealing import STRIDE, Sealer
 from coverslip.archive.spool import Spool, Window
 from coverslip.archive.store import PartStore
-from coverslip.archive.strangers import of_known, upload_of
 from coverslip.archive.uploads import OPEN
 from coverslip.errors import NotFound, OriginalDamaged, OutputExists, StateConflict, StorageFailed
 
@@ -119,7 +118,9 @@ class BucketArrivals:
         """See `Arrivals.collect`: pieces that a writer put there and no row names, or names no more."""
         found = list(self.pieces.names())
         known = self.catalog.arrivals.known().pieces
-        dead = of_known(self.catalog, [each.name for each in found if each.since < before and each.name not in known])
+        dead = self.catalog.of_known_uploads(
+            [each.name for each in found if each.since < before and each.name not in known]
+        )
         for name in dead:
             self.pieces.remove(name)
         return len(dead) + self.pieces.abandon(before)

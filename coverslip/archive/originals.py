@@ -73,6 +73,11 @@ class Originals:
         return Opened(read, self.store.stat(sealed.name).size, key, uid)
 
 
+def upload_of(name: str) -> str:
+    """The upload that an original, or a piece of one, belongs to, by the file's name."""
+    return name.partition(".")[0]
+
+
 def sha256_of(pieces: Iterable[bytes]) -> str:
     """Hex digest of plain text."""
     digest = hashlib.sha256()

@@ -6,11 +6,13 @@ does one that belongs to another archive: whoever tidied after those would delet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import chain
 
+from coverslip.archive.archive import Archive
 from coverslip.archive.arrivals import Arrivals
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.clean import CleanSlides
@@ -38,24 +40,15 @@ class Stranger:
     """Delete it for good; raises `StorageFailed`."""
 
 
-def strangers(
-    catalog: Catalog, arriving: Iterable[Arrivals], originals: Store, clean: CleanSlides
-) -> Iterator[Stranger]:
+def strangers(archive: Archive) -> tuple[Stranger, ...]:
     """Everything of that kind; looks at all that is there. Raises `StorageFailed`."""
-    yield from _uploads(catalog, arriving)
-    yield from _originals(catalog, originals)
-    yield from _slides(catalog, clean)
-
-
-def upload_of(name: str) -> str:
-    """The upload that an original or a piece of one belongs to, by the file's name."""
-    return name.partition(".")[0]
-
-
-def of_known(catalog: Catalog, names: Collection[str]) -> list[str]:
-    """Those files that belong to an upload the catalogue has heard of."""
-    known = catalog.heard_of({upload_of(name) for name in names})
-    return [name for name in names if upload_of(name) in known]
+    catalog = archive.catalog
+    found = (
+        _uploads(catalog, archive.arriving),
+        _originals(catalog, archive.originals.store),
+        _slides(catalog, archive.clean),
+    )
+    return tuple(chain.from_iterable(found))
 
 
 def _uploads(catalog: Catalog, arriving: Iterable[Arrivals]) -> Iterator[Stranger]:
@@ -67,7 +60,7 @@ def _uploads(catalog: Catalog, arriving: Iterable[Arrivals]) -> Iterator[Strange
 
 def _originals(catalog: Catalog, originals: Store) -> Iterator[Stranger]:
     names = [kept.name for kept in originals.names()]
-    for name in sorted(set(names) - set(of_known(catalog, names))):
+    for name in sorted(set(names) - set(catalog.of_known_uploads(names))):
         yield Stranger(Kind.ORIGINAL, name, partial(originals.remove, name))
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from coverslip.archive import keeping, uploads
 from coverslip.archive.door import SYSTEM, Door
-from coverslip.archive.originals import Sealed
+from coverslip.archive.originals import Sealed, upload_of
 from coverslip.archive.records import Load, Upload
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Untrusted
@@ -57,6 +57,11 @@ class UploadRecords(Door):
         """Those of them that are uploads, whatever became of them."""
         with self._db.read() as session:
             return uploads.heard_of(session, uids)
+
+    def of_known_uploads(self, names: Collection[str]) -> list[str]:
+        """Those files, originals and pieces of them, that belong to an upload there ever was."""
+        known = self.heard_of({upload_of(name) for name in names})
+        return [name for name in names if upload_of(name) in known]
 
     def begin_patch(self, uid: str, *, follow: Callable[[str], None] | None = None) -> int:
         """Make the caller the only writer and return its generation; raises `NotFound` or `StateConflict`.

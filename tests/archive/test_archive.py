@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from coverslip.archive import tidying
 from coverslip.archive.records import Refused
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
@@ -63,7 +64,7 @@ def test_a_release_killed_anywhere_is_all_or_nothing(archive, reviewed, monkeypa
         except Killed:
             if archive.catalog.slide(reviewed).state is not State.RELEASED:
                 assert lies_in(archive, reviewed) == {Zone.REVIEW}, "never public before the record says so"
-    archive.reconcile()
+    tidying.reconcile(archive)
     slide = archive.catalog.slide(reviewed)
     assert lies_in(archive, reviewed) == {Zone.RELEASED if slide.state is State.RELEASED else Zone.REVIEW}
     assert (archive.where_is(slide) / "slide.svs").read_bytes() == b"clean"
@@ -80,7 +81,7 @@ def test_a_withdrawal_killed_anywhere_is_all_or_nothing(archive, reviewed, monke
         except Killed:
             if archive.catalog.slide(reviewed).state is State.WITHDRAWN:
                 assert lies_in(archive, reviewed) == {Zone.REVIEW}
-    archive.reconcile()
+    tidying.reconcile(archive)
     slide = archive.catalog.slide(reviewed)
     assert lies_in(archive, reviewed) == {Zone.RELEASED if slide.state is State.RELEASED else Zone.REVIEW}
 
@@ -108,7 +109,7 @@ def test_a_publication_killed_anywhere_leaves_no_half_slide(archive, fill, produ
     assert slide.state is State.IN_REVIEW
     assert (archive.where_is(slide) / "slide.svs").read_bytes() == b"clean"
     assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1
-    archive.discard_orphans()
+    tidying.discard_orphans(archive)
     assert archive.storage.artefacts_in(Zone.REVIEW) == ((sid, slide.artefact),)
 
 
@@ -118,11 +119,11 @@ def test_an_attempt_between_name_and_record_is_no_orphan(archive, fill, produced
     claim = archive.catalog.claim(job, "a")
     with archive.storage.scratch(sid, claim.artefact) as draft:
         archive.storage.publish(draft, sid, claim.artefact)
-        assert archive.discard_orphans() == 0
+        assert tidying.discard_orphans(archive) == 0
         archive.catalog.finish(claim, produced)
-    assert archive.discard_orphans() == 0
+    assert tidying.discard_orphans(archive) == 0
     (archive.storage.zone(Zone.REVIEW) / sid / "art-1").mkdir(parents=True)
-    assert archive.discard_orphans() == 1
+    assert tidying.discard_orphans(archive) == 1
 
 
 def test_a_zombie_takes_its_folder_back(archive, fill, produced, clock):
@@ -149,6 +150,6 @@ def test_an_original_from_before_encryption_is_locked_away_at_last(archive, fill
     for uid in (*uids, fill(archive.catalog).upload()[0], "nobodys"):
         (lying / uid).write_bytes(b"plain")
     archive.catalog.finish(archive.catalog.claim(refused[1], "a"), Refused("damaged-slide"))
-    assert [archive.reconcile() for _ in range(2)] == [1, 0]
+    assert [tidying.reconcile(archive) for _ in range(2)] == [1, 0]
     assert (locked / uids[0]).read_bytes() == b"plain"
     assert len(list(lying.iterdir())) == 3

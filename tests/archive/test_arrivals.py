@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from coverslip.archive import bucket_arrivals
+from coverslip.archive import bucket_arrivals, tidying
 from coverslip.archive.archive import Archive
 from coverslip.archive.frames import FRAME
 from coverslip.archive.vault import load_or_create_key
@@ -192,7 +192,7 @@ class ArrivalsContract:
         one.archive._arriving(uid).seal(one.archive.catalog.upload(uid), str)
         two.finish(uid)
         assert two.original(uid) == POOL
-        two.archive.discard_originals(datetime.now(UTC) + DAY)
+        tidying.discard_originals(two.archive, datetime.now(UTC) + DAY)
         assert len(two.visible()) == 1
 
     @pytest.mark.parametrize("arrived", [0, 1, FRAME + 1, PART, 2 * PART + 7, len(POOL)])
@@ -215,9 +215,9 @@ class ArrivalsContract:
         front.send(uid, POOL[: PART + FRAME + 5])
         front.archive.catalog.terminate_upload(uid)
         assert self.leftovers(front, uid) != []
-        assert front.archive.discard_ended() == 1
+        assert tidying.discard_ended(front.archive) == 1
         assert self.leftovers(front, uid) == []
-        assert front.archive.discard_ended() == 0
+        assert tidying.discard_ended(front.archive) == 0
 
     def test_what_is_complete_and_ended_is_gone(self, front):
         """A file whose digest was wrong has a name already where it lies; the end of the upload is the end of it."""
@@ -233,8 +233,8 @@ class ArrivalsContract:
         """With everything that arrived of it."""
         uid = front.announce(len(POOL))
         front.send(uid, POOL[: PART + 5])
-        assert front.archive.expire_uploads(datetime.now(UTC)) == 0
-        assert front.archive.expire_uploads(datetime.now(UTC) + 2 * DAY) == 1
+        assert tidying.expire_uploads(front.archive, datetime.now(UTC)) == 0
+        assert tidying.expire_uploads(front.archive, datetime.now(UTC) + 2 * DAY) == 1
         assert self.leftovers(front, uid) == []
 
     def test_an_upload_under_way_is_not_collected(self, front):
@@ -251,9 +251,9 @@ class ArrivalsContract:
 
     def collect(self, front):
         """All that is ever deleted, a day later."""
-        front.archive.discard_originals(datetime.now(UTC) + DAY)
+        tidying.discard_originals(front.archive, datetime.now(UTC) + DAY)
         front.archive.arrivals.collect(datetime.now(UTC) + DAY)
-        front.archive.discard_ended()
+        tidying.discard_ended(front.archive)
 
     def test_more_than_was_announced_is_not_promised(self, front):
         """The catalogue and the writer both know the length."""
@@ -432,7 +432,7 @@ class BucketContract(ArrivalsContract):
         front.archive.catalog._db.forget()
         root = front.archive.storage.root.parent
         assert wrapped not in b"".join(path.read_bytes() for path in root.glob("catalogue.*"))
-        front.archive.discard_ended()
+        tidying.discard_ended(front.archive)
 
     def test_what_no_row_names_is_collected_after_a_day(self, front, behind):
         """Pieces of a writer that was overtaken, and something begun that nobody wrote down."""
@@ -442,10 +442,10 @@ class BucketContract(ArrivalsContract):
         arrivals.pieces.replace(f"{uid}.0.5.99", BytesIO(b"late"))
         lost = arrivals.store.begin(f"{uid}.lost")
         now = datetime.now(UTC)
-        assert front.archive.collect(now) == 0
+        assert tidying.collect(front.archive, now) == 0
         assert lost in behind()[1]
         front.archive.catalog._now = lambda: now + DAY
-        assert front.archive.collect(now + DAY + timedelta(hours=1)) == 2
+        assert tidying.collect(front.archive, now + DAY + timedelta(hours=1)) == 2
         objects, begun = behind()
         assert [key for key in objects if key.endswith(".0.5.99")] == []
         assert begun == [arrivals.catalog.arrivals.get(uid).token]

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
+from coverslip.archive import tidying
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import Refused
 from coverslip.archive.storage import Zone
@@ -109,7 +110,7 @@ def test_tidying_asks_for_no_slide_by_itself(archive, fill, produced):
                 archive.publish(claim, draft, produced)
 
     def tidy() -> None:
-        assert archive.reconcile() + archive.discard_orphans() + archive.discard_drafts() == 0
+        assert tidying.reconcile(archive) + tidying.discard_orphans(archive) + tidying.discard_drafts(archive) == 0
 
     review(3)
     few = statements(archive.catalog, tidy)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive import tidying
 from coverslip.archive.archive import Archive
 from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.frames import BATCH, FRAME, TAG, Opened
@@ -274,10 +275,10 @@ def test_retention_ends_in_a_purge(archive, produced):
     publish(archive, sid, produced)
     archive.transition(sid, State.RELEASED, "curator")
     released = archive.catalog.slide(sid).updated
-    assert archive.purge_overdue(released + timedelta(hours=23)) == 0
+    assert tidying.purge_overdue(archive, released + timedelta(hours=23)) == 0
     wrapped = archive.catalog.sealed(uid).wrapped
-    assert archive.purge_overdue(released + timedelta(hours=25)) == 1
-    assert archive.purge_overdue(released + timedelta(hours=25)) == 0
+    assert tidying.purge_overdue(archive, released + timedelta(hours=25)) == 1
+    assert tidying.purge_overdue(archive, released + timedelta(hours=25)) == 0
     with pytest.raises(OriginalPurged):
         archive.original(uid)
     with pytest.raises(NotFound):
@@ -319,9 +320,9 @@ def test_a_purge_deletes_what_a_withdrawal_left(archive, produced):
     first, second = (archive.where_is(archive.catalog.slide(sid)) for sid in slides)
     archive.purge(slides[0], "curator", "asked to")
     assert (first.exists(), second.exists()) == (False, True)
-    assert archive.purge_overdue(datetime.now(UTC) + timedelta(hours=25)) == 1
+    assert tidying.purge_overdue(archive, datetime.now(UTC) + timedelta(hours=25)) == 1
     assert not second.exists()
-    assert archive.purge_overdue(datetime.now(UTC) + timedelta(hours=25)) == 0
+    assert tidying.purge_overdue(archive, datetime.now(UTC) + timedelta(hours=25)) == 0
     assert archive.catalog.load("o").owned == 0
     for sid in slides:
         with pytest.raises(OriginalPurged):
@@ -334,7 +335,7 @@ def test_nothing_is_purged_where_nobody_set_a_time(tmp_path, produced):
     sid, uid = arrive(archive)
     publish(archive, sid, produced)
     archive.transition(sid, State.RELEASED, "curator")
-    assert archive.purge_overdue(datetime.now(UTC) + timedelta(days=9999)) == 0
+    assert tidying.purge_overdue(archive, datetime.now(UTC) + timedelta(days=9999)) == 0
     assert archive.original(uid) is not None
     archive.close()
 
@@ -377,6 +378,6 @@ def test_what_no_record_points_to_goes_after_a_day(archive):
     plain.write_bytes(b"x")
     archive.originals.seal(uid, plain, str)
     now = datetime.now(UTC)
-    assert archive.discard_originals(now - timedelta(hours=24)) == 0
-    assert archive.discard_originals(now + timedelta(hours=1)) == 1
+    assert tidying.discard_originals(archive, now - timedelta(hours=24)) == 0
+    assert tidying.discard_originals(archive, now + timedelta(hours=1)) == 1
     assert [kept.name for kept in archive.originals.store.names()] == [archive.catalog.sealed(uid).name]

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from coverslip.archive import bucket_arrivals
+from coverslip.archive import bucket_arrivals, tidying
 from coverslip.archive.archive import Archive
 from coverslip.archive.frames import FRAME
 from coverslip.archive.states import State
-from coverslip.archive.strangers import Kind
+from coverslip.archive.strangers import Kind, strangers
 from coverslip.errors import StateConflict
 from coverslip.settings import Settings
 from tests.s3_servers import below, settings_of
@@ -80,7 +80,7 @@ def tidied(archive):
     later = datetime.now(UTC) + 7 * DAY
     archive.catalog._now = lambda: later
     for _ in range(2):
-        archive.collect(later)
+        tidying.collect(archive, later)
         tidy(archive)
         later += DAY
 
@@ -120,7 +120,7 @@ def test_nothing_is_lost_to_a_catalogue_that_does_not_know_it(restored, site, ca
 def test_strangers_are_named_and_deleted_on_demand(restored):
     """Not with another number than there are; what is known stays."""
     _, archive, kept, _, _ = restored
-    kinds = [stranger.kind for stranger in archive.strangers()]
+    kinds = [stranger.kind for stranger in strangers(archive)]
     assert sorted(kinds) == sorted([Kind.UPLOAD, Kind.ORIGINAL, Kind.ORIGINAL, Kind.CLEAN, Kind.CLEAN])
 
     def asked(count):
@@ -129,7 +129,7 @@ def test_strangers_are_named_and_deleted_on_demand(restored):
     assert asked(None)[-1] == "strangers: 5"
     with pytest.raises(StateConflict):
         asked(4)
-    assert len(archive.strangers()) == 5
+    assert len(strangers(archive)) == 5
     assert asked(5)[-1] == "deleted: 5"
     assert asked(None) == ["strangers: 0"]
     slide = archive.catalog.slide(kept)

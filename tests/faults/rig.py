@@ -16,7 +16,8 @@ from typing import Self
 import psutil
 from pydantic import SecretStr
 
-from coverslip.archive.archive import ORPHAN_AGE, Archive
+from coverslip.archive import tidying
+from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
@@ -234,9 +235,9 @@ class Rig:
         """Compare rows, trail and disk."""
         catalog = self.archive.catalog
         tidy(self.archive)
-        later = datetime.now(UTC) + ORPHAN_AGE + timedelta(hours=1)
+        later = datetime.now(UTC) + tidying.ORPHAN_AGE + timedelta(hours=1)
         catalog._now = lambda: later
-        self.archive.collect(later)
+        tidying.collect(self.archive, later)
         slides = self._slides()
         assert set(self.sids) <= {slide.sid for slide in slides}, "an acknowledged slide is lost"
         jobs = [job for slide in slides for job in catalog.jobs(slide.sid)]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive import tidying
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
 from coverslip.errors import OriginalPurged
@@ -126,7 +127,7 @@ def test_an_upload(after_crashes):
         assert len(archive.catalog.jobs(slide.sid)) == 1
         tidy(archive)
         assert not path.exists()
-        archive.discard_originals(datetime.now(UTC) + timedelta(hours=1))
+        tidying.discard_originals(archive, datetime.now(UTC) + timedelta(hours=1))
         assert len(files(archive, Zone.ORIGINALS)) == 1
         assert original(archive, uid) == crashing.DATA
 
@@ -210,7 +211,7 @@ def test_a_purge_of_a_slide_that_is_over(after_crashes):
         assert archive.catalog.is_purged(uid) == (slide.artefact is None)
         assert again() == crashing.REACHED_END
         tidy(archive)
-        archive.collect(datetime.now(UTC) + timedelta(days=2))  # half deleted is deleted a day later
+        tidying.collect(archive, datetime.now(UTC) + timedelta(days=2))  # half deleted is deleted a day later
         for zone in (Zone.ORIGINALS, Zone.INCOMING, Zone.REVIEW, Zone.RELEASED):
             assert files(archive, zone) == [], zone
         assert [event.action for event in archive.catalog.events(slide.sid)].count("original-purged") == 1

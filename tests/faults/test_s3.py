@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from coverslip.archive import tidying
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import Produced
 from coverslip.archive.states import State
@@ -324,7 +325,7 @@ def test_a_purge_while_the_bucket_is_away(site, front, released):
         archive.original(upload.uid)
     site.heal()
     assert len(list(archive.originals.store.names(upload.uid))) == 1
-    archive.discard_originals(datetime.now(UTC) - timedelta(days=1))
+    tidying.discard_originals(archive, datetime.now(UTC) - timedelta(days=1))
     assert list(archive.originals.store.names(upload.uid)) == []
 
 

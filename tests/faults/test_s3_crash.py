@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coverslip.archive import queueing, slides
-from coverslip.archive.archive import ORPHAN_AGE
+from coverslip.archive import queueing, slides, tidying
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
+from coverslip.archive.tidying import ORPHAN_AGE
 from coverslip.archive.turns import Priority
 from coverslip.errors import OriginalPurged
 from tests.faults import crashing
@@ -59,8 +59,8 @@ class Place:
         tidy(archive)
         later = datetime.now(UTC) + ORPHAN_AGE + timedelta(hours=1)
         archive.catalog._now = lambda: later
-        archive.collect(later)
-        archive.discard_ended()
+        tidying.collect(archive, later)
+        tidying.discard_ended(archive)
 
     def copied_to(self, other):
         """The same somewhere else; what was begun and is not complete stays behind."""

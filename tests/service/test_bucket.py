@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coverslip.archive import queueing, slides
+from coverslip.archive import queueing, slides, tidying
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import Refused
 from coverslip.archive.states import State
@@ -223,8 +223,8 @@ def test_retention_leaves_nothing_of_an_original_anywhere(house_with_bucket, mon
     archive.catalog.finish(claim, Refused("unsupported-slide"))
     settled, wrapped = archive.catalog.slide(sid).updated, archive.catalog.sealed(upload.uid).wrapped
     monkeypatch.setattr(archive, "_keep_originals", timedelta(days=1))
-    assert archive.purge_overdue(settled + timedelta(hours=23)) == 0
-    assert archive.purge_overdue(settled + timedelta(hours=24, seconds=1))
+    assert tidying.purge_overdue(archive, settled + timedelta(hours=23)) == 0
+    assert tidying.purge_overdue(archive, settled + timedelta(hours=24, seconds=1))
     stores = (archive.originals.store, archive.arrivals.pieces, archive.clean._store)
     assert [kept.name for store in stores for kept in store.names() if upload.uid in kept.name] == []
     for path in archive.storage.root.rglob("*"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from coverslip.archive import begun
+from coverslip.archive import begun, tidying
 from coverslip.archive.states import State
 from coverslip.confined.supervisor import Zygote
 from coverslip.geometry import Size
@@ -50,7 +50,7 @@ def published(installation, sid, tmp_path):
     plain = tmp_path / "plain.pyramid"
     build(folder / "slide.svs", plain)
     check(folder / "slide.svs", folder / "slide.pyramid")
-    installation.archive.discard_drafts()
+    tidying.discard_drafts(installation.archive)
     assert unfinished(installation) == []
     return (folder / "slide.pyramid").read_bytes() == plain.read_bytes()
 
@@ -61,7 +61,7 @@ def test_a_child_that_crashed_is_followed_by_one_that_goes_on(installation, stat
     here = replace(station(), zygote=zygote, work=WORK)
     process(job, here)
     assert (installation.slide(sid).state, unfinished(installation)) == (State.QUEUED, [2])
-    installation.archive.discard_drafts()
+    tidying.discard_drafts(installation.archive)
     assert unfinished(installation) == [2], "somebody wants them"
     process(job, here)
     assert published(installation, sid, tmp_path)
@@ -74,7 +74,7 @@ def test_what_was_begun_goes_when_the_slide_goes_no_further(installation, statio
     process(job, replace(station(), zygote=zygote, work=WORK))
     installation.archive.catalog.cancel(job, "ops")
     assert unfinished(installation) == [2]
-    installation.archive.discard_drafts()
+    tidying.discard_drafts(installation.archive)
     assert unfinished(installation) == []
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive import tidying
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import JobState, State
 from coverslip.errors import StorageFull
@@ -45,7 +46,7 @@ def test_a_verified_slide_is_not_deidentified_again(installation, station, monke
     slide = installation.slide(sid)
     assert (slide.state, slide.artefact[-2:], slide.width) == (State.IN_REVIEW, "-2", 4000)
     assert installation.files() >= {f"review/{sid}/{slide.artefact}/slide.svs"}
-    archive.discard_drafts()
+    tidying.discard_drafts(archive)
     assert drafts(installation) == []
 
 
@@ -56,7 +57,7 @@ def test_a_replayed_letter_starts_there_too(installation, station):
     for _ in range(2):
         process(job, station("segfault"))
     assert (installation.slide(sid).state, installation.slide(sid).code) == (State.QUARANTINED, "damaged-slide")
-    installation.archive.discard_drafts()
+    tidying.discard_drafts(installation.archive)
     (letter,) = installation.archive.catalog.dead_letters()
     assert (letter.sid, letter.code, letter.attempts, letter.verified) == (sid, "damaged-slide", 3, True)
     installation.archive.catalog.replay(letter.job, "ops")
@@ -162,8 +163,8 @@ def test_an_index_in_a_bucket_that_is_of_no_use_goes_after_a_day(install, statio
     (tmp_path / "made").write_bytes(b"of an attempt that died")
     archive.clean.add(tmp_path / "made", sid, slide.artefact, "dead-1.pyramid")
     now = datetime.now(UTC)
-    assert archive.discard_indexes(now - timedelta(hours=1)) == 0
-    assert archive.discard_indexes(now + timedelta(hours=1)) == 2
+    assert tidying.discard_indexes(archive, now - timedelta(hours=1)) == 0
+    assert tidying.discard_indexes(archive, now + timedelta(hours=1)) == 2
     assert [each.name for each in archive.clean.files(".pyramid")] == [slide.index]
     assert index_of(installation, slide) == b"complete"
 

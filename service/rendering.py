@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from coverslip.archive import keeping
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
 from service.context import Service
@@ -93,7 +94,7 @@ def _environment() -> Environment:
     found.filters.update(
         commands=commands, meaning=meaning, size=size, number=number, age=age, moment=moment, percent=percent
     )
-    found.globals.update(STATES=STATES, STAGES=STAGES, State=State)
+    found.globals.update(STATES=STATES, STAGES=STAGES, State=State, OVER=keeping.OVER)
     return found
 
 

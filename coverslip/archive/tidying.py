@@ -112,12 +112,13 @@ def discard_ended(archive: Archive) -> int:
 def discard_drafts(archive: Archive) -> int:
     """Delete drafts that nobody works on any more and no retry can use; returns how many.
 
-    Those of a slide the catalogue never heard of go a day later: they can be made again, and hold plain text.
+    What a crash left half deleted has no slide any more. Drafts of a slide the catalogue never heard of go a day later:
+    they can be made again, and hold plain text.
     """
     drafts = archive.storage.drafts()
     known = archive.catalog.standing({sid for sid, _, _ in drafts})
     dead = [path for sid, artefact, path in drafts if sid in known and not _is_wanted(archive, sid, artefact)]
-    dead += [path for sid, _, path in drafts if sid not in known and _is_old(path)]
+    dead += [path for sid, _, path in drafts if not sid or (sid not in known and _is_old(path))]
     for path in dead:
         archive.storage.discard(path)
     return len(dead)

@@ -128,6 +128,6 @@ def test_tidying_looks_at_no_slide_that_was_refused(archive, fill):
 
     (archive.storage.zone(Zone.INCOMING) / "somebodys").write_bytes(b"arriving")
     refuse(5)
-    few = steps(archive.catalog, archive.reconcile)
+    few = steps(archive.catalog, lambda: tidying.reconcile(archive))
     refuse(45)
-    assert steps(archive.catalog, archive.reconcile) <= few
+    assert steps(archive.catalog, lambda: tidying.reconcile(archive)) <= few

@@ -222,7 +222,7 @@ def test_retention_leaves_nothing_of_an_original_anywhere(house_with_bucket, mon
     claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
     archive.catalog.finish(claim, Refused("unsupported-slide"))
     settled, wrapped = archive.catalog.slide(sid).updated, archive.catalog.sealed(upload.uid).wrapped
-    monkeypatch.setattr(archive, "_keep_originals", timedelta(days=1))
+    monkeypatch.setattr(archive, "keep_originals", timedelta(days=1))
     assert tidying.purge_overdue(archive, settled + timedelta(hours=23)) == 0
     assert tidying.purge_overdue(archive, settled + timedelta(hours=24, seconds=1))
     stores = (archive.originals.store, archive.arrivals.pieces, archive.clean._store)

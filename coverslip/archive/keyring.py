@@ -31,10 +31,12 @@ class Keyring:
         """
         mark = self._mark(name)
         if mark is not None and not path.exists():
-            raise SettingsInvalid("The key this catalogue is sealed with is missing. Is its disk mounted?", where=name)
+            raise SettingsInvalid(
+                "The key this catalogue is sealed with is missing. Is its disk mounted?", where=f"{name}.key"
+            )
         key = load_or_create_key(path)
         if not hmac.compare_digest(mark or self._remember(name, _mark_of(name, key)), _mark_of(name, key)):
-            raise SettingsInvalid("This is not the key the catalogue is sealed with.", where=name)
+            raise SettingsInvalid("This is not the key the catalogue is sealed with.", where=f"{name}.key")
         return key
 
     def _mark(self, name: str) -> bytes | None:

@@ -55,7 +55,7 @@ def test_a_missing_key_is_no_reason_to_make_one(tmp_path):
     subprocess.run(made, env={**environment, "COVERSLIP_DATA_DIR": str(tmp_path / "disk")}, check=True)
     ended = start(tmp_path / "nothing", **elsewhere)
     assert ended.returncode == 78
-    assert "originals: " in ended.stderr
+    assert "originals.key: " in ended.stderr
     assert not list((tmp_path / "nothing" / "phi").glob("originals*.key"))
 
 

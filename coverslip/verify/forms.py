@@ -74,12 +74,12 @@ def texts(value: bytes) -> Iterator[str]:
 
 
 def _runs(value: bytes) -> Iterator[str]:
-    """Printable runs that are mostly ASCII, also without their first character, which may be a length."""
+    """Printable runs that are mostly ASCII and what is ASCII in them, also without a first character: a length."""
     runs = [run for run in _PRINTABLE.findall(value) if _is_mostly_ascii(run)][:MAX_RUNS]
     for run in runs:
-        yield run.decode("latin-1")
-        yield run[1:].decode("latin-1")
-        yield from (part.decode("ascii") for part in _ASCII.findall(run) if part != run)
+        for part in dict.fromkeys((run, *_ASCII.findall(run))):
+            yield part.decode("latin-1")
+            yield part[1:].decode("latin-1")
 
 
 def _is_mostly_ascii(run: bytes) -> bool:

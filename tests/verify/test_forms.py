@@ -1,0 +1,193 @@
+"""Each form a removed value can hide in, written by means of others than the verifier's, is one that it looks for."""
+
+import base64
+import binascii
+import html
+import json
+import random
+import urllib.parse
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coverslip.verify import forms
+from coverslip.verify.claim import Secret
+from coverslip.verify.forms import Ordinary, patterns, wanted, windows, without_tables
+from coverslip.verify.leaks import Hunt
+
+NAME = 'Müller, Jane "JD" <7>&+/?'
+PLAIN = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
+NOBODY = Ordinary(())
+
+
+def finds(value, data, kept=()):
+    """Whether a removed value is found in these bytes."""
+    hunt = Hunt((Secret("here", value),), kept)
+    hunt.search(data, "here")
+    return bool(hunt.hits)
+
+
+def around(written):
+    """Something on either side."""
+    return b"before\x01" + written + b"\x02behind"
+
+
+@pytest.mark.parametrize("case", [str, str.lower, str.upper, str.swapcase])
+@pytest.mark.parametrize("codec", PLAIN)
+def test_a_text_is_found_in_any_code_and_case(codec, case):
+    """Whatever case its ASCII letters have; others as they were, or all large, or all small."""
+    text = "Doe^Jane" if case is str.swapcase else NAME
+    assert finds(text.encode(), around(case(text).encode(codec)))
+
+
+@pytest.mark.parametrize("shift", range(3))
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_text_is_found_in_base64(encode, codec, shift):
+    """At each alignment, in either alphabet."""
+    assert finds(NAME.encode(), around(encode(bytes(range(shift)) + NAME.encode(codec) + b"and more")))
+
+
+@pytest.mark.parametrize("case", [bytes.lower, bytes.upper])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le"])
+def test_a_text_is_found_in_hexadecimal(codec, case):
+    """Large or small digits."""
+    assert finds(NAME.encode(), around(case(binascii.hexlify(NAME.encode(codec)))))
+
+
+ESCAPES = {
+    "XML": html.escape(NAME, quote=False).replace('"', "&quot;"),
+    "decimal references": "".join(f"&#{ord(letter)};" for letter in NAME),
+    "hexadecimal references": "".join(f"&#x{ord(letter):X};" for letter in NAME),
+    "an address": urllib.parse.quote(NAME),
+    "a query": urllib.parse.quote(NAME, safe=""),
+    "escapes": "".join(json.dumps(chr(0x1000 + ord(letter)))[1:-1].replace("\\u1", "\\u0") for letter in NAME),
+}
+
+
+@pytest.mark.parametrize("kind", ESCAPES)
+def test_a_text_is_found_escaped(kind):
+    """As XML, HTML, addresses and JSON write it."""
+    assert finds(NAME.encode(), around(ESCAPES[kind].encode()))
+
+
+PARTS = {
+    "a line": (b"Slide of the day\r\nDOE JANE\r\n", b"DOE JANE"),
+    "one of a list": (b"one thing|DOE JANE; and more", b"doe jane"),
+    "a component of a name": (b"Doemann^Janette^M", b"Janette"),
+    "an underscored word": (b"scan_Janette_left", b"janette"),
+    "quoted": (b'Name "Jane Doemann" here', b"Jane Doemann"),
+    "a control character": (b"Doemann\x01Janette", b"Janette"),
+    "a value": (b"Patient = Jane Doemann", b"Jane Doemann"),
+    "the name of a file": (rb"C:\scans\of\Doemann.svs", b"Doemann.svs"),
+    "the name of a file, the other way": (b"/mnt/scans/Doemann.svs", b"Doemann.svs"),
+    "behind a scheme": (b"urn:uuid:6ba7b810-9dad", b"6BA7B810-9dad"),
+    "an address": (b"mailto:jane@example.org", b"jane@example.org"),
+    "a word with a digit": (b"block (S12-34567), left", b"s12-34567"),
+    "a number behind an equals sign": (b"Accession=S1234567", b"S1234567"),
+    "with blanks around": (b"  \t Jane Doemann \0\0", b"Jane Doemann"),
+    "UTF-16 with its mark": ("Jane Doemann".encode("utf-16"), b"Jane Doemann"),
+    "UTF-16 in something": (b"\x01\x02\xff" + "Jane Doemann".encode("utf-16-le") + b"\xfe\x01", b"Jane Doemann"),
+    "UTF-16 the other way": (b"\x01\x02\xff\xfe" + "Jane Doemann".encode("utf-16-be") + b"\xfe", b"Jane Doemann"),
+    "Latin-1": (b"\xfcJane M\xfcller\xfc", "Jane Müller".encode("latin-1")),
+    "Latin-1, elsewhere in UTF-8": (b"\xfe\x01Jane M\xfcller\x01", "Jane Müller".encode()),
+    "text with its length": (b"\x80\x01\x02!Jane Doemann\xff\x03", b"Jane Doemann"),
+    "ASCII between other letters": (b"\xe9\xe9Jane Doemann\xe9\xe9\x01\xff", b"Jane Doemann"),
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_part_of_a_value_is_found_alone(kind):
+    """What a person would call a word of it."""
+    value, part = PARTS[kind]
+    assert finds(value, around(part))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Doe J",
+        b"aaaaaaaa",
+        b"1.1.1.1.1.1",
+        b"a:b:a:b:a",
+        b"Aperio Image Library",
+        b"12345 0.5 -7,25",
+        b"scanner  macro",
+    ],
+)
+def test_what_stands_everywhere_is_not_looked_for(value):
+    """Short, of two letters, numbers of a few digits, words of the field."""
+    assert not wanted(value, NOBODY)
+
+
+@pytest.mark.parametrize(
+    "value", [b"Doe Ja", b"Aperio Image Jane", b"123456", b"12345.678", b"1234567 scanner", b"+-12345", b"ab1.ab1."]
+)
+def test_what_says_something_is(value):
+    """One letter, digit or word more."""
+    assert wanted(value, NOBODY)
+
+
+def test_what_was_kept_proves_nothing():
+    """In any case, alone or as a part of it; but a text that only holds it is looked for."""
+    ordinary = Ordinary(["ScanScope AT Turbo 12"])
+    assert ordinary("scanscope at turbo 12")
+    assert ordinary(" AT Turbo ")
+    assert not ordinary("scanscope at turbo 12x")
+    assert not finds(b"AT Turbo 12", b"at turbo 12", kept=["ScanScope AT Turbo 12"])
+
+
+@given(st.text(min_size=6, max_size=40))
+def test_every_pattern_is_long_enough_and_folded(text):
+    """Shorter ones would stand everywhere; large letters would never be found."""
+    assert all(len(pattern) >= forms.MIN_LENGTH and pattern == pattern.lower() for pattern in patterns(text))
+
+
+NOISE = random.Random(3).randbytes(4000)
+
+
+@pytest.mark.parametrize("length", [8, 9, 31, 32, 33, 64, 100, 511, 4000])
+def test_a_copy_of_binary_data_is_found(length):
+    """Wherever it stands; and half of it, when it is long."""
+    value = b"\xff\x00" + NOISE[: length - 2]
+    assert finds(value, around(value))
+    if length >= 512:
+        assert finds(value, around(value[: length // 2]))
+        assert finds(value, around(value[length // 2 :]))
+
+
+@pytest.mark.parametrize("value", [bytes(4000), b"\0\x01" * 2000, bytes(7), b"\xff\0\x01\x02\x03" * 2, bytes(range(7))])
+def test_zeros_and_ones_are_not_looked_for(value):
+    """Too short, or too few different bytes."""
+    assert not windows(value)
+
+
+@pytest.mark.parametrize(("value", "many"), [(bytes(range(8)), 1), (bytes(range(31)), 1), (bytes(range(32)), 1)])
+def test_a_short_one_is_looked_for_as_a_whole(value, many):
+    """Down to eight bytes, six of them different."""
+    assert len(windows(value)) == many
+    assert windows(b"\0\0\0" + bytes(range(5))) == set()
+    assert windows(b"\0\0\0" + bytes(range(6)))
+
+
+def test_jpeg_tables_prove_nothing_and_what_stands_between_does():
+    """Thumbnails share those with every other JPEG."""
+    table = bytes(range(16, 80))
+    value = (
+        b"\xff\xd8\xff\xdb\x00\x43\x00"
+        + table
+        + b"between tables"
+        + b"\xff\xc4\x00\x12\x00"
+        + table[:15]
+        + b"and behind"
+    )
+    assert without_tables(value) == b"\xff\xd8\0" + b"between tables" + b"\0" + b"and behind"
+    assert not finds(value, around(b"\xff\xdb\x00\x43\x00" + table))
+    assert finds(value, around(b"between tables"))
+
+
+def test_a_table_in_a_table_is_blanked_once():
+    """A marker inside one is part of it, and what the length skips is not read."""
+    value = b"x\xff\xc4\x00\x0a" + b"\xff\xdb\x00\x40ab" + b"cd" + b"Tail"
+    assert without_tables(value) == b"x\0Tail"

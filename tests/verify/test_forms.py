@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from coverslip.verify import forms
 from coverslip.verify.claim import Secret
-from coverslip.verify.forms import Ordinary, patterns, wanted, windows, without_tables
+from coverslip.verify.forms import Ordinary, patterns, texts, wanted, windows, without_tables
 from coverslip.verify.leaks import Hunt
 
-NAME = 'Müller, Jane "JD" <7>&+/?'
+NAME = "Jänette & Doemann?"
+"""In one piece: no part of it is looked for by itself."""
 PLAIN = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
 NOBODY = Ordinary(())
 
@@ -46,7 +47,7 @@ def test_a_text_is_found_in_any_code_and_case(codec, case):
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_a_text_is_found_in_base64(encode, codec, shift):
     """At each alignment, in either alphabet."""
-    assert finds(NAME.encode(), around(encode(bytes(range(shift)) + NAME.encode(codec) + b"and more")))
+    assert finds(NAME.encode(), around(encode(b"\xfb\xef"[:shift] + NAME.encode(codec) + b"and more")))
 
 
 @pytest.mark.parametrize("case", [bytes.lower, bytes.upper])
@@ -92,6 +93,8 @@ PARTS = {
     "UTF-16 the other way": (b"\x01\x02\xff\xfe" + "Jane Doemann".encode("utf-16-be") + b"\xfe", b"Jane Doemann"),
     "Latin-1": (b"\xfcJane M\xfcller\xfc", "Jane Müller".encode("latin-1")),
     "Latin-1, elsewhere in UTF-8": (b"\xfe\x01Jane M\xfcller\x01", "Jane Müller".encode()),
+    "UTF-16 with its mark, no ASCII": ("Жанетта Доу".encode("utf-16"), "Жанетта Доу".encode()),
+    "six letters with their length": (b"\x80\x01\x02!Janett\xff\x03", b"Janett"),
     "text with its length": (b"\x80\x01\x02!Jane Doemann\xff\x03", b"Jane Doemann"),
     "ASCII between other letters": (b"\xe9\xe9Jane Doemann\xe9\xe9\x01\xff", b"Jane Doemann"),
 }
@@ -144,6 +147,17 @@ def test_every_pattern_is_long_enough_and_folded(text):
     assert all(len(pattern) >= forms.MIN_LENGTH and pattern == pattern.lower() for pattern in patterns(text))
 
 
+def test_letters_beyond_latin_1():
+    """The first one that has no byte there."""
+    assert finds("Āda Lovelace".encode(), around("Āda Lovelace".encode("utf-16-be")))
+
+
+@pytest.mark.parametrize(("run", "reads"), [(b"Janette\xe9\xe9\xe9", True), (b"Janett\xe9\xe9\xe9\xe9", False)])
+def test_pixels_that_are_printable_are_no_words(run, reads):
+    """Seven letters of ten are ASCII in words of any European language."""
+    assert (run.decode("latin-1") in set(texts(b"\x01\xff\x02" + run + b"\x01"))) is reads
+
+
 NOISE = random.Random(3).randbytes(4000)
 
 
@@ -169,6 +183,8 @@ def test_a_short_one_is_looked_for_as_a_whole(value, many):
     assert len(windows(value)) == many
     assert windows(b"\0\0\0" + bytes(range(5))) == set()
     assert windows(b"\0\0\0" + bytes(range(6)))
+    assert windows(bytes(range(8)) * 4)
+    assert windows(bytes(range(7)) * 5) == set()
 
 
 def test_jpeg_tables_prove_nothing_and_what_stands_between_does():
@@ -191,3 +207,9 @@ def test_a_table_in_a_table_is_blanked_once():
     """A marker inside one is part of it, and what the length skips is not read."""
     value = b"x\xff\xc4\x00\x0a" + b"\xff\xdb\x00\x40ab" + b"cd" + b"Tail"
     assert without_tables(value) == b"x\0Tail"
+
+
+def test_tables_one_behind_the_other_all_go():
+    """As JPEG writers put them."""
+    tables = b"\xff\xdb\x00\x04ab" * 3
+    assert without_tables(b"x" + tables + b"Tail").strip(b"\0") == b"x\0\0\0Tail"

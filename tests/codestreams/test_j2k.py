@@ -79,6 +79,19 @@ def middle(data):
     return put(SOT + 200, data)
 
 
+SOD = PLAIN.index(b"\xff\x93")
+SOP = b"\xff\x91\0\4\0%c"
+
+
+def styled(markers, *among):
+    """Markers among the packets, announced: what stands there is not decoded before it is copied."""
+    data = bytearray(put(COD, bytes([PLAIN[COD] | markers])))
+    for number, marker in enumerate(among):
+        at = SOD + 100 + 100 * number
+        data[at : at + len(marker)] = marker
+    return bytes(data)
+
+
 REFUSED = {
     "profile": put(SIZ, b"JM"),
     "offset of the image": put(SIZ + 2, struct.pack(">IIII", 128 + 0x4A53, 96, 0x4A53, 0)),
@@ -113,6 +126,26 @@ REFUSED = {
         f"segment {marker:X}": with_j2k_segment(PLAIN, marker, WORDS)
         for marker in (0xFF50, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61, 0xFF56, 0xFF78)
     },
+    "the tile behind the last": part(tile=1),
+    "a tile-part's own length": put(SOT, b"\0\x0b"),
+    "a tile-part that ends behind its tile": put(SOT + 4, struct.pack(">HIBB", 0, len(PLAIN), 0, 1)),
+    "a tile-part that ends in its header": put(SOT + 4, struct.pack(">HIBB", 0, 13, 0, 1)),
+    "size twice": with_j2k_segment(PLAIN, 0xFF51, PLAIN[SIZ : COD - 4]),
+    "size twice, one behind the other": PLAIN[: COD - 4] + PLAIN[2:],
+    "size not first": PLAIN[:2] + PLAIN[COD - 4 : QCD - 4] + PLAIN[2 : COD - 4] + PLAIN[QCD - 4 :],
+    "a segment of no length": put(COD - 2, b"\0\1"),
+    "a segment longer than its tile": put(QCD - 2, b"\xff\xff"),
+    "something else than an end": PLAIN[:-2] + b"JM",
+    "words instead of an end": PLAIN[:-2] + WORDS,
+    "a marker before all packets": put(SOD + 2, b"\xff\x93"),
+    "the right SOP nobody announced": middle(SOP % 0),
+    "EPH nobody announced": middle(b"\xff\x92"),
+    "EPH where SOP was announced": styled(2, b"\xff\x92"),
+    "SOP where EPH was announced": styled(4, SOP % 0),
+    "SOP that begins with one": styled(2, SOP % 1),
+    "SOP twice": styled(2, SOP % 0, SOP % 0),
+    "SOP that leaves one out": styled(2, SOP % 0, SOP % 2),
+    "SOP of another length": styled(2, b"\xff\x91\0\5\0\0"),
     "words behind the last packet": behind_packets(PLAIN, WORDS),
     "few words behind the last packet": behind_packets(PLAIN, WORDS[-8:]),
     "wide words behind the last packet": behind_packets(PLAIN, WORDS.decode().encode("utf-16-le")),
@@ -124,6 +157,48 @@ def test_what_makes_no_sense_is_refused(place):
     """A number no decoder knows, a segment nobody writes, a tail: a typed refusal."""
     with pytest.raises(InputError):
         cleaned(REFUSED[place])
+
+
+@pytest.mark.parametrize("cut", range(SOD + 3))
+def test_a_codestream_that_ends_in_its_headers_is_refused(cut):
+    """At each byte, with a typed refusal."""
+    with pytest.raises(InputError):
+        cleaned(PLAIN[:cut])
+
+
+@pytest.mark.parametrize("stream", [
+    styled(2, SOP % 0, SOP % 1, SOP % 2), styled(4, b"\xff\x92", b"\xff\x92"), styled(6, SOP % 0, b"\xff\x92", SOP % 1)
+])  # fmt: skip
+def test_markers_that_were_announced_stay(stream):
+    """SOP numbered in turn, EPH wherever it stands (T.800 A.8)."""
+    assert cleaned(stream) == stream
+
+
+@pytest.mark.parametrize("marker", [0xFF55, 0xFF57, 0xFF58, 0xFF63])
+def test_pointers_go_and_are_told_of(marker):
+    """TLM, PLM, PLT, CRG, with all they hold."""
+    data = with_j2k_segment(PLAIN, marker, WORDS)
+    stream = j2k.codestream(data, 0, len(data), EXPECTED)
+    assert cleaned(data) == PLAIN
+    assert [(gone.marker, gone.payload) for gone in stream.foreign] == [(marker & 0xFF, WORDS)]
+
+
+@pytest.mark.parametrize("in_part", [False, True])
+def test_a_comment_goes_and_its_words_are_told(in_part):
+    """Without the number in front that says whether they are words."""
+    data = with_j2k_comment(PLAIN, WORDS, tile_part=in_part)
+    stream = j2k.codestream(data, 0, len(data), EXPECTED)
+    assert cleaned(data) == PLAIN
+    assert [gone.payload for gone in stream.foreign] == [WORDS]
+
+
+def test_what_stands_behind_the_end_is_told_and_not_copied():
+    """Its first byte to its last; an end that is missing is written."""
+    data = PLAIN + WORDS
+    stream = j2k.codestream(data, 0, len(data), EXPECTED)
+    assert stream.trailing == Span(len(PLAIN), len(data))
+    assert cleaned(data) == PLAIN
+    assert cleaned(PLAIN[:-2]) == PLAIN
 
 
 def test_what_changes_nothing_is_written_in_one_way():

@@ -15,8 +15,8 @@ __all__ = ["Here", "Service", "ask", "service_of"]
 T = TypeVar("T")
 
 
-def service_of(request: Request) -> Service:
-    """The one value the application was created with."""
+async def service_of(request: Request) -> Service:
+    """The one value the application was created with; a plain function would be run in a thread for each request."""
     service: Service = request.app.state.service
     return service
 

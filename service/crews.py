@@ -60,6 +60,8 @@ FINISHING: Final = Crew("finish", 4)
 """Complete uploads that are hashed and encrypted, or read back: each takes some memory."""
 LOOKING: Final = Crew("look", 32, waiting=256, patience=PATIENCE)
 """What is read of clean slides for one answer: an index, a tile, a certificate."""
+WATCHING: Final = Crew("watch", 2, waiting=32, patience=PATIENCE)
+"""Looks whether this process is ready, which a database that is stuck does not tell."""
 FETCHING: Final = Crew("fetch", 4, waiting=32, patience=PATIENCE)
 """Whole slides that are copied from a bucket because an answer needs all of one."""
 SENDING: Final = Crew("send", 16)

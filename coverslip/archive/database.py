@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from coverslip.errors import StorageFailed
 
@@ -20,6 +22,16 @@ BUSY_TIMEOUT_MS = 20_000
 CONNECT_TIMEOUT = 10
 """Seconds a PostgreSQL server may take to answer a new connection."""
 
+CONNECTIONS = 15
+"""Of one process; who needs one when all are in use waits."""
+PATIENCE = 10.0
+"""Seconds."""
+STUCK = 5.0
+"""Seconds after somebody waited in vain in which nobody else begins to wait."""
+
+ALIVE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""How soon a connection to a server that is gone without a word is given up; libpq would wait for hours."""
+
 
 class Database:
     """An engine with the settings we rely on; `write` and `read` are the only ways in."""
@@ -27,6 +39,7 @@ class Database:
     def __init__(self, url: str) -> None:
         """Connect lazily to `url`; raises `StorageFailed` when it is no database address we know."""
         self.engine = _engine(url)
+        self._in_vain = -STUCK
         self._reader = self.engine.execution_options(coverslip_read=True)
 
     @property
@@ -37,13 +50,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction: all of it is stored when the block ends, nothing of it when the block raises."""
-        with _our_errors(), Session(self.engine) as session, session.begin():
+        with self._our_errors(), Session(self.engine) as session, session.begin():
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent look that waits for no writer."""
-        with _our_errors(), Session(self._reader) as session:
+        with self._our_errors(), Session(self._reader) as session:
             yield session
 
     def forget(self) -> None:
@@ -53,7 +66,7 @@ class Database:
         the same in its own time.
         """
         if self.is_sqlite:
-            with _our_errors(), self.engine.connect() as connection:
+            with self._our_errors(), self.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT", coverslip_read=True)
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -61,13 +74,24 @@ class Database:
         """Give all connections back."""
         self.engine.dispose()
 
+    @contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        if self._is_stuck():
+            raise StorageFailed("The catalogue's database gives no answer.")
+        try:
+            yield
+        except DBAPIError as error:
+            raise StorageFailed("The catalogue's database did not do what it was asked.") from error
+        except NoConnection as error:
+            self._in_vain = time.monotonic()
+            raise StorageFailed("The catalogue's database gives no answer.") from error
 
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise StorageFailed("The catalogue's database did not do what it was asked.") from error
+    def _is_stuck(self) -> bool:
+        """Whether waiting is of no use: every connection waits for an answer, and has for as long as anybody may."""
+        pool = self.engine.pool
+        if time.monotonic() - self._in_vain >= STUCK or not isinstance(pool, QueuePool):
+            return False
+        return pool.checkedout() >= CONNECTIONS
 
 
 def _engine(url: str) -> Engine:
@@ -76,16 +100,17 @@ def _engine(url: str) -> Engine:
     except ArgumentError as error:
         raise StorageFailed("The database URL cannot be read.", where="database_url") from error
     # hide_parameters: an exception's text must not carry a value (design.md §2, promise 7)
+    pool = {"pool_size": 5, "max_overflow": CONNECTIONS - 5, "pool_timeout": PATIENCE}
     match parsed.get_backend_name():
         case "sqlite":
-            engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+            patience = {"timeout": BUSY_TIMEOUT_MS / 1000}
+            engine = create_engine(parsed, hide_parameters=True, connect_args=patience, **pool)
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         case "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            engine = create_engine(
-                parsed, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT}
-            )
+            patience = {"connect_timeout": CONNECT_TIMEOUT, **ALIVE}
+            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=patience, **pool)
         case _:
             raise StorageFailed("The catalogue lives in SQLite or PostgreSQL.", where="database_url")
     return engine

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
-from starlette.concurrency import run_in_threadpool
 
 from coverslip.archive.catalog import Catalog
 from coverslip.durable import is_in_doubt
 from coverslip.errors import StorageFailed, StorageFull
 from service.auth import Ops
 from service.context import Here, Service, ask
+from service.crews import PATIENCE, WATCHING
 from service.errors import Overloaded
 from service.routes.tiles import Tiles
 
@@ -36,8 +37,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(service: Here) -> dict[str, str]:
     """The catalogue answers, there is room, and no fsync failed a moment ago."""
     try:
-        await run_in_threadpool(_require_ready, service)
-    except (StorageFailed, StorageFull):
+        async with asyncio.timeout(PATIENCE):
+            await WATCHING.run(_require_ready, service)
+    except (StorageFailed, StorageFull, TimeoutError):
         raise Overloaded("The catalogue does not answer or the disk is full.") from None
     return {"status": "ready"}
 

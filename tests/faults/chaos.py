@@ -69,7 +69,14 @@ class Blows:
         memory = [self.squeeze if self.rig.memory else self.starve]
         bucket = [self.stall_bucket, self.reset_bucket, self.refuse_bucket, self.say_slow_down, self.say_error]
         bucket = [*bucket, self.cut_bucket, self.kill_bucket] if self.rig.s3 else []
-        return workers + api + broker + memory + bucket + ([self.crash_database] if self.postgres else [])
+        return (
+            workers
+            + api
+            + broker
+            + memory
+            + bucket
+            + ([self.crash_database, self.stall_database] if self.postgres else [])
+        )
 
     def recover(self) -> None:
         """Undo what is due."""
@@ -195,6 +202,12 @@ class Blows:
         assert self.postgres is not None
         self.postgres.crash()
         self._later(0.5, self.postgres.start)
+
+    def stall_database(self) -> None:
+        """SIGSTOP of PostgreSQL and its sessions, and SIGCONT later."""
+        assert self.postgres is not None
+        self.postgres.stall()
+        self._later(self.random.choice(STALLS), self.postgres.go_on)
 
     def _bucket(self, blow: Callable[[Proxy], None]) -> None:
         assert self.rig.s3 is not None

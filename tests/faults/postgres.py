@@ -9,8 +9,11 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 from coverslip.confined import libc
 
@@ -67,8 +70,26 @@ class Postgres:
         """`pg_ctl -m immediate stop`: no checkpoint, every session cut."""
         self._stop(signal.SIGQUIT)
 
+    def stall(self) -> None:
+        """SIGSTOP of the server and every session: connections stay open, nothing answers."""
+        for process in self._family():
+            process.suspend()
+
+    def go_on(self) -> None:
+        """SIGCONT of those that are left."""
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    def _family(self) -> list[psutil.Process]:
+        if self._process is None or self._process.poll() is not None:
+            return []
+        server = psutil.Process(self._process.pid)
+        return [server, *server.children(recursive=True)]
+
     def _stop(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
+            self.go_on()  # who is stopped hears nothing
             self._process.send_signal(number)
             self._process.wait(30)
 

@@ -4,15 +4,19 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import httpx
 import pytest
 
 from coverslip.archive.archive import Archive
+from coverslip.archive.database import CONNECT_TIMEOUT, CONNECTIONS
 from coverslip.archive.states import State
 from coverslip.errors import LeaseLost, NotFound, StateConflict, StorageFailed
 from coverslip.settings import Settings
 from tests.faults.crashing import PRODUCED
+from tests.faults.front import Front
 from tests.faults.postgres import Postgres, binaries
 from tests.faults.rig import ORIGINAL, upload
 from workers.sweeper import tidy
@@ -22,6 +26,16 @@ WRITERS = 3
 BETWEEN = 5
 """Slides acknowledged from one crash to the next, so that a slow machine does as much as a quick one."""
 SLOW = 180.0
+ASKED = (
+    "/slides.json",
+    "/readyz",
+    "/api/v1/slides",
+    "/slides/aaaaaaaaaaaaaaaa",
+    "/slides/aaaaaaaaaaaaaaaa_files/1/0_0.jpg",
+)
+AT_ONCE = 60
+BOUND = 2 * CONNECT_TIMEOUT + 10.0
+"""Seconds to an answer: two rounds of waiting for a connection, on a busy machine."""
 
 
 class Writers:
@@ -98,3 +112,38 @@ def test_a_database_that_is_shot(server, quick_folder):
         assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1
         assert (archive.where_is(slide) / "slide.svs").read_bytes() == ORIGINAL
     archive.close()
+
+
+def asked(front, path):
+    """(status, code, whether it says when to come again) of one answer."""
+    with httpx.Client(base_url=front.url, headers={"Accept": "application/json"}, timeout=SLOW) as client:
+        answer = client.get(path)
+    code = answer.json().get("code") if answer.status_code >= 400 else None
+    return answer.status_code, code, "Retry-After" in answer.headers
+
+
+def test_a_database_that_says_nothing(server, quick_folder):
+    """Whoever asks is told to come again; only who has a connection waits. Nobody waits for it to say we are alive."""
+    front = Front(quick_folder / "data", {"database_url": server.url})
+    front.start()
+    try:
+        assert {asked(front, path)[0] for path in ASKED} == {200, 404}
+        server.stall()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            begun = [pool.submit(asked, front, path) for path in ASKED * (AT_ONCE // len(ASKED))]
+            time.sleep(1)
+            assert asked(front, "/healthz")[0] == 200
+            deadline = time.monotonic() + BOUND
+            while len(waiting := [each for each in begun if not each.done()]) > CONNECTIONS:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            refused = [each.result() for each in begun if each not in waiting]
+            assert asked(front, "/healthz")[0] == 200
+            server.go_on()
+        assert set(refused) == {(503, "storage-failed", True), (503, "overloaded", True)}
+        assert {each.result()[0] for each in waiting} <= {200, 404, 503}
+        deadline = time.monotonic() + BOUND
+        while {asked(front, path)[0] for path in ASKED} != {200, 404}:
+            assert time.monotonic() < deadline
+    finally:
+        front.kill()

@@ -132,7 +132,10 @@ def test_a_database_that_says_nothing(server, quick_folder):
         with ThreadPoolExecutor(AT_ONCE) as pool:
             begun = [pool.submit(asked, front, path) for path in ASKED * (AT_ONCE // len(ASKED))]
             time.sleep(1)
+            began = time.monotonic()
             assert asked(front, "/healthz")[0] == 200
+            assert asked(front, "/readyz")[0] == 503
+            assert time.monotonic() - began < CONNECT_TIMEOUT, "those wait behind nobody"
             deadline = time.monotonic() + BOUND
             while len(waiting := [each for each in begun if not each.done()]) > CONNECTIONS:
                 assert time.monotonic() < deadline

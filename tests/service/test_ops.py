@@ -1,8 +1,10 @@
 """Health and figures: ids and numbers only."""
 
+import inspect
 import re
 
 from coverslip.archive.states import State
+from service.website import ROUTERS
 
 
 def test_health_and_readiness(house, monkeypatch):
@@ -37,3 +39,19 @@ def test_ops_page_puts_age_first(house):
     page = house.client("ops").get("/ops", headers={"Accept": "text/html"}).text
     assert page.index("oldest waiting") < page.index("<dt>waiting</dt>")
     assert "unknown-structure" in page
+
+
+def plain(dependant):
+    """Functions below a route that would be run in a thread."""
+    for each in dependant.dependencies:
+        if not inspect.iscoroutinefunction(each.call):
+            yield each.call
+        yield from plain(each)
+
+
+def test_nobody_waits_for_a_thread_before_a_route_begins():
+    """Threads are what a database that says nothing takes; `/healthz` and `/readyz` answer all the same."""
+    routes = [route for router in ROUTERS for route in router.routes]
+    assert len(routes) > 50
+    assert [name for route in routes for name in plain(route.dependant)] == []
+    assert [route.path for route in routes if not inspect.iscoroutinefunction(route.endpoint)] == []

@@ -15,8 +15,6 @@ from coverslip.archive import indexes
 from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.clean import BucketSlides, CleanSlides, whole
-from coverslip.archive.database import Database
-from coverslip.archive.door import utc_now
 from coverslip.archive.frames import Opened
 from coverslip.archive.jobs import Terms
 from coverslip.archive.keyring import Keyring
@@ -24,7 +22,7 @@ from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
 from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside, SlideRecord, Upload
 from coverslip.archive.revocations import Revocations
-from coverslip.archive.schema import upgrade
+from coverslip.archive.schema import opened
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
@@ -84,12 +82,11 @@ class Archive:
             max_attempts=settings.max_attempts,
             complete_pyramids=settings.complete_pyramids,
         )
-        database = Database(settings.database)
-        upgrade(database)
+        database = opened(settings.database)
         keyring = Keyring(database)
         wrapping = keyring.key("originals", settings.originals_key_file or storage.secret("originals"))
         vault = Vault(keyring.key("vault", settings.vault_key_file or storage.secret("vault"))) if with_vault else None
-        catalog = Catalog(database, vault=vault, terms=terms, clock=utc_now, revoked=revocations.change)
+        catalog = Catalog(database, vault=vault, terms=terms, revoked=revocations.change)
         originals = Originals(place.originals, wrapping)
         return cls(
             catalog,

@@ -11,7 +11,6 @@ from coverslip.archive.database import Database
 from coverslip.archive.door import SYSTEM, Clock, utc_now
 from coverslip.archive.jobs import Terms
 from coverslip.archive.records import ApiKey, Event, Page, Principal, SlideRecord, Standing
-from coverslip.archive.schema import upgrade
 from coverslip.archive.states import BY_PEOPLE, State
 from coverslip.archive.upload_records import UploadRecords
 from coverslip.archive.vault import Vault
@@ -23,31 +22,22 @@ class Catalog(UploadRecords, WorkRecords):
     """What exists, in which state, and who may work on it; safe to share between threads, not across a fork."""
 
     def __init__(
-        self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock, revoked: Callable[[], None]
-    ) -> None:
-        """A database whose tables are up to date; see `open`."""
-        super().__init__(database, vault=vault, terms=terms, clock=clock, revoked=revoked)
-        self.arrivals = ArrivalRecords(database)
-        """Uploads that arrive in a bucket."""
-
-    @classmethod
-    def open(
-        cls,
-        url: str,
+        self,
+        database: Database,
         *,
         vault: Vault | None = None,
         terms: Terms | None = None,
         clock: Clock = utc_now,
         revoked: Callable[[], None] = lambda: None,
-    ) -> Catalog:
-        """Connect, bring the tables up to date and return the catalogue; raises `StorageFailed`.
+    ) -> None:
+        """Use a database whose tables are up to date (`schema.opened`).
 
         Without a `vault` (as in a sweeper) uploads cannot be announced and nothing sealed can be read. `revoked` is
         called when a key's end is written down.
         """
-        database = Database(url)
-        upgrade(database)
-        return cls(database, vault=vault, terms=terms or Terms(), clock=clock, revoked=revoked)
+        super().__init__(database, vault=vault, terms=terms or Terms(), clock=clock, revoked=revoked)
+        self.arrivals = ArrivalRecords(database)
+        """Uploads that arrive in a bucket."""
 
     def close(self) -> None:
         """Give all connections back."""

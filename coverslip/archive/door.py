@@ -28,7 +28,7 @@ class Door:
     def __init__(
         self, database: Database, *, vault: Vault | None, terms: Terms, clock: Clock, revoked: Callable[[], None]
     ) -> None:
-        """Use `Catalog.open`."""
+        """Use `Catalog`."""
         self._db = database
         self._vault = vault
         self._terms = terms

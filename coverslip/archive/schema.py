@@ -15,6 +15,13 @@ MIGRATION_LOCK = 0x636F7665
 """Any fixed number: PostgreSQL's advisory lock that one upgrade at a time holds."""
 
 
+def opened(url: str) -> Database:
+    """Connect and bring the tables up to date; raises `StorageFailed`."""
+    database = Database(url)
+    upgrade(database)
+    return database
+
+
 def upgrade(database: Database) -> None:
     """Run the migrations that are missing, in one transaction; raises `StorageFailed`."""
     try:

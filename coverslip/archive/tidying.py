@@ -23,7 +23,7 @@ from coverslip.archive.storage import Zone
 from coverslip.errors import NotFound, OriginalPurged, StateConflict
 
 ORPHAN_AGE = timedelta(hours=24)
-"""What no record points to is deleted after this long: until then somebody may be about to make the record."""
+"""What records point to no more is deleted after this long: until then somebody may be about to make the record."""
 COLLECT_EVERY = timedelta(hours=1)
 PURGED_AT_ONCE = 100
 """Originals one round deletes; the next round goes on."""
@@ -66,7 +66,7 @@ def discard_originals(archive: Archive, before: datetime) -> int:
 
 
 def collect(archive: Archive, now: datetime) -> int:
-    """Delete what no record points to; in a bucket, where looking costs, once an hour by one process."""
+    """Delete what records point to no more; in a bucket, where looking costs, once an hour by one process."""
     if not archive.clean.quick_to_list and not archive.catalog.take_duty(
         "collect", secrets.token_hex(8), COLLECT_EVERY
     ):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from coverslip.archive import schema
 from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.folder_store import FolderStore
@@ -63,7 +64,7 @@ def open_catalog(clock):
     opened = []
 
     def open_at(url: str, **options) -> Catalog:
-        opened.append(Catalog.open(url, vault=Vault(b"k" * 32), clock=clock, **options))
+        opened.append(Catalog(schema.opened(url), vault=Vault(b"k" * 32), clock=clock, **options))
         return opened[-1]
 
     yield open_at

@@ -8,6 +8,7 @@ import pytest
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.jobs import Terms
 from coverslip.archive.records import Refused, SetAside
+from coverslip.archive.schema import opened
 from coverslip.archive.states import JobState, State
 from coverslip.errors import Cancelled, LeaseLost, NotFound, NotPermitted, OriginalPurged, StateConflict
 from tests.archive.conftest import LENGTH
@@ -90,7 +91,7 @@ class CatalogContract:
     def test_a_process_without_the_key_cannot_seal_or_open(self, catalog, filler, url, clock):
         """A worker has no business with names."""
         uid, _ = filler.upload()
-        bare = Catalog.open(url, clock=clock)
+        bare = Catalog(opened(url), clock=clock)
         with pytest.raises(NotPermitted):
             bare.unseal(uid, "worker")
         bare.close()

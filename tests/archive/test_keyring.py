@@ -5,9 +5,8 @@ import threading
 import pytest
 
 from coverslip.archive.archive import Archive
-from coverslip.archive.database import Database
 from coverslip.archive.keyring import Keyring
-from coverslip.archive.schema import upgrade
+from coverslip.archive.schema import opened
 from coverslip.errors import SettingsInvalid
 from coverslip.settings import Settings
 
@@ -15,8 +14,7 @@ from coverslip.settings import Settings
 @pytest.fixture
 def keyring(request, tmp_path):
     """Keys of a new catalogue."""
-    database = Database(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    upgrade(database)
+    database = opened(f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
     yield Keyring(database)
     database.close()
 
@@ -63,8 +61,7 @@ def test_keys_of_other_names_are_others(keyring, tmp_path):
 @pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
 def test_of_two_that_start_at_once_with_keys_of_their_own_one_does(request, tmp_path, url):
     """Whoever was first; the other one is told, now and at every start."""
-    database = Database(request.getfixturevalue(url))
-    upgrade(database)
+    database = opened(request.getfixturevalue(url))
     ends, begin = {}, threading.Barrier(8)
 
     def start(name):

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from coverslip.archive import database as database_module
 from coverslip.archive import schema
 from coverslip.archive.database import Database
 from coverslip.archive.models import Base
@@ -59,6 +60,35 @@ def test_originals_from_before_they_were_weighed_count(request, url):
     with database.engine.connect() as connection:
         found = connection.execute(text("SELECT owner, length FROM holdings ORDER BY owner")).all()
     assert [tuple(row) for row in found] == [("one", 15), ("two", 7)]
+    database.close()
+
+
+def test_who_finds_every_connection_stuck_does_not_wait_as_well(sqlite_url, monkeypatch):
+    """One waits in vain, the next is told at once; a connection that comes back is taken at once."""
+    monkeypatch.setattr(database_module, "PATIENCE", 0.2)
+    database = Database(sqlite_url)
+    held = [database.engine.connect() for _ in range(database_module.CONNECTIONS)]
+    with pytest.raises(StorageFailed), database.read() as session:
+        session.execute(text("SELECT 1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(database_module, "Session", None)  # nobody gets as far
+        with pytest.raises(StorageFailed), database.read():
+            pass
+    held.pop().close()
+    with database.read() as session:
+        assert session.execute(text("SELECT 1")).scalar() == 1
+    for connection in held:
+        connection.close()
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_gone_without_a_word_is_noticed(postgres_url):
+    """libpq is told how soon; by itself it would wait for hours."""
+    database = Database(postgres_url)
+    with database.engine.connect() as connection:
+        found = connection.connection.driver_connection.info.get_parameters()
+    assert {name: int(found[name]) for name in database_module.ALIVE} == database_module.ALIVE
     database.close()
 
 

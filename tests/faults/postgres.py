@@ -49,6 +49,11 @@ class Postgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._folder / ".s.PGSQL.5432"
+
+    @property
     def _data(self) -> Path:
         return self._folder / "data"
 

@@ -20,9 +20,10 @@ CODES = {500: "InternalError", 503: "SlowDown"}
 class Proxy:
     """Passes bytes until told to stall them, to refuse connections, to reset those there are, or to answer itself."""
 
-    def __init__(self, target: Path | int) -> None:
+    def __init__(self, target: Path | int, held: socket.socket | None = None) -> None:
+        """`held`: where it listens; on this host without one."""
         self._target = target
-        self._held = socket.create_server(("127.0.0.1", 0))
+        self._held = held or socket.create_server(("127.0.0.1", 0))
         self.port = self._held.getsockname()[1]
         self.refusing = False
         self.saying: int | None = None

@@ -9,15 +9,19 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from coverslip.archive import database
 from coverslip.archive.archive import Archive
-from coverslip.archive.database import CONNECT_TIMEOUT, CONNECTIONS
+from coverslip.archive.database import CONNECT_TIMEOUT, CONNECTIONS, Database
 from coverslip.archive.states import State
 from coverslip.errors import LeaseLost, NotFound, StateConflict, StorageFailed
 from coverslip.settings import Settings
 from tests.faults.crashing import PRODUCED
+from tests.faults.far import far_host
 from tests.faults.front import Front
 from tests.faults.postgres import Postgres, binaries
+from tests.faults.proxy import Proxy
 from tests.faults.rig import ORIGINAL, upload
 from workers.sweeper import tidy
 
@@ -150,3 +154,34 @@ def test_a_database_that_says_nothing(server, quick_folder):
             assert time.monotonic() < deadline
     finally:
         front.kill()
+
+
+AWAY = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 2_000}
+"""What libpq is told here instead of `ALIVE`, in a tenth of its time."""
+
+
+def answer(catalogue, question):
+    """The one value; `StorageFailed` when nobody says it."""
+    with catalogue.read() as session:
+        return session.execute(text(question)).scalar_one()
+
+
+def test_a_network_that_swallows_packets(server, monkeypatch):
+    """No answer, no refusal, nothing: who waits and who asks next are told so, and go on when the network is back."""
+    monkeypatch.setattr(database, "ALIVE", AWAY)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 2)
+    with far_host() as host, Proxy(server.socket, host.listen()) as network, ThreadPoolExecutor(2) as pool:
+        catalogue = Database(f"postgresql://postgres@{host.address}:{network.port}/postgres")
+        assert answer(catalogue, "SELECT 1") == 1
+        waits = pool.submit(answer, catalogue, "SELECT 2 FROM pg_sleep(60)")
+        assert answer(catalogue, "SELECT 3") == 3
+        host.vanish()
+        try:
+            asks = pool.submit(answer, catalogue, "SELECT 4")
+            for nobody in (waits, asks):
+                with pytest.raises(StorageFailed):
+                    nobody.result(30)
+        finally:
+            host.appear()
+        assert answer(catalogue, "SELECT 5") == 5
+        catalogue.close()

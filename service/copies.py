@@ -57,8 +57,7 @@ class Copies:
     def forget(self, gone: Collection[Artefact]) -> None:
         """See `Holder.forget`."""
         for artefact in gone:
-            with our_errors():
-                (self._folder / _name(artefact)).unlink(missing_ok=True)
+            self._delete(self._folder / _name(artefact))
 
     def _fetch(self, stored: Stored, final: Path) -> None:
         part = final.with_name(f".{secrets.token_hex(8)}")
@@ -81,8 +80,14 @@ class Copies:
             if total <= self._limit:
                 return
             if path != kept:
-                path.unlink(missing_ok=True)
+                self._delete(path)
                 total -= size
+
+    def _delete(self, path: Path) -> None:
+        """And what was kept for it: whoever fetches it at this moment beside another does so twice, and whole."""
+        with our_errors():
+            path.unlink(missing_ok=True)
+        self._locks.pop(_artefact(path), None)
 
     def _deletable(self) -> Iterator[tuple[float, int, Path]]:
         """(last used, bytes, path) of every copy, and of what a dead process fetched half."""

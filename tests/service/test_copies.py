@@ -35,6 +35,7 @@ def test_the_longest_unused_goes(tmp_path):
     assert len(list((tmp_path / "copies").iterdir())) == 2
     large = copies.path(("sid", "large"), remote(b"x" * 1000, []))
     assert list((tmp_path / "copies").iterdir()) == [large]
+    assert set(copies._locks) == {("sid", "large")}, "nothing grows with what was ever asked for"
 
 
 def test_a_file_that_ends_early_is_no_copy(tmp_path):

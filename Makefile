@@ -6,7 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-virtualenv
-WORKERS ?= 2
+# A third of the suite waits: for leases, for brokers that say nothing, for processes that start. So one more than cores;
+# with two more each worker's own servers and slides eat up what that gains.
+WORKERS ?= 3
 VIEWERS := tests/browser/viewers
 NPM := PATH="$$PATH:$(abspath $(BIN))" npm
 # Each slide is read by a process of its own: it starts in two thirds of the time when Python need not compile our modules

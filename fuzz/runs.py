@@ -1,4 +1,4 @@
-"""`python -m fuzz.runs [TARGET…]`: long runs of a few bytes, alone, behind and inside what is sound.
+"""`python -m fuzz.runs [--brief] [TARGET…]`: long runs of a few bytes, alone, behind and inside what is sound.
 
 A fuzzer keeps its inputs short, so it does not find what takes the square of its input: each target has to be done
 with a quarter of a megabyte in a few seconds, whatever stands in it.
@@ -6,6 +6,7 @@ with a quarter of a megabyte in a few seconds, whatever stands in it.
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import time
@@ -30,13 +31,17 @@ class TookLong(Exception):
     """The processor has worked long enough at one input."""
 
 
-def inputs(target: str) -> Iterator[tuple[str, bytes]]:
-    """Each run by itself, behind a sound input, in its middle and before its last two bytes; with what it is."""
+def inputs(target: str, *, brief: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Each run by itself, behind a sound input, in its middle and before its last two bytes; with what it is.
+
+    `brief`: by itself and in one of the three places, in turn.
+    """
     sound = corpus(target)[0]
-    for unit in UNITS:
+    places = (("behind", len(sound)), ("inside", len(sound) // 2), ("before the end of", len(sound) - 2))
+    for number, unit in enumerate(UNITS):
         run = unit * (LENGTH // len(unit))
         yield f"{unit!r} alone", run
-        for where, at in (("behind", len(sound)), ("inside", len(sound) // 2), ("before the end of", len(sound) - 2)):
+        for where, at in [places[number % 3]] if brief else places:
             yield f"{unit!r} {where} a sound one", sound[:at] + run + b"\0" + sound[at:]
 
 
@@ -53,18 +58,22 @@ def seconds(target: Callable[[bytes], None], data: bytes) -> float:
 
 def main() -> int:
     """Run all; 1 when one took too long."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz.runs", description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="all without one")
+    parser.add_argument("--brief", action="store_true", help="half as many inputs")
+    chosen = parser.parse_args()
     signal.signal(signal.SIGVTALRM, _ring)
-    chosen = sys.argv[1:] or list(targets.TARGETS)
-    return 1 if [name for name in chosen if not _done(name)] else 0
+    names = chosen.targets or list(targets.TARGETS)
+    return 1 if [name for name in names if not _done(name, brief=chosen.brief)] else 0
 
 
 def _ring(number: int, frame: object) -> None:
     raise TookLong
 
 
-def _done(name: str) -> bool:
+def _done(name: str, *, brief: bool) -> bool:
     slowest, late = (0.0, "nothing"), []
-    for what, data in inputs(name):
+    for what, data in inputs(name, brief=brief):
         try:
             slowest = max(slowest, (seconds(targets.TARGETS[name], data), what))
         except TookLong:

@@ -19,7 +19,7 @@ ENDS = ["certificate.html", "certificate.json", "scans.sha256", "svs"]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 LONGEST = 2.5
 """Seconds; longer than the command takes here, so that some of the moments are after its end."""
-MOMENTS = 6
+MOMENTS = 4
 
 
 @pytest.fixture(scope="module")

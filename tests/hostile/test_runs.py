@@ -8,7 +8,7 @@ from fuzz import runs, targets
 
 def test_every_target_is_done_with_a_long_run_in_seconds():
     """In a process of its own, since its clock is one of the process's."""
-    done = subprocess.run([sys.executable, "-m", "fuzz.runs"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "fuzz.runs", "--brief"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" s for ") == len(targets.TARGETS)
 
@@ -25,7 +25,11 @@ def test_one_that_takes_too_long_fails_the_run():
 
 
 def test_inputs_are_long():
-    """And none is the same as another."""
-    found = [data for _, data in runs.inputs("jpeg_stream")]
+    """And none is the same as another; half as many still have each unit, and each place."""
+    found, half = ([data for _, data in runs.inputs("jpeg_stream", brief=brief)] for brief in (False, True))
     assert len(set(found)) == len(found) == 4 * len(runs.UNITS)
     assert min(map(len, found)) >= runs.LENGTH - max(map(len, runs.UNITS))
+    assert set(half) < set(found)
+    assert len(half) == 2 * len(runs.UNITS)
+    for place in (" alone", " behind ", " inside ", " before "):
+        assert any(place in what for what, _ in runs.inputs("jpeg_stream", brief=True))

@@ -1,6 +1,7 @@
 """What tests of all parts share."""
 
 import asyncio
+import functools
 import importlib.util
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from coverslip import durable
@@ -20,6 +22,10 @@ from samples.real import find
 KERNEL_FORBIDS = "the kernel forbids it: "
 KERNEL = Path(__file__).parent / "faults" / "kernel.py"
 """Begins the reason of a skip that is allowed in CI as well, and the only file that may say it."""
+
+
+httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
+"""The world's certificates are read once a process, not for each of the clients that ask a server of our own."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 """Real S3 servers, as processes of their own that end with us."""
 
+import functools
 import os
 import re
 import socket
@@ -14,6 +15,9 @@ import botocore.exceptions
 import botocore.session
 
 from coverslip.archive.s3_store import Bucket
+
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+"""The description of all of S3 is read once a process, not for each of the archives that tests open and close."""
 
 KEY_ID, SECRET = "coverslip-test", "not-a-secret"
 START_UP = 120.0

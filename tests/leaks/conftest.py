@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coverslip.geometry import Size
@@ -84,7 +85,21 @@ def forms(value: bytes) -> Iterable[bytes]:
 def hits(planted: Planted, data: bytes) -> list[str]:
     """Places whose planted value stands in `data` in any form."""
     needles = [(found.place, found.needle or found.value.encode()) for found in planted.identifiers if found.searchable]
-    return [place for place, needle in needles if any(form in data for form in forms(needle) if len(form) >= 6)]
+    begins = beginnings(data)
+    return [place for place, needle in needles if any(stands(form, data, begins) for form in forms(needle))]
+
+
+def stands(form: bytes, data: bytes, begins: np.ndarray) -> bool:
+    """Whether it is long enough to be looked for, and there."""
+    return len(form) >= 6 and bool(begins[int.from_bytes(form[:3], "big")]) and form in data
+
+
+def beginnings(data: bytes) -> np.ndarray:
+    """Which three bytes stand in a row somewhere: most of a million searches end with that question."""
+    octets = np.frombuffer(data, np.uint8).astype(np.uint32)
+    found = np.zeros(1 << 24, bool)
+    found[octets[:-2] << 16 | octets[1:-1] << 8 | octets[2:]] = True
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-virtualenv
-# A third of the suite waits: for leases, for brokers that say nothing, for processes that start. So one more than cores;
-# with two more each worker's own servers and slides eat up what that gains.
+# One more than cores: some tests wait, for leases and for brokers that say nothing. With two more, each worker's own
+# servers and slides eat up what that gains.
 WORKERS ?= 3
 VIEWERS := tests/browser/viewers
 NPM := PATH="$$PATH:$(abspath $(BIN))" npm

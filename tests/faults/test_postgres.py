@@ -1,4 +1,4 @@
-"""`pg_ctl -m immediate stop`, again and again, under writers: what was acknowledged is there, and nothing twice."""
+"""PostgreSQL shot under writers, silent, or gone without a word: acknowledged rows stay, and whoever asks is told."""
 
 import os
 import shutil

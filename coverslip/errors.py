@@ -21,6 +21,7 @@
     ├── FeatureUnsupported         feature-unsupported    a feature of a protocol that is not offered
     ├── Cancelled                  cancelled              somebody asked us to stop
     ├── ConfinementFailed          confinement-failed     the child that parses did not end as it should
+    │   ├── ChildNotStarted        child-not-started      there was none: the machine gives no process, or no walls
     │   ├── ChildCrashed           child-crashed
     │   ├── ChildTimedOut          child-timed-out
     │   ├── ChildOutOfMemory       child-out-of-memory
@@ -194,6 +195,13 @@ class ConfinementFailed(CoverslipError):
 
     code = "confinement-failed"
     summary = "The confined process did not end as it should."
+
+
+class ChildNotStarted(ConfinementFailed):
+    """No child looked at the slide: the machine gave no process, or not the walls it has to have."""
+
+    code = "child-not-started"
+    summary = "No confined process could be started."
 
 
 class ChildCrashed(ConfinementFailed):

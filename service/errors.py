@@ -247,6 +247,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "feature-unsupported": 501,
         "cancelled": 409,
         "confinement-failed": 500,
+        "child-not-started": 503,
         "child-crashed": 500,
         "child-timed-out": 500,
         "child-out-of-memory": 500,

@@ -6,6 +6,7 @@ from typing import Final
 
 from coverslip.errors import by_code
 
+WAITS: Final = "The slide is not to blame. While it waits it is tried again by itself; once it has failed,"
 TODO: Final = {
     "unsupported-slide": (
         "Send it as one of the formats that are read here, a slide in several files as a folder or a ZIP archive. "
@@ -25,14 +26,18 @@ TODO: Final = {
         "fault of ours or a kind of slide we do not know."
     ),
     "output-exists": "Something of the same name was there already. Queue it again.",
-    "storage-failed": "The slide is not to blame. When the disk is well, queue it again.",
-    "storage-away": "The slide is not to blame. When the bucket answers, queue it again.",
-    "storage-full": "The slide is not to blame. When there is room, queue it again.",
+    "storage-failed": f"{WAITS} queue it again when the disk is well.",
+    "storage-away": f"{WAITS} queue it again when the bucket answers.",
+    "storage-full": f"{WAITS} queue it again when there is room.",
     "original-damaged": "What was kept of it cannot be read any more. Reject it and send the file again.",
     "original-purged": "There is nothing left to work on. Send the file again.",
     "pyramid-invalid": "Queue it again. When it ends the same way, scan or export the slide again.",
     "cancelled": "Somebody stopped the work. Queue it again, or reject it.",
     "confinement-failed": "Whoever runs this server looks at `coverslip doctor` and queues it again.",
+    "child-not-started": (
+        f"{WAITS} queue it again. Whoever runs this server looks at `coverslip doctor` and at how many processes and "
+        "how much memory a worker may have."
+    ),
     "child-crashed": (
         "The file ended what read it, at every attempt, and did no other harm. Reject it; keep the file and report it."
     ),

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from coverslip.archive.arrivals import Writer
 from coverslip.archive.records import Load
-from coverslip.archive.storage import Storage
+from coverslip.archive.storage import ROOM_FACTOR, Storage
 from coverslip.errors import StorageFailed, StorageFull
 from service.crews import UPLOADING
 from service.errors import Superseded, TooLarge, UploadExpired, UploadStalled
@@ -27,8 +27,6 @@ SYNC_BYTES = 4 << 20
 fault costs the client at most 16 MiB."""
 STEP_BYTES = 64 << 10
 """What has to come within a line's patience: with 30 seconds 2 kB/s, which the slowest modem brings."""
-ROOM_FACTOR = 2.5
-"""The opened original, the clean slide and its derived tiles need room; the original itself where it arrives here."""
 
 
 class _Keeper:

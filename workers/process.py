@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +15,21 @@ from coverslip.archive import begun, kept
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside
+from coverslip.archive.storage import ROOM_FACTOR
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
-from coverslip.errors import ChildCrashed, CoverslipError, LeaseLost, StateConflict
+from coverslip.errors import (
+    ChildCrashed,
+    ChildNotStarted,
+    CoverslipError,
+    LeaseLost,
+    OriginalDamaged,
+    StateConflict,
+    StorageFailed,
+)
 from coverslip.packed import most_unpacked
 from coverslip.settings import MIB, Settings
 from workers import logs
@@ -31,7 +42,21 @@ OUTPUT_FLOOR = 256 * MIB
 REPORT = "slide.findings.json"
 """What the pipeline leaves of a slide that did not pass: places and rules, for the curator."""
 
+SCARCE = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""What the kernel says when it has no process, memory or descriptor left for us."""
+UNFIT_WAIT = 1.0
+"""Seconds a process waits before the next hint while it may begin nothing."""
+
 log = logs.get("workers.process")
+
+
+class Unconfirmed(Exception):
+    """A child complains of storage in which we find nothing wrong."""
+
+    def __init__(self, said: StorageFailed) -> None:
+        """Keep what it said."""
+        super().__init__()
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +75,16 @@ class Station:
 
 
 def serve(station: Station) -> None:
-    """Do the job whose turn it is, if there is one: a hint says that there is work, the catalogue says which."""
+    """Do the job whose turn it is, if there is one: a hint says that there is work, the catalogue says which.
+
+    On a disk that is full or fails nothing is begun, so that nothing of what waits ends because of it.
+    """
+    try:
+        station.archive.storage.require_fit()
+    except StorageFailed as error:
+        log.warning("nothing is begun", code=error.code)
+        time.sleep(UNFIT_WAIT)
+        return
     _do(station.archive.catalog.claim_next(station.settings.work.split(","), station.name), station)
 
 
@@ -76,10 +110,14 @@ def _do(claim: Claim | None, station: Station) -> None:
 
 
 def _attempt(claim: Claim, station: Station) -> bool:
-    """Work until there is an end to record; False when the job is to be given back."""
+    """Work until there is an end to record; False when the job is to be given back.
+
+    Storage that fails us, on our side of the wall, and a child that never was are no fault of the slide's.
+    """
     work = _pyramid if claim.kind == JobKind.PYRAMID else _deidentify
     settings = station.settings
     try:
+        _require_room(claim, station)
         with (
             station.archive.storage.scratch(claim.sid, claim.artefact) as draft,
             Heartbeat(station.archive.catalog, claim, every=settings.heartbeat, lease=settings.lease) as heart,
@@ -87,13 +125,36 @@ def _attempt(claim: Claim, station: Station) -> bool:
             return work(claim, station, draft, heart)
     except LeaseLost:
         log.warning("lease lost", job=claim.job, sid=claim.sid, token=claim.token)
+    except OriginalDamaged as error:
+        _fail(claim, station, error)
+    except (StorageFailed, ChildNotStarted) as error:
+        _put_off(claim, station, error)
+    except Unconfirmed as error:
+        _fail(claim, station, error.said)
     except CoverslipError as error:
-        log.warning("attempt failed", job=claim.job, sid=claim.sid, code=error.code, where=error.where)
-        _fail(claim, station, error.code, error.where)
+        _fail(claim, station, error)
     except Exception as error:  # noqa: BLE001  the outermost edge: counted as an attempt, or it comes back for ever
+        if _is_scarcity(error):
+            _put_off(claim, station, ChildNotStarted())
+            return True
         log.error("attempt failed in a way nobody foresaw", job=claim.job, sid=claim.sid, error=type(error).__name__)
-        _fail(claim, station, CoverslipError.code)
+        with _if_still_ours():
+            station.archive.catalog.fail(claim, CoverslipError.code)
     return True
+
+
+def _is_scarcity(error: Exception) -> bool:
+    """Whether the machine had no process, thread, memory or descriptor for us."""
+    if isinstance(error, OSError):
+        return error.errno in SCARCE
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error))
+
+
+def _require_room(claim: Claim, station: Station) -> None:
+    """Raise `StorageFull` before any work when what comes of a slide would not fit, `StorageFailed` on a bad disk."""
+    whole = claim.kind == JobKind.DEIDENTIFY and claim.verified is None  # else most of it lies here already
+    length = station.archive.catalog.upload(claim.uid).length if whole else 0
+    station.archive.storage.require_fit(length * ROOM_FACTOR)
 
 
 def _deidentify(claim: Claim, station: Station, draft: Path, heart: Heartbeat) -> bool:
@@ -200,7 +261,11 @@ def _confined(work: str, task: Task, station: Station, heart: Heartbeat) -> Outc
         output=OUTPUT_FLOOR + int(source.stat().st_size * settings.child_output_ratio) + most_unpacked(source),
     )
     strict = settings.strict_confinement
-    return station.zygote.run(work, task, limits, progress=heart.progress, check=heart.check, strict=strict)
+    try:
+        return station.zygote.run(work, task, limits, progress=heart.progress, check=heart.check, strict=strict)
+    except StorageFailed as said:  # a child may say anything: we look for ourselves
+        station.archive.storage.require_fit()
+        raise Unconfirmed(said) from None
 
 
 def _check_made(draft: Path, made: Produced) -> None:
@@ -219,9 +284,16 @@ def _check_made(draft: Path, made: Produced) -> None:
         raise ChildCrashed("The clean slide's digest is not what the child said.", where=made.clean_name)
 
 
-def _fail(claim: Claim, station: Station, code: str, where: str = "") -> None:
+def _fail(claim: Claim, station: Station, error: CoverslipError) -> None:
+    log.warning("attempt failed", job=claim.job, sid=claim.sid, code=error.code, where=error.where)
     with _if_still_ours():
-        station.archive.catalog.fail(claim, code, where)
+        station.archive.catalog.fail(claim, error.code, error.where)
+
+
+def _put_off(claim: Claim, station: Station, error: CoverslipError) -> None:
+    log.warning("put off", job=claim.job, sid=claim.sid, code=error.code, where=error.where)
+    with _if_still_ours():
+        station.archive.catalog.put_off(claim, error.code, error.where)
 
 
 @contextmanager

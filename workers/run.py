@@ -96,7 +96,7 @@ class Keeper:
         self._settings, self._archive, self._name, self._program = settings, archive, name, program
         self._app = create(settings)
         self._broker = celery_broker(self._app)
-        self._watchdog = Watchdog(self._app, archive.catalog, settings, name)
+        self._watchdog = Watchdog(self._app, archive, settings, name)
         self._next_tidy = 0.0
         self._started = self._next_watch = time.monotonic()
 

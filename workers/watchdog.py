@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from coverslip.archive.catalog import Catalog
+from coverslip.archive.archive import Archive
 from coverslip.errors import StorageFailed
 from coverslip.settings import Settings
 from workers import logs
@@ -21,9 +21,9 @@ log = logs.get("workers.watchdog")
 class Watchdog:
     """Counts how often in a row a worker gave no sign; two in a row and it should be replaced."""
 
-    def __init__(self, app: Celery, catalog: Catalog, settings: Settings, worker: str) -> None:
+    def __init__(self, app: Celery, archive: Archive, settings: Settings, worker: str) -> None:
         """Watch the worker of that name."""
-        self._app, self._catalog, self._settings, self._worker = app, catalog, settings, worker
+        self._app, self._archive, self._settings, self._worker = app, archive, settings, worker
         self._away = broker_errors(app)
         self._not_its_fault: tuple[type[Exception], ...] = (*self._away, StorageFailed)
         self._strikes = 0
@@ -67,4 +67,5 @@ class Watchdog:
 
     def _is_stalled(self) -> bool:
         settings = self._settings
-        return self._catalog.is_stalled(self._worker, settings.concurrency, settings.watchdog_stall)
+        self._archive.storage.require_fit()  # or it begins nothing, and rightly
+        return self._archive.catalog.is_stalled(self._worker, settings.concurrency, settings.watchdog_stall)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
@@ -31,6 +32,8 @@ STUCK = 5.0
 
 ALIVE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 """How soon a connection to a server that is gone without a word is given up; libpq would wait for hours."""
+READ_ONLY = "25006"
+"""What PostgreSQL answers a writer that is not, or no longer, the primary (its manual, appendix A)."""
 
 
 class Database:
@@ -111,6 +114,7 @@ def _engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
             patience = {"connect_timeout": CONNECT_TIMEOUT, **ALIVE}
             engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=patience, **pool)
+            event.listen(engine, "handle_error", _leave_a_standby)
         case _:
             raise StorageFailed("The catalogue lives in SQLite or PostgreSQL.", where="database_url")
     return engine
@@ -128,6 +132,12 @@ def answers(url: str) -> bool:
         return False
     finally:
         engine.dispose()
+
+
+def _leave_a_standby(context: ExceptionContext) -> None:
+    # After a failover old connections live on; who connects anew is led to the server that may be written to.
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types

@@ -20,12 +20,12 @@ from coverslip.archive.states import JobState, State
 from coverslip.archive.turns import Priority
 from coverslip.errors import (
     Cancelled,
+    ChildNotStarted,
     ConfinementFailed,
     InputError,
     LeaseLost,
     NotFound,
     StateConflict,
-    StorageAway,
     WorkerLost,
     by_code,
 )
@@ -44,7 +44,7 @@ class Terms:
     """Wait before the second attempt; twice that before the third."""
     max_attempts: int = 3
     patience: int = 50
-    """Times a job is put off while the place where slides lie is away; after that it counts as an attempt."""
+    """Times a job is put off because of the machine; after that it counts as an attempt."""
     longest_delay: timedelta = timedelta(minutes=5)
     """Wait before a job that was put off again and again; 50 times are about four hours."""
     complete_pyramids: bool = False
@@ -167,22 +167,28 @@ def finish_pyramid(session: Session, now: datetime, held: Claim, index_name: str
 
 
 def fail(session: Session, now: datetime, terms: Terms, held: Claim, code: str, where: str) -> None:
-    """Record that an attempt ended badly: again later, or, when attempts are used up, never; raises `LeaseLost`.
-
-    One that ended because a bucket was away is no attempt: the job waits, longer each time, and needs nobody.
-    """
+    """Record that an attempt ended badly: again later, or, when attempts are used up, never; raises `LeaseLost`."""
     row = _held(session, held)
-    uncounted = row.token - row.attempts
-    if code == StorageAway.code and uncounted < terms.patience:
-        row.attempts -= 1
-        _move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
-        _requeue(row, run_after=now + min(terms.retry_delay * 2 ** min(uncounted, 20), terms.longest_delay))
-        return
     if code == Cancelled.code or row.attempts >= terms.max_attempts:
         _settle(session, now, row, held.worker, code=code, where=where)
         return
     _move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
     _requeue(row, run_after=now + terms.retry_delay * row.attempts)
+
+
+def put_off(session: Session, now: datetime, terms: Terms, held: Claim, code: str, where: str) -> None:
+    """Give back a job that the machine could not do: no attempt, it waits, longer each time, and needs nobody.
+
+    When patience is at an end it counts as any failure. Raises `LeaseLost`.
+    """
+    row = _held(session, held)
+    uncounted = row.token - row.attempts
+    if uncounted >= terms.patience:
+        fail(session, now, terms, held, code, where)
+        return
+    row.attempts -= 1
+    _move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
+    _requeue(row, run_after=now + min(terms.retry_delay * 2 ** min(uncounted, 20), terms.longest_delay))
 
 
 def release(session: Session, now: datetime, held: Claim) -> None:
@@ -335,8 +341,9 @@ def _held(session: Session, held: Claim) -> JobRow:
 
 def _settle(session: Session, now: datetime, row: JobRow, actor: str, *, code: str, where: str = "") -> None:
     """End a job without a verdict: its slide is quarantined when the file may be to blame, failed when we are."""
-    blame = State.QUARANTINED if issubclass(by_code(code), (InputError, ConfinementFailed)) else State.FAILED
-    _move(session, now, row, blame, actor=actor, code=code, where=where)
+    kind = by_code(code)
+    ours = not issubclass(kind, (InputError, ConfinementFailed)) or issubclass(kind, ChildNotStarted)
+    _move(session, now, row, State.FAILED if ours else State.QUARANTINED, actor=actor, code=code, where=where)
     _end(row, now, JobState.CANCELLED if code == Cancelled.code else JobState.FAILED, code, where)
 
 

@@ -16,14 +16,18 @@ from pathlib import Path
 from coverslip.archive import begun, kept
 from coverslip.archive.store import Stored
 from coverslip.clearing import clear
-from coverslip.durable import our_errors, remove, sync
-from coverslip.errors import NotFound, OutputExists
+from coverslip.durable import is_in_doubt, our_errors, remove, sync
+from coverslip.errors import NotFound, OutputExists, StorageFailed, StorageFull
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 PRIVATE = 0o700
 OPENED = ".opened"
 """Ends the names of folders beside drafts that hold an original as plain text."""
+ROOM_FACTOR = 2.5
+"""The opened original, the clean slide and its derived tiles need room; the original itself where it arrives here."""
+SCANT_BYTES, SCANT_SHARE = 1 << 30, 0.01
+"""A disk with less free, whichever is less, is full: logs, the catalogue and whoever mends it need some."""
 
 
 class Zone(StrEnum):
@@ -246,6 +250,19 @@ class Storage:
         """Delete a draft folder nobody works in any more."""
         with our_errors():
             remove(draft)
+
+    def require_fit(self, needed: float = 0) -> None:
+        """Raise `StorageFull` unless `needed` bytes fit and some stay free, `StorageFailed` where none can be kept.
+
+        None can on a disk that is read-only, as Linux makes one that fails, and after a failed fsync for a while.
+        """
+        with our_errors():
+            found = os.statvfs(self.root)
+        if is_in_doubt() or found.f_flag & os.ST_RDONLY:
+            raise StorageFailed("The disk keeps nothing at the moment.")
+        no_more_files = found.f_files and not found.f_favail  # some file systems do not count them
+        if no_more_files or self.free_bytes() < needed + min(SCANT_BYTES, self.total_bytes() * SCANT_SHARE):
+            raise StorageFull
 
     def free_bytes(self) -> int:
         """What the file system still takes."""

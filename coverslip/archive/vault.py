@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from coverslip import names
+from coverslip.durable import flush, sync
 from coverslip.errors import StorageFailed
 
 WISHES = frozenset({"sha256", "policy", "collection"})
@@ -79,13 +81,13 @@ def load_or_create_key(path: Path) -> bytes:
 def _create(path: Path) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
     try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            flush(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
     finally:
         draft.unlink()
+    sync(path.parent)  # what is locked with it is kept next

@@ -75,6 +75,11 @@ class WorkRecords(Door):
         with self._db.write() as session:
             jobs.fail(session, self._now(), self._terms, claim, code, where)
 
+    def put_off(self, claim: Claim, code: str, where: str = "") -> None:
+        """Give back a job that the machine could not do, to be tried later; no attempt. Raises `LeaseLost`."""
+        with self._db.write() as session:
+            jobs.put_off(session, self._now(), self._terms, claim, code, where)
+
     def release(self, claim: Claim) -> None:
         """Give a job back untouched; raises `LeaseLost`."""
         with self._db.write() as session:

@@ -15,9 +15,12 @@ GRACE: Final = 0.1
 """Seconds a twin has to see that its child is gone; one at work never does."""
 
 
-def forked(run: Callable[[], int]) -> int:
-    """The number of a new process that leaves when `run` returns, and as it says."""
-    process = os.fork()
+def forked(run: Callable[[], int]) -> int | None:
+    """The number of a new process that leaves when `run` returns, and as it says; None where there can be none."""
+    try:
+        process = os.fork()
+    except OSError:
+        return None
     if process == 0:
         status = 1
         try:

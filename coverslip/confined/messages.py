@@ -13,7 +13,15 @@ import msgspec
 from msgspec import Meta, Struct, ValidationError, convert
 
 from coverslip.confined.layers import Limits
-from coverslip.errors import ChildCrashed, CoverslipError, by_code
+from coverslip.errors import (
+    CatalogError,
+    ChildCrashed,
+    ChildNotStarted,
+    CoverslipError,
+    StorageAway,
+    WorkerLost,
+    by_code,
+)
 from coverslip.progress import Stage
 from coverslip.slide import SlideFacts
 
@@ -31,6 +39,8 @@ Code = Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z-]*\Z")]
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Word = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9_-]+\Z")]
 Positive = Annotated[float, Meta(gt=0)]
+NOT_TO_SAY = (CatalogError, StorageAway, ChildNotStarted, WorkerLost)
+"""Errors of those who look after a child; it has neither record nor bucket, and what it says decides on attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +117,11 @@ class Failed(Message, frozen=True):
     where: Place = ""
 
     def error(self) -> CoverslipError:
-        """It, to be raised; a code nobody knows is a crash."""
+        """It, to be raised; a code nobody knows, or a child cannot know of, is a crash."""
         kind = by_code(self.code)
-        return ChildCrashed(where=self.where) if kind is CoverslipError else kind(where=self.where)
+        if kind is CoverslipError or issubclass(kind, NOT_TO_SAY):
+            return ChildCrashed(where=self.where)
+        return kind(where=self.where)
 
 
 class Doubted(Message, frozen=True):

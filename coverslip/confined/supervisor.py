@@ -35,9 +35,9 @@ from coverslip.confined.spawn import Begun
 from coverslip.confined.watch import Watch
 from coverslip.errors import (
     ChildCrashed,
+    ChildNotStarted,
     ChildOutOfMemory,
     ChildTimedOut,
-    ConfinementFailed,
     CoverslipError,
 )
 from coverslip.progress import Progress
@@ -98,7 +98,7 @@ class Zygote:
         """Call `module:function` in a fresh confined child and return what it made of the slide.
 
         `check` is called several times a second and stops the child by raising; `strict` refuses to work unless every
-        required layer holds. Raises the child's own typed error,
+        required layer holds. Raises the child's own typed error, `ChildNotStarted` when none came to look at the slide,
         `ChildCrashed`, `ChildTimedOut`, `ChildOutOfMemory` or `LimitExceeded` (too much output).
         """
         door = self._started()
@@ -122,6 +122,8 @@ class Zygote:
                 _listen(hearing, watch, look_around)
                 unless_it_ended.pop_all()
         self.spent = self._buried(door)
+        if hearing.layers is None:
+            raise ChildNotStarted("The child ended before its walls stood.", where=_place(hearing.outcome))
         self.layers = hearing.layers
         return _judge(hearing.outcome, self.spent.status)
 
@@ -158,10 +160,10 @@ class Zygote:
     def _started(self) -> socket.socket:
         self.start()
         if self._door is None:
-            raise ConfinementFailed
+            raise ChildNotStarted
         if not self._ready and not self._received(self._door):
             self.stop()
-            raise ConfinementFailed("The process that children are forked from did not start.")
+            raise ChildNotStarted("The process that children are forked from did not start.")
         self._ready = True
         return self._door
 
@@ -172,17 +174,20 @@ class Zygote:
             said, handles, _, _ = socket.recv_fds(door, messages.MAX_LINE, 1)
         except OSError as error:
             self.stop()
-            raise ConfinementFailed("No child could be forked.") from error
+            raise ChildNotStarted("No child could be forked.") from error
         if not handles:
-            self.stop()
-            raise ConfinementFailed("No child could be forked.")
+            if not said:
+                self.stop()
+            raise ChildNotStarted("No child could be forked.")
         return int(json.loads(said)["pid"]), handles[0]
 
     def _meet_twin(self, door: socket.socket, watch: Watch) -> None:
         """Watch a twin that the child has by now."""
         if len(watch.pids) == 1 and select.select([door], [], [], 0)[0]:
             said = self._received(door, socket.MSG_PEEK)  # the end of a child is for `_buried`
-            watch.pids += [int(self._received(door)["twin"])] if "twin" in said else []
+            if said.get("twin"):
+                self._received(door)
+                watch.pids.append(int(said["twin"]))
 
     def _end(self, door: socket.socket, watched: int) -> None:
         with suppress(ProcessLookupError):
@@ -191,11 +196,14 @@ class Zygote:
 
     def _buried(self, door: socket.socket) -> Spent:
         reply = self._received(door)
+        alone = reply.get("twin") == 0
         if "twin" in reply:  # nobody met it
             reply = self._received(door)
         if not reply:
             self.stop()
             raise ChildCrashed("The process that children are forked from died.")
+        if alone:
+            raise ChildNotStarted("No twin could be forked.")
         return Spent(int(reply["status"]), float(reply["cpu"]), int(reply["peak"]))
 
     def _received(self, door: socket.socket, flags: int = 0) -> dict[str, float]:
@@ -227,7 +235,8 @@ class _Hearing:
     def __init__(self, reading: int, progress: Progress) -> None:
         self.reading = reading
         self.outcome: Outcome | Failed | None = None
-        self.layers: tuple[str, ...] = ()
+        self.layers: tuple[str, ...] | None = None
+        """None until the child's walls stand: before, it looks at nothing of a slide."""
         self._progress = progress
         self._rest = b""
         self._total = 0
@@ -277,6 +286,10 @@ def _listen(hearing: _Hearing, watch: Watch, check: Callable[[], None]) -> None:
         selector.register(watch.handle, selectors.EVENT_READ)
         if not selector.select(GRACE):
             raise ChildTimedOut
+
+
+def _place(outcome: Outcome | Failed | None) -> str:
+    return outcome.where if isinstance(outcome, Failed) else ""
 
 
 def _judge(outcome: Outcome | Failed | None, status: int) -> Outcome:

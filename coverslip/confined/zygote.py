@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -56,7 +57,10 @@ def preload(modules: list[str]) -> None:
 
 
 def serve_one(door: socket.socket) -> bool:
-    """Fork one child and report its end; False when there is nothing more to do."""
+    """Fork one child and report its end, or, where the kernel gives no process, nothing of it.
+
+    False when there is nothing more to do.
+    """
     asked, handles, _, _ = socket.recv_fds(door, 16, 2)
     if not asked or len(handles) != 2:
         return False
@@ -65,16 +69,28 @@ def serve_one(door: socket.socket) -> bool:
     child = forks.forked(lambda: run_child(request, pipe, theirs))
     os.close(pipe)
     os.close(theirs)
-    twin_number = None
+    number = None if child is None else accompanied(child, door, request, ours)
+    os.close(request)
+    os.close(ours)  # or the child would not see the end of its twin
+    end = {} if child is None else forks.buried(child, number)
+    door.send(json.dumps(end).encode())
+    return True
+
+
+def accompanied(child: int, door: socket.socket, request: int, ours: int) -> int | None:
+    """Say that a child is there, wait until it ends or asks for its twin, and return the twin's number.
+
+    A child that cannot have its twin is ended.
+    """
     with forks.handle_of(child) as watched:
         socket.send_fds(door, [json.dumps({"pid": child}).encode()], [watched])
-        if forks.asks(watched, ours):
-            twin_number = forks.forked(lambda: run_twin(request, ours))
-            door.send(json.dumps({"twin": twin_number}).encode())
-    os.close(request)
-    os.close(ours)
-    door.send(json.dumps(forks.buried(child, twin_number)).encode())
-    return True
+        if not forks.asks(watched, ours):
+            return None
+        number = forks.forked(lambda: run_twin(request, ours))
+        if number is None:
+            signal.pidfd_send_signal(watched, signal.SIGKILL)
+        door.send(json.dumps({"twin": number or 0}).encode())
+        return number
 
 
 def run_twin(handle: int, door: int) -> int:

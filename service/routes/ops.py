@@ -11,8 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from coverslip.archive.catalog import Catalog
-from coverslip.durable import is_in_doubt
-from coverslip.errors import StorageFailed, StorageFull
+from coverslip.errors import StorageFailed
 from service.auth import Ops
 from service.context import Here, Service, ask
 from service.crews import PATIENCE, WATCHING
@@ -20,9 +19,6 @@ from service.errors import Overloaded
 from service.routes.tiles import Tiles
 
 router = APIRouter(tags=["ops"])
-
-MINIMUM_FREE = 1 << 30
-"""Bytes of free disk below which we are not ready for more."""
 
 _Family = GaugeMetricFamily | CounterMetricFamily
 
@@ -39,7 +35,7 @@ async def readyz(service: Here) -> dict[str, str]:
     try:
         async with asyncio.timeout(PATIENCE):
             await WATCHING.run(_require_ready, service)
-    except (StorageFailed, StorageFull, TimeoutError):
+    except (StorageFailed, TimeoutError):
         raise Overloaded("The catalogue does not answer or the disk is full.") from None
     return {"status": "ready"}
 
@@ -53,10 +49,7 @@ async def metrics(service: Here, caller: Ops) -> Response:
 
 def _require_ready(service: Service) -> None:
     service.catalog.ping()
-    if is_in_doubt():
-        raise StorageFailed
-    if service.storage.free_bytes() < MINIMUM_FREE:
-        raise StorageFull
+    service.storage.require_fit()
 
 
 def _exposition(service: Service) -> bytes:

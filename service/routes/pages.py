@@ -14,7 +14,7 @@ from coverslip import certificate_page
 from coverslip.archive.keeping import AT_WORK
 from coverslip.archive.records import Principal
 from coverslip.archive.states import State
-from coverslip.errors import NotPermitted
+from coverslip.errors import NotPermitted, StorageFailed
 from coverslip.preflight.zip import MAX_ENTRIES
 from service import tus
 from service.access import may_look
@@ -190,7 +190,7 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
     if not has(caller, Role.OPS):
         raise NotPermitted
     stats, counts = await ask(service.catalog.queue_stats), await ask(service.catalog.counts)
-    free = await ask(service.storage.free_bytes)
+    free, unfit = await ask(service.storage.free_bytes), await ask(_unfit, service)
     dead, paused = await ask(letters_of, service, None, DEAD_SHOWN), await ask(pauses_of, service)
     return render(
         request,
@@ -200,6 +200,7 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
         queue=Queues.of(stats),
         counts=counts,
         free=free,
+        unfit=unfit,
         dead=dead,
         paused=paused,
     )
@@ -209,6 +210,15 @@ async def ops(request: Request, service: Here, caller: Caller) -> Response:
 async def ops_json(service: Here, caller: Ops) -> Queues:
     """The same figures as JSON."""
     return Queues.of(await ask(service.catalog.queue_stats))
+
+
+def _unfit(service: Service) -> str | None:
+    """The code of what keeps workers on this machine from beginning anything."""
+    try:
+        service.storage.require_fit()
+    except StorageFailed as error:
+        return error.code
+    return None
 
 
 def desk_of(service: Service, caller: Principal) -> UploadDesk:

@@ -413,7 +413,8 @@ class CatalogContract:
         catalog.fail(catalog.claim(job, "a"), "child-timed-out")
         assert catalog.slide(sid).state is State.QUARANTINED
 
-    def test_a_bucket_that_is_away_costs_no_attempt(self, open_catalog, url, fill, clock):
+    @pytest.mark.parametrize("code", ["storage-away", "storage-full", "child-not-started"])
+    def test_what_the_machine_could_not_do_is_no_attempt(self, open_catalog, url, fill, clock, code):
         """The job waits, twice as long each time up to five minutes; after four hours it counts as any failure."""
         catalog = open_catalog(url)
         sid, job = fill(catalog).slide()
@@ -423,7 +424,7 @@ class CatalogContract:
             while (claim := catalog.claim(job, "a")) is None:
                 clock.wait(seconds=5)
             waits.append((clock.now - begin).total_seconds())
-            catalog.fail(claim, "storage-away", "s3")
+            catalog.put_off(claim, code)
         assert waits[:4] == [0, 5, 10, 20]
         assert max(waits) == 300
         assert 3 * 3600 < sum(waits) < 6 * 3600

@@ -133,10 +133,13 @@ def test_the_vault_binds_a_row_to_its_upload():
             Vault(key).open(uid, row)
 
 
-def test_a_key_is_made_once_and_ours_alone(tmp_path):
-    """0600, and the second reader gets the first one's key."""
+def test_a_key_is_made_once_and_ours_alone(tmp_path, monkeypatch):
+    """0600, on the disk when it is used, and the second reader gets the first one's key."""
     path = tmp_path / "vault.key"
+    synced = []
+    monkeypatch.setattr("coverslip.archive.vault.sync", lambda folder: synced.append((folder, path.exists())))
     key = load_or_create_key(path)
+    assert synced == [(path.parent, True)], "a power cut may not take the key of what is locked with it"
     assert load_or_create_key(path) == key
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_bytes(b"short")

@@ -16,6 +16,7 @@ from coverslip.confined.watch import Watch
 from coverslip.errors import (
     Cancelled,
     ChildCrashed,
+    ChildNotStarted,
     ChildOutOfMemory,
     ChildTimedOut,
     CoverslipError,
@@ -25,6 +26,7 @@ from coverslip.errors import (
 from coverslip.progress import Stage, silent
 from coverslip.verify.report import Finding
 from tests.confined import twins
+from tests.faults.kernel import process_group
 
 TWINS = twins.__name__
 
@@ -139,6 +141,23 @@ def test_one_the_kernel_killed_ran_out_of_memory(ask, zygote):
         with pytest.raises(ChildOutOfMemory):
             ask("tired")
         killing.result()
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_machine_that_gives_no_process(ask, zygote, most):
+    """Neither child nor twin: that says nothing about the slide, and what they are forked from lives."""
+    zygote.start()
+    assert not alive(zygote)
+    before = zygote._process.pid
+    with process_group() as group:
+        (group / "cgroup.procs").write_text(str(before))
+        (group / "pids.max").write_text(str(most))
+        with pytest.raises(ChildNotStarted):
+            ask("number")
+        (group / "pids.max").write_text("max")
+        assert len(ask("number")) == 2
+        (group.parent / "cgroup.procs").write_text(str(before))
+    assert zygote._process.pid == before
 
 
 def test_there_is_none_before_it_is_needed(ask, zygote):

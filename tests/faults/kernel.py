@@ -134,6 +134,24 @@ def memory_group(size: int) -> Iterator[Memory]:
 
 
 @contextmanager
+def process_group() -> Iterator[Path]:
+    """A pids cgroup (version 1 or 2) of our own: `cgroup.procs` takes members, `pids.max` is how many there may be."""
+    first, second = Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")
+    folder = (first if first.is_dir() else second) / f"coverslip-{uuid.uuid4().hex[:8]}"
+    try:
+        folder.mkdir()
+        (folder / "pids.max").write_text("max")
+    except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()
+        kernel_forbids(f"a pids cgroup: {error.strerror}")
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+@contextmanager
 def memory_group_if_any(size: int) -> Iterator[Memory | None]:
     """The same, or None where the kernel gives us none."""
     with ExitStack() as stack:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -156,14 +157,32 @@ def test_a_database_that_says_nothing(server, quick_folder):
         front.kill()
 
 
-AWAY = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 2_000}
-"""What libpq is told here instead of `ALIVE`, in a tenth of its time."""
-
-
 def answer(catalogue, question):
     """The one value; `StorageFailed` when nobody says it."""
     with catalogue.read() as session:
         return session.execute(text(question)).scalar_one()
+
+
+def test_a_server_that_became_a_standby(server):
+    """Who writes is told so once; connections to it are not used again, and new ones lead elsewhere by then."""
+    catalogue = Database(server.url)
+
+    def note(name):
+        with catalogue.write() as session:
+            session.execute(text(f"CREATE TABLE {name} ()"))
+
+    with psycopg.connect(server.url, autocommit=True) as failover:
+        failover.execute("ALTER ROLE postgres SET default_transaction_read_only = on")
+        assert answer(catalogue, "SHOW transaction_read_only") == "on"
+        failover.execute("ALTER ROLE postgres RESET default_transaction_read_only")
+    with pytest.raises(StorageFailed):
+        note("first")
+    note("second")
+    catalogue.close()
+
+
+AWAY = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 2_000}
+"""What libpq is told here instead of `ALIVE`, in a tenth of its time."""
 
 
 def test_a_network_that_swallows_packets(server, monkeypatch):

@@ -41,6 +41,15 @@ def test_ops_page_puts_age_first(house):
     assert "unknown-structure" in page
 
 
+def test_ops_page_says_that_nothing_is_begun(house, monkeypatch):
+    """On a full disk workers begin nothing: whoever sees a queue that only grows reads why."""
+    ops = house.client("ops")
+    said = "Nothing more is begun on this machine"
+    assert said not in ops.get("/ops", headers={"Accept": "text/html"}).text
+    monkeypatch.setattr(type(house.archive.storage), "free_bytes", lambda self: 0)
+    assert said in ops.get("/ops", headers={"Accept": "text/html"}).text
+
+
 def plain(dependant):
     """Functions below a route that would be run in a thread."""
     for each in dependant.dependencies:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from coverslip.archive.models import UploadRow
 from coverslip.archive.states import State
-from service.receiving import ROOM_FACTOR
+from coverslip.archive.storage import ROOM_FACTOR
 from tests.service.test_tus import begin, send
 
 QUOTA = 10_000

@@ -13,7 +13,7 @@ import threading
 import time
 
 from coverslip.confined.messages import Declined, Doubted, Made, Outcome, Task, Tiled
-from coverslip.errors import DamagedSlide
+from coverslip.errors import DamagedSlide, StorageAway, StorageFull
 from coverslip.progress import Progress, Stage
 
 
@@ -54,6 +54,23 @@ def tile(task: Task, progress: Progress) -> Outcome:
         raise DamagedSlide
     (task.out_dir / "slide.pyramid").write_bytes(b"complete" if task.complete else b"sparse")
     return Tiled()
+
+
+def complain(task: Task, progress: Progress) -> Outcome:
+    """Say that the disk is full."""
+    raise StorageFull
+
+
+def fill_up(task: Task, progress: Progress) -> Outcome:
+    """Take all the room there is."""
+    with (task.out_dir / "slide.svs").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def pretend(task: Task, progress: Progress) -> Outcome:
+    """Say what only those can know who look after a child."""
+    raise StorageAway
 
 
 def list_words(task: Task, progress: Progress) -> Outcome:

@@ -14,6 +14,7 @@ from coverslip.confined.supervisor import Zygote
 from coverslip.errors import (
     Cancelled,
     ChildCrashed,
+    ChildNotStarted,
     ChildOutOfMemory,
     ChildTimedOut,
     ConfinementFailed,
@@ -100,6 +101,12 @@ def test_a_bug_is_a_crash_with_the_line_and_without_the_value(run):
     with pytest.raises(ChildCrashed, match=r"canaries\.py:\d+ KeyError") as caught:
         run("bug")
     assert "SECRET" not in str(caught.value)
+
+
+def test_a_child_that_never_came_to_the_slide_says_nothing_about_it(run):
+    """It ended before its walls stood; here, because nobody knows the work."""
+    with pytest.raises(ChildNotStarted):
+        run("nothing_like_it")
 
 
 @pytest.mark.parametrize("name", ["segfault", "leave", "babble", "shout"])

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from coverslip.archive.states import JobState, State
-from coverslip.errors import StorageFull
+from coverslip.errors import StorageAway, StorageFailed, StorageFull
 from workers.process import Station, process
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_slide_is_refused(installation, station):
 
 @pytest.mark.parametrize(
     ("work", "code"),
-    [(work, "child-crashed") for work in ("segfault", "bug", "lie", "leave_folder", "leave_link")],
+    [(work, "child-crashed") for work in ("segfault", "bug", "lie", "pretend", "leave_folder", "leave_link")],
 )
 def test_a_poison_slide_is_tried_three_times(installation, station, work, code):
     """Then it is quarantined; the process that supervises never dies and nothing half done remains."""
@@ -102,18 +102,31 @@ def test_a_poison_slide_is_tried_three_times(installation, station, work, code):
     assert installation.files() == set()
 
 
-def test_a_full_disk_is_no_fault_of_the_slide(installation, station, monkeypatch):
-    """Storage that fails at publishing leaves a slide that failed and no file."""
+@pytest.mark.parametrize("error", [StorageFull, StorageFailed, StorageAway])
+def test_storage_that_fails_us_is_no_fault_of_the_slide(installation, station, monkeypatch, error):
+    """However often: no attempt is spent, no file is left, and it goes on when storage does."""
 
-    def full(*_):
-        raise StorageFull
+    def fail(*_):
+        raise error
 
-    monkeypatch.setattr(type(installation.archive.storage), "publish", full)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(installation.archive.storage), "publish", fail)
+        sid, job = installation.add_slide()
+        for _ in range(5):
+            process(job, station())
+        assert (installation.slide(sid).state, installation.slide(sid).code) == (State.QUEUED, error.code)
+        assert installation.archive.catalog.job(job).attempts == 0
+        assert installation.files() == set()
+    process(job, station())
+    assert installation.slide(sid).state is State.IN_REVIEW
+
+
+def test_a_child_s_word_about_storage_is_checked(installation, station):
+    """One that complains of a disk on which nothing is wrong is tried three times, and the slide is not blamed."""
     sid, job = installation.add_slide()
     for _ in range(3):
-        process(job, station())
+        process(job, station("complain"))
     assert (installation.slide(sid).state, installation.slide(sid).code) == (State.FAILED, "storage-full")
-    assert installation.files() == set()
 
 
 def test_what_nobody_foresaw_counts_as_an_attempt(installation, station, monkeypatch):

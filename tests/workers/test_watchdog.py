@@ -37,7 +37,7 @@ class Control:
 @pytest.fixture
 def watch(installation):
     """A watchdog over some answers."""
-    return lambda *answers: Watchdog(Control(*answers), installation.archive.catalog, installation.settings, "w@test")
+    return lambda *answers: Watchdog(Control(*answers), installation.archive, installation.settings, "w@test")
 
 
 YES, NO = [{"w@test": {"ok": "pong"}}], []
@@ -71,8 +71,16 @@ def test_a_broker_that_is_away_is_not_the_worker_s_fault(watch, error):
 def test_a_worker_that_answers_but_takes_no_work_hangs(watch, install):
     """The measured case: it answers, and nothing is claimed."""
     dog = watch(YES, YES)
-    dog._catalog.is_stalled = lambda *_: True
+    dog._archive.catalog.is_stalled = lambda *_: True
     assert [dog.hangs(), dog.hangs()] == [False, True]
+
+
+def test_a_worker_that_may_begin_nothing_does_not_hang(watch, installation, monkeypatch):
+    """On a full disk it takes no work, and rightly: another one could not either."""
+    dog = watch(YES, YES, YES)
+    dog._archive.catalog.is_stalled = lambda *_: True
+    monkeypatch.setattr(type(installation.archive.storage), "free_bytes", lambda self: 0)
+    assert not any(dog.hangs() for _ in range(3))
 
 
 def test_a_worker_that_starts_may_be_silent(watch):

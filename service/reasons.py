@@ -20,7 +20,7 @@ TODO: Final = {
     "unknown-structure": "A curator rejects it, or keeps it until a reader learns what stands at that place.",
     "limit-exceeded": "Export it smaller or in parts; whoever runs this server can say what the limits are.",
     "input-error": "Export the slide again and send that.",
-    "policy-invalid": "Whoever runs this server mends the policy (`coverslip policy check FILE`) and queues it again.",
+    "policy-invalid": f"{WAITS} queue it again when the policy is mended (`coverslip policy check FILE`).",
     "verification-failed": (
         "Nothing of it was shown to anybody. A curator reads the findings and rejects it; report them, since this is a "
         "fault of ours or a kind of slide we do not know."

@@ -19,7 +19,7 @@ QUICK = 1.0
 
 
 class Heartbeat:
-    """A thread that renews a claim; `check` raises in the working thread once the claim is lost or cancelled."""
+    """A thread that renews a claim; `check` raises in the working thread once it is lost, cancelled or out of sight."""
 
     def __init__(self, catalog: Catalog, claim: Claim, *, every: timedelta, lease: timedelta) -> None:
         """Beat at least once `every`; give up by ourselves when no beat got through for `lease`."""
@@ -28,7 +28,7 @@ class Heartbeat:
         self._stage: Stage | None = None
         self._done = 0.0
         self._news, self._stopped = threading.Event(), threading.Event()
-        self._ended: Cancelled | LeaseLost | None = None
+        self._ended: Cancelled | LeaseLost | StorageFailed | None = None
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -47,7 +47,7 @@ class Heartbeat:
         self._news.set()
 
     def check(self) -> None:
-        """Raise `LeaseLost` or `Cancelled` when that is how it stands."""
+        """Raise `LeaseLost` or `Cancelled` when that is how it stands, `StorageFailed` when nobody can say."""
         if self._ended is not None:
             raise self._ended
 
@@ -66,8 +66,8 @@ class Heartbeat:
             except (LeaseLost, Cancelled) as ended:
                 self._ended = ended
                 return
-            except StorageFailed:  # the database is away: go on for as long as the lease holds
+            except StorageFailed as away:  # go on for as long as the lease holds
                 if time.monotonic() - heard > self._lease:
-                    self._ended = LeaseLost()
+                    self._ended = away
                     return
             self._stopped.wait(min(QUICK, self._every))

@@ -2,76 +2,37 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+from coverslip import policy
 from coverslip.archive import begun, kept
-from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import PYRAMID, Claim, Produced, Refused, SetAside
 from coverslip.archive.storage import ROOM_FACTOR
 from coverslip.archive.vault import load_or_create_key
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
-from coverslip.confined.supervisor import Zygote
 from coverslip.durable import our_errors
-from coverslip.errors import (
-    ChildCrashed,
-    ChildNotStarted,
-    CoverslipError,
-    LeaseLost,
-    OriginalDamaged,
-    StateConflict,
-    StorageFailed,
-)
+from coverslip.errors import ChildCrashed, PolicyInvalid, StateConflict, StorageFailed
 from coverslip.packed import most_unpacked
-from coverslip.settings import MIB, Settings
-from workers import logs
+from coverslip.settings import MIB
+from workers import endings, logs
+from workers.endings import Unconfirmed
 from workers.heartbeat import Heartbeat
+from workers.station import Station
 
-WORK = "workers.work:deidentify"
 TILE = "tile"
 OUTPUT_FLOOR = 256 * MIB
 """Even a tiny slide may become this large."""
+UNFIT_WAIT = 1.0
+"""Seconds a process waits before the next hint while it may begin nothing."""
 REPORT = "slide.findings.json"
 """What the pipeline leaves of a slide that did not pass: places and rules, for the curator."""
 
-SCARCE = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""What the kernel says when it has no process, memory or descriptor left for us."""
-UNFIT_WAIT = 1.0
-"""Seconds a process waits before the next hint while it may begin nothing."""
-
 log = logs.get("workers.process")
-
-
-class Unconfirmed(Exception):
-    """A child complains of storage in which we find nothing wrong."""
-
-    def __init__(self, said: StorageFailed) -> None:
-        """Keep what it said."""
-        super().__init__()
-        self.said = said
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """What a worker process works with."""
-
-    name: str
-    """The worker's name, as the catalogue and the broker know it."""
-    archive: Archive
-    settings: Settings
-    zygote: Zygote
-    work: str = WORK
-    """`module:function`, called inside the confined child; the module's `tile` makes the pyramid."""
-    is_stopping: Callable[[], bool] = lambda: False
-    """Whether the worker was told to stop: then a job is given back at its next stage."""
 
 
 def serve(station: Station) -> None:
@@ -104,54 +65,31 @@ def _do(claim: Claim | None, station: Station) -> None:
         ended = _attempt(claim, station)
     finally:
         if not ended:  # told to stop in mid-work: that is nobody's failure
-            log.warning("given back", job=claim.job, sid=claim.sid)
-            with _if_still_ours():
-                station.archive.catalog.release(claim)
+            endings.give_back(claim, station)
 
 
 def _attempt(claim: Claim, station: Station) -> bool:
-    """Work until there is an end to record; False when the job is to be given back.
-
-    Storage that fails us, on our side of the wall, and a child that never was are no fault of the slide's.
-    """
+    """Work until there is an end to record; False when the job is to be given back."""
     work = _pyramid if claim.kind == JobKind.PYRAMID else _deidentify
     settings = station.settings
     try:
-        _require_room(claim, station)
+        _require_means(claim, station)
         with (
             station.archive.storage.scratch(claim.sid, claim.artefact) as draft,
             Heartbeat(station.archive.catalog, claim, every=settings.heartbeat, lease=settings.lease) as heart,
         ):
             return work(claim, station, draft, heart)
-    except LeaseLost:
-        log.warning("lease lost", job=claim.job, sid=claim.sid, token=claim.token)
-    except OriginalDamaged as error:
-        _fail(claim, station, error)
-    except (StorageFailed, ChildNotStarted) as error:
-        _put_off(claim, station, error)
-    except Unconfirmed as error:
-        _fail(claim, station, error.said)
-    except CoverslipError as error:
-        _fail(claim, station, error)
-    except Exception as error:  # noqa: BLE001  the outermost edge: counted as an attempt, or it comes back for ever
-        if _is_scarcity(error):
-            _put_off(claim, station, ChildNotStarted())
-            return True
-        log.error("attempt failed in a way nobody foresaw", job=claim.job, sid=claim.sid, error=type(error).__name__)
-        with _if_still_ours():
-            station.archive.catalog.fail(claim, CoverslipError.code)
+    except Exception as error:  # noqa: BLE001  the outermost edge: each end is written down, or it comes back for ever
+        endings.record(claim, station, error)
     return True
 
 
-def _is_scarcity(error: Exception) -> bool:
-    """Whether the machine had no process, thread, memory or descriptor for us."""
-    if isinstance(error, OSError):
-        return error.errno in SCARCE
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error))
+def _require_means(claim: Claim, station: Station) -> None:
+    """Look, before any work, for what it takes beside the slide: room for what comes of it, and its policy.
 
-
-def _require_room(claim: Claim, station: Station) -> None:
-    """Raise `StorageFull` before any work when what comes of a slide would not fit, `StorageFailed` on a bad disk."""
+    Raises `StorageFull`, `StorageFailed` on a bad disk, and `PolicyInvalid`.
+    """
+    policy.load(claim.policy)
     whole = claim.kind == JobKind.DEIDENTIFY and claim.verified is None  # else most of it lies here already
     length = station.archive.catalog.upload(claim.uid).length if whole else 0
     station.archive.storage.require_fit(length * ROOM_FACTOR)
@@ -263,7 +201,8 @@ def _confined(work: str, task: Task, station: Station, heart: Heartbeat) -> Outc
     strict = settings.strict_confinement
     try:
         return station.zygote.run(work, task, limits, progress=heart.progress, check=heart.check, strict=strict)
-    except StorageFailed as said:  # a child may say anything: we look for ourselves
+    except (StorageFailed, PolicyInvalid) as said:  # a child may say anything: we look for ourselves
+        heart.check()
         station.archive.storage.require_fit()
         raise Unconfirmed(said) from None
 
@@ -282,23 +221,3 @@ def _check_made(draft: Path, made: Produced) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != made.sha256:
         raise ChildCrashed("The clean slide's digest is not what the child said.", where=made.clean_name)
-
-
-def _fail(claim: Claim, station: Station, error: CoverslipError) -> None:
-    log.warning("attempt failed", job=claim.job, sid=claim.sid, code=error.code, where=error.where)
-    with _if_still_ours():
-        station.archive.catalog.fail(claim, error.code, error.where)
-
-
-def _put_off(claim: Claim, station: Station, error: CoverslipError) -> None:
-    log.warning("put off", job=claim.job, sid=claim.sid, code=error.code, where=error.where)
-    with _if_still_ours():
-        station.archive.catalog.put_off(claim, error.code, error.where)
-
-
-@contextmanager
-def _if_still_ours() -> Iterator[None]:
-    try:
-        yield
-    except LeaseLost:
-        log.info("somebody else has the job")

@@ -17,7 +17,7 @@ from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
 from workers import process
 from workers.app import app
-from workers.process import Station
+from workers.station import WORK, Station
 
 _stopping = mmap.mmap(-1, 1)
 """One byte that the main process and its forked pool processes share."""
@@ -50,13 +50,13 @@ def station(name: str) -> Station:
     """What this pool process works with."""
     settings = Settings()
     archive = Archive.open(settings, with_vault=True)
-    return Station(name, archive, settings, zygote(), process.WORK, lambda: bool(_stopping[0]))
+    return Station(name, archive, settings, zygote(), WORK, lambda: bool(_stopping[0]))
 
 
 @cache
 def zygote() -> Zygote:
     """The process this pool process forks confined children from."""
-    return Zygote(process.WORK.partition(":")[0])
+    return Zygote(WORK.partition(":")[0])
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -16,7 +16,8 @@ from coverslip.settings import Settings
 from tests.faults.front import Front
 from tests.faults.kernel import mounted, need
 from tests.faults.rig import CANARIES, upload
-from workers.process import Station, process
+from workers.process import process
+from workers.station import Station
 
 UPLOADS = int(os.environ.get("COVERSLIP_DISK_UPLOADS", "4"))
 """Of each kind of failure at each share."""

@@ -16,6 +16,7 @@ from coverslip.archive import database
 from coverslip.archive.archive import Archive
 from coverslip.archive.database import CONNECT_TIMEOUT, CONNECTIONS, Database
 from coverslip.archive.states import State
+from coverslip.confined.supervisor import Zygote
 from coverslip.errors import LeaseLost, NotFound, StateConflict, StorageFailed
 from coverslip.settings import Settings
 from tests.faults.crashing import PRODUCED
@@ -23,7 +24,10 @@ from tests.faults.far import far_host
 from tests.faults.front import Front
 from tests.faults.postgres import Postgres, binaries
 from tests.faults.proxy import Proxy
-from tests.faults.rig import ORIGINAL, upload
+from tests.faults.rig import CANARIES, ORIGINAL, upload
+from workers import endings
+from workers.process import process
+from workers.station import Station
 from workers.sweeper import tidy
 
 CRASHES = int(os.environ.get("COVERSLIP_POSTGRES_CRASHES", "5"))
@@ -116,6 +120,33 @@ def test_a_database_that_is_shot(server, quick_folder):
         assert slide.state is State.IN_REVIEW
         assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1
         assert (archive.where_is(slide) / "slide.svs").read_bytes() == ORIGINAL
+    archive.close()
+
+
+@pytest.mark.slow
+def test_a_database_that_is_away_longer_than_a_lease(server, quick_folder, monkeypatch):
+    """However often: work is given up, nobody else could take it over, and no attempt is spent."""
+    monkeypatch.setattr(endings, "AGAIN", 0.1)
+    settings = Settings(data_dir=quick_folder, database_url=server.url, retry_delay="0", lease="1", heartbeat="0.2")
+    archive = Archive.open(settings, with_vault=True)
+    sid = upload(archive)
+    (job,) = archive.catalog.jobs(sid)
+    with Zygote(CANARIES) as zygote, ThreadPoolExecutor(1) as pool:
+        station = Station("worker@test", archive, settings, zygote, f"{CANARIES}:slow_copy")
+        for _ in range(settings.max_attempts + 1):
+            working = pool.submit(process, job.id, station)
+            while archive.catalog.slide(sid).stage != "write":
+                assert not working.done()
+                time.sleep(0.05)
+            server.crash()
+            time.sleep(2 * settings.lease.total_seconds())
+            assert not working.done(), "nobody knows yet how it ended"
+            server.start()
+            working.result(SLOW)
+            assert archive.catalog.slide(sid).state is State.QUEUED
+            assert archive.catalog.job(job.id).attempts == 0
+        process(job.id, station)
+    assert archive.catalog.slide(sid).state is State.IN_REVIEW
     archive.close()
 
 

@@ -17,8 +17,8 @@ from coverslip.archive.states import State
 from coverslip.confined.layers import Limits
 from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
-from workers.process import Station
 from workers.programs import Program
+from workers.station import Station
 from workers.valkey import Valkey
 
 CANARIES = "tests.workers.canaries"
@@ -35,7 +35,11 @@ class Installation:
     original = ORIGINAL
 
     def add_slide(
-        self, filename: str = "x.svs", original: bytes = ORIGINAL, metadata: Mapping[str, str] | None = None
+        self,
+        filename: str = "x.svs",
+        original: bytes = ORIGINAL,
+        metadata: Mapping[str, str] | None = None,
+        policy: str = "strict",
     ) -> tuple[str, str]:
         """Upload a file; returns the slide's and its job's id."""
         catalog, until = self.archive.catalog, datetime.now(UTC) + timedelta(days=1)
@@ -44,7 +48,7 @@ class Installation:
         writer.write(original)
         writer.keep(writer.mark())
         writer.close()
-        sid = self.archive.finish_upload(catalog.upload(upload.uid), "strict", "default", str)
+        sid = self.archive.finish_upload(catalog.upload(upload.uid), policy, "default", str)
         return sid, catalog.jobs(sid)[-1].id
 
     def slide(self, sid: str) -> SlideRecord:

@@ -2,9 +2,9 @@
 
 import os
 
-from workers import process
+from workers import station
 
-process.WORK = os.environ.get("CANARY_WORK", "tests.workers.canaries:slow_copy")
+station.WORK = os.environ.get("CANARY_WORK", "tests.workers.canaries:slow_copy")
 
 from workers.app import app  # noqa: E402
 

@@ -16,7 +16,8 @@ from coverslip.outcomes import Cleaned
 from coverslip.pyramid import Pyramid
 from samples import aperio
 from samples.surgery import Patient
-from workers.process import WORK, Station, process
+from workers.process import process
+from workers.station import WORK, Station
 from workers.sweeper import tidy
 
 TRIES = 60

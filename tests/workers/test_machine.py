@@ -1,4 +1,4 @@
-"""A machine that has no room, keeps nothing or gives no process: its slides wait, and go on when it is well again."""
+"""A machine without room or processes, a disk that keeps nothing, a policy nobody can read: slides wait and go on."""
 
 import os
 import subprocess
@@ -12,7 +12,8 @@ from coverslip import durable
 from coverslip.archive.states import State
 from tests.faults.kernel import ask_kernel, mounted, process_group
 from tests.workers.conftest import CANARIES, environment
-from workers.process import Station, process, serve
+from workers.process import process, serve
+from workers.station import Station
 
 TRIES = 5
 """More than attempts may be spent."""
@@ -127,13 +128,27 @@ def test_a_disk_that_is_in_doubt(installation, station, monkeypatch):
     assert stands(installation, sid, job) == (State.IN_REVIEW, None, 1)
 
 
+def test_a_policy_that_somebody_broke(installation, station, tmp_path):
+    """Whoever mends it need not queue again what waited meanwhile."""
+    rules = tmp_path / "policy.toml"
+    rules.write_text("name = ")
+    sid, job = installation.add_slide(policy=str(rules))
+    for _ in range(TRIES):
+        process(job, station("segfault"))
+    assert stands(installation, sid, job) == (State.QUEUED, "policy-invalid", 0)
+    rules.write_text('name = "ours"\nversion = 1\ndescription = "strict"\nextends = "strict"\n')
+    process(job, station())
+    assert stands(installation, sid, job) == (State.IN_REVIEW, None, 1)
+
+
 WORK = """
 import sys
 from pathlib import Path
 from coverslip.archive.archive import Archive
 from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
-from workers.process import Station, process
+from workers.process import process
+from workers.station import Station
 
 group, job, sid = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 settings = Settings()

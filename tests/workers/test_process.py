@@ -7,7 +7,8 @@ import pytest
 
 from coverslip.archive.states import JobState, State
 from coverslip.errors import StorageAway, StorageFailed, StorageFull
-from workers.process import Station, process
+from workers.process import process
+from workers.station import Station
 
 
 def test_a_slide_ends_in_review(installation, station):

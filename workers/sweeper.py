@@ -17,6 +17,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.strangers import strangers
 from coverslip.archive.tidying import COLLECT_EVERY
+from coverslip.errors import StorageAway, StorageFailed
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, broker_errors, create
@@ -88,12 +89,34 @@ def sweep_once(settings: Settings) -> int:
 def tidy(archive: Archive) -> None:
     """What need not be done often: interrupted releases, what is overdue, what dead attempts left behind."""
     now = datetime.now(UTC)
-    done = tidying.reconcile(archive) + tidying.expire_uploads(archive, now) + tidying.purge_overdue(archive, now)
-    done += tidying.discard_ended(archive) + tidying.discard_drafts(archive) + tidying.collect(archive, now)
+    steps: dict[str, Callable[[], int]] = {
+        "reconcile": lambda: tidying.reconcile(archive),
+        "expire": lambda: tidying.expire_uploads(archive, now),
+        "purge": lambda: tidying.purge_overdue(archive, now),
+        "ended": lambda: tidying.discard_ended(archive),
+        "drafts": lambda: tidying.discard_drafts(archive),
+        "collect": lambda: tidying.collect(archive, now),
+    }
+    done = sum(_tidied(archive, name, step) for name, step in steps.items())
     if done:
         log.info("tidied", count=done)
     if archive.catalog.take_duty("strangers", secrets.token_hex(8), COLLECT_EVERY) and (unknown := strangers(archive)):
         log.warning("strangers", count=len(unknown))
+
+
+def _tidied(archive: Archive, name: str, step: Callable[[], int]) -> int:
+    """One step; what goes wrong with a file or a folder is no reason to leave the next ones undone.
+
+    Raises `StorageFailed` while the database or the bucket is away: then none of them can be done.
+    """
+    try:
+        return step()
+    except StorageAway:
+        raise
+    except StorageFailed as error:
+        archive.catalog.ping()
+        log.error("not all tidied", stage=name, code=error.code, where=error.where)
+        return 0
 
 
 def _hint(archive: Archive, broker: Broker, settings: Settings) -> int:

@@ -1,15 +1,18 @@
 """What is done again and again beside the work: moves that a crash cut short, what is overdue, what nobody needs.
 
 Each of these may run in any process, at any time, beside everything else. None deletes what the catalogue never heard
-of: see `strangers`.
+of: see `strangers`. What fails for one slide keeps no other one waiting: an upload that cannot be deleted must not be
+why originals outlive their retention.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from coverslip.archive import begun, indexes
 from coverslip.archive import kept as kept_drafts
@@ -18,9 +21,12 @@ from coverslip.archive.arrivals import is_over
 from coverslip.archive.clean import BucketSlides
 from coverslip.archive.door import SYSTEM
 from coverslip.archive.originals import upload_of
+from coverslip.archive.records import Upload
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
-from coverslip.errors import NotFound, OriginalPurged, StateConflict
+from coverslip.errors import NotFound, OriginalPurged, StateConflict, StorageAway, StorageFailed
+
+T = TypeVar("T")
 
 ORPHAN_AGE = timedelta(hours=24)
 """What records point to no more is deleted after this long: until then somebody may be about to make the record."""
@@ -38,12 +44,15 @@ def purge_overdue(archive: Archive, now: datetime) -> int:
     """Purge originals whose retention ran out, if it ever does; returns how many."""
     if archive.keep_originals is None:
         return 0
-    purged = 0
-    for sid in archive.catalog.overdue_originals(now - archive.keep_originals, PURGED_AT_ONCE):
+    overdue = archive.catalog.overdue_originals(now - archive.keep_originals, PURGED_AT_ONCE)
+
+    def purge(sid: str) -> bool:
         with suppress(StateConflict, OriginalPurged):  # somebody was faster
             archive.purge(sid, SYSTEM, "its retention ran out")
-            purged += 1
-    return purged
+            return True
+        return False
+
+    return _each(archive, overdue, purge)
 
 
 def discard_originals(archive: Archive, before: datetime) -> int:
@@ -56,13 +65,12 @@ def discard_originals(archive: Archive, before: datetime) -> int:
     dead = [each for each in archive.originals.store.names() if each.name not in known]
     old = [each.name for each in dead if each.since < before or archive.catalog.is_purged(upload_of(each.name))]
     gone = archive.catalog.of_known_uploads(old)
-    for name in gone:
-        archive.originals.store.remove(name)
+    count = _each(archive, gone, archive.originals.store.remove)
 
     def spared(name: str, token: str) -> bool:
         return token in under_way.tokens or (bool(name) and not archive.catalog.of_known_uploads([name]))
 
-    return len(gone) + archive.originals.store.abandon(before, spared)
+    return count + archive.originals.store.abandon(before, spared)
 
 
 def collect(archive: Archive, now: datetime) -> int:
@@ -82,31 +90,32 @@ def reconcile(archive: Archive) -> int:
 
     For releases looking at the review zone is enough: a folder leaves the released zone before its record says so.
     """
-    closed = sum(_finish_closing(archive, uid) for uid in archive.storage.incoming_uploads())
+    closed = _each(archive, archive.storage.incoming_uploads(), lambda uid: _finish_closing(archive, uid))
     lying = archive.clean.slides_in(Zone.REVIEW)
     known = archive.catalog.standing(lying)
     released = [sid for sid in lying if sid in known and known[sid].state is State.RELEASED]
-    for sid in released:
+
+    def show(sid: str) -> None:
         with archive.catalog.held(sid) as slide:
             archive.show(slide)
-    return closed + len(released)
+
+    return closed + _each(archive, released, show)
 
 
 def expire_uploads(archive: Archive, now: datetime) -> int:
     """End uploads whose time is over and delete what arrived of them; returns how many."""
-    overdue = archive.catalog.expired_uploads(now)
-    for upload in overdue:
+
+    def end(upload: Upload) -> None:
         with suppress(StateConflict):  # it was finished or ended a moment ago
             archive.terminate_upload(upload.uid, SYSTEM)
-    return len(overdue)
+
+    return _each(archive, archive.catalog.expired_uploads(now), end)
 
 
 def discard_ended(archive: Archive) -> int:
     """Delete what arrived of uploads that ended or lie encrypted by now; returns how many."""
     ended = [(at, uid) for at in archive.arriving for uid in at.ended()]
-    for arriving, uid in ended:
-        arriving.drop(uid)
-    return len(ended)
+    return _each(archive, ended, lambda each: each[0].drop(each[1]))
 
 
 def discard_drafts(archive: Archive) -> int:
@@ -119,9 +128,7 @@ def discard_drafts(archive: Archive) -> int:
     known = archive.catalog.standing({sid for sid, _, _ in drafts})
     dead = [path for sid, artefact, path in drafts if sid in known and not _is_wanted(archive, sid, artefact)]
     dead += [path for sid, _, path in drafts if not sid or (sid not in known and _is_old(path))]
-    for path in dead:
-        archive.storage.discard(path)
-    return len(dead)
+    return _each(archive, dead, archive.storage.discard)
 
 
 def discard_orphans(archive: Archive) -> int:
@@ -132,12 +139,31 @@ def discard_orphans(archive: Archive) -> int:
     lying = archive.clean.artefacts_in(Zone.REVIEW)
     known = archive.catalog.standing({sid for sid, _ in lying})
     doubtful = ((sid, name) for sid, name in lying if sid in known and known[sid].artefact != name)
-    return sum(_discard_orphan(archive, sid, name) for sid, name in doubtful)
+    return _each(archive, doubtful, lambda each: _discard_orphan(archive, *each))
 
 
 def discard_indexes(archive: Archive, before: datetime) -> int:
     """Delete indexes in a bucket that no slide has had a use for since that moment; returns how many."""
     return indexes.discard(archive.catalog, archive.clean, before) if isinstance(archive.clean, BucketSlides) else 0
+
+
+def _each(archive: Archive, found: Iterable[T], act: Callable[[T], bool | None]) -> int:
+    """How often `act` did something (all but False): what fails is tried again next round, when all others had a turn.
+
+    Raises `StorageFailed` at the end then, and at once where the database or the bucket is away.
+    """
+    done, failed = 0, None
+    for each in found:
+        try:
+            done += act(each) is not False
+        except StorageAway:
+            raise
+        except StorageFailed as error:
+            archive.catalog.ping()
+            failed = error
+    if failed is not None:
+        raise failed
+    return done
 
 
 def _is_wanted(archive: Archive, sid: str, draft: str) -> bool:

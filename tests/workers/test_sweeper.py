@@ -1,11 +1,13 @@
 """What got lost is found, once, by whoever has the duty."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import State
+from coverslip.errors import OriginalPurged
 from workers.process import process
 from workers.sweeper import Broker, BrokerAway, sweep, tidy
 
@@ -120,3 +122,30 @@ def test_tidying_ends_expired_uploads(installation):
     tidy(installation.archive)
     assert catalog.upload(upload.uid).state == "terminated"
     assert not storage.incoming(upload.uid).exists()
+
+
+def test_what_cannot_be_tidied_keeps_nobody_else_waiting(install, station, capsys):
+    """A file that will not go, in the first step of all and in its own: what is overdue behind it goes all the same."""
+    installation = install(keep_originals=timedelta(0))
+    catalog, storage = installation.archive.catalog, installation.archive.storage
+    kept, _ = installation.add_slide()
+    sid, job = installation.add_slide()
+    process(job, replace(station(), archive=installation.archive, settings=installation.settings))
+    catalog.transition(sid, State.REJECTED, "curator")
+    uids = sorted(
+        catalog.create_upload("owner", 5, datetime.now(UTC) - timedelta(seconds=1), "x", {}).uid for _ in range(2)
+    )
+    for uid in uids:
+        storage.incoming(uid).write_bytes(b"abc")
+    storage.incoming(uids[0]).unlink()
+    storage.incoming(uids[0]).mkdir()  # no unlink takes that
+    tidy(installation.archive)
+    assert not storage.incoming(uids[1]).exists()
+    with pytest.raises(OriginalPurged):
+        catalog.sealed(installation.slide(sid).uid)
+    assert catalog.sealed(installation.slide(kept).uid) is not None
+    assert capsys.readouterr().out.count("not all tidied") == 2
+    storage.incoming(uids[0]).rmdir()
+    tidy(installation.archive)
+    assert "not all tidied" not in capsys.readouterr().out
+    assert catalog.upload(uids[0]).state == "terminated"

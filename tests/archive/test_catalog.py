@@ -325,6 +325,15 @@ class CatalogContract:
         clock.wait(seconds=10)
         assert catalog.take_duty("sweep", "b", hold)
 
+    def test_a_duty_taken_by_a_wrong_clock_is_not_kept_for_hours(self, catalog, clock):
+        """Nobody would look for what got lost until that hour has come."""
+        hold = timedelta(seconds=10)
+        clock.wait(hours=2)
+        assert catalog.take_duty("sweep", "a", hold)
+        clock.wait(hours=-2)
+        assert catalog.take_duty("sweep", "b", hold)
+        assert not catalog.take_duty("sweep", "c", hold)
+
     def test_queue_figures_say_how_long_work_waits(self, catalog, filler, clock, produced):
         """Depth, age, running work, workers and throughput."""
         filler.slide()

@@ -11,7 +11,7 @@ from coverslip.archive.database import Database
 from coverslip.archive.door import SYSTEM, Clock, utc_now
 from coverslip.archive.jobs import Terms
 from coverslip.archive.records import ApiKey, Event, Page, Principal, SlideRecord, Standing
-from coverslip.archive.states import BY_PEOPLE, State
+from coverslip.archive.states import AT_WORK, BY_PEOPLE, State
 from coverslip.archive.upload_records import UploadRecords
 from coverslip.archive.vault import Vault
 from coverslip.archive.work_records import WorkRecords
@@ -91,6 +91,8 @@ class Catalog(UploadRecords, WorkRecords):
             row = slides.locked(session, sid, expected)
             if to not in BY_PEOPLE:
                 raise StateConflict("Only the queue makes that move.")
+            if State(row.state) in AT_WORK:
+                raise StateConflict("Work on the slide is not over: cancel it first.")
             slides.move(session, self._now(), row, to, actor=actor, reason=reason)
             moved = slides.record(row)
             if follow is not None:

@@ -16,7 +16,7 @@ from coverslip.archive.kinds import JobKind
 from coverslip.archive.lines import LAPSED, WAITING
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Job, Produced, Refused, SetAside, Verdict, artefact_name
-from coverslip.archive.states import JobState, State
+from coverslip.archive.states import AT_WORK, JobState, State
 from coverslip.archive.turns import Priority
 from coverslip.errors import (
     Cancelled,
@@ -67,12 +67,12 @@ def claim(session: Session, now: datetime, terms: Terms, job_id: str, worker: st
 
 
 def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: str) -> Claim | None:
+    slide = slides.locked(session, row.sid)
+    if _is_decided(row, slide):
+        _end(row, now, JobState.CANCELLED, StateConflict.code)
+        return None
     if row.attempts >= terms.max_attempts:
         _settle(session, now, row, SYSTEM, code=WorkerLost.code)
-        return None
-    slide = slides.locked(session, row.sid)
-    if row.kind == JobKind.PYRAMID and slide.state != State.IN_REVIEW:
-        _end(row, now, JobState.CANCELLED, StateConflict.code)  # decided meanwhile: its addresses stay what they are
         return None
     again = row.state == JobState.RUNNING
     row.state, row.worker, row.lease = JobState.RUNNING, worker, now + terms.lease
@@ -83,6 +83,14 @@ def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: st
     else:
         _move(session, now, row, State.PROCESSING, actor=worker)
     return _claimed(row, slide)
+
+
+def _is_decided(row: JobRow, slide: SlideRow) -> bool:
+    """Whether somebody decided about the slide meanwhile: what there is of it stays what it is.
+
+    Nobody should while it is at work, but one such job must not end every claim there is.
+    """
+    return slide.state != State.IN_REVIEW if row.kind == JobKind.PYRAMID else slide.state not in AT_WORK
 
 
 def _claimed(row: JobRow, slide: SlideRow) -> Claim:
@@ -341,6 +349,9 @@ def _held(session: Session, held: Claim) -> JobRow:
 
 def _settle(session: Session, now: datetime, row: JobRow, actor: str, *, code: str, where: str = "") -> None:
     """End a job without a verdict: its slide is quarantined when the file may be to blame, failed when we are."""
+    if _is_decided(row, slides.locked(session, row.sid)):
+        _end(row, now, JobState.CANCELLED, StateConflict.code)
+        return
     kind = by_code(code)
     ours = not issubclass(kind, (InputError, ConfinementFailed)) or issubclass(kind, ChildNotStarted)
     _move(session, now, row, State.FAILED if ours else State.QUARANTINED, actor=actor, code=code, where=where)

@@ -7,6 +7,7 @@ import pytest
 
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.jobs import Terms
+from coverslip.archive.models import SlideRow
 from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.schema import opened
 from coverslip.archive.states import JobState, State
@@ -414,6 +415,33 @@ class CatalogContract:
         with ThreadPoolExecutor(6) as pool:
             opened = list(pool.map(lambda _: open_catalog(url), range(6)))
         assert all(sum(catalog.counts().values()) == 0 for catalog in opened)
+
+    @pytest.mark.parametrize("to", [State.REJECTED, State.QUARANTINED])
+    def test_nobody_decides_about_a_slide_at_work(self, catalog, filler, to):
+        """Its job would come to an end that cannot be: who wants to decide cancels it first."""
+        sid, job = filler.slide()
+        claim = catalog.claim(job, "a")
+        with pytest.raises(StateConflict):
+            catalog.transition(sid, to, "curator")
+        catalog.cancel(job)
+        catalog.fail(claim, "cancelled")
+        assert catalog.transition(sid, State.REJECTED, "curator").state is State.REJECTED
+
+    @pytest.mark.parametrize("attempts", [1, 3])
+    def test_a_job_that_cannot_end_stops_nobody(self, catalog, filler, clock, attempts):
+        """Somebody at the database decided about its slide all the same: it is over, and the next one is taken."""
+        sid, job = filler.slide()
+        for _ in range(attempts):
+            assert catalog.claim(job, "a")
+            clock.wait(seconds=61)
+        with catalog._db.write() as session:
+            session.get(SlideRow, sid).state = State.REJECTED
+        _, other = filler.slide()
+        if attempts == 3:
+            assert catalog.bury() == 1
+        assert catalog.claim_next(["deidentify"], "b").job == other
+        assert catalog.job(job).state is JobState.CANCELLED
+        assert catalog.slide(sid).state is State.REJECTED
 
     def test_max_attempts_is_a_setting(self, open_catalog, url, fill, clock):
         """Somebody may want one attempt only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -14,7 +15,7 @@ from coverslip.archive.models import JobRow, OriginalRow, SlideRow
 from coverslip.archive.records import DeadLetter
 from coverslip.archive.states import JobState, State
 from coverslip.archive.turns import Priority
-from coverslip.errors import NotFound, StateConflict
+from coverslip.errors import NotFound, OriginalPurged, StateConflict
 
 IDLE = frozenset({State.RECEIVED, State.QUARANTINED, State.FAILED})
 """States in which no job works on a slide and one may start."""
@@ -92,11 +93,13 @@ def replay(session: Session, now: datetime, job_id: str, *, actor: str, priority
 
 def replay_all(session: Session, now: datetime, code: str, *, actor: str) -> int:
     """Replay the dead letters of one reason, at most `REPLAYS`; returns how many."""
-    letters = dead_letters(session, code, REPLAYS)
-    for letter in letters:
-        replay(session, now, letter.job, actor=actor, priority=Priority.USUAL)
-        session.flush()
-    return len(letters)
+    count = 0
+    for letter in dead_letters(session, code, REPLAYS):
+        with suppress(StateConflict, OriginalPurged):  # somebody was faster with this one
+            replay(session, now, letter.job, actor=actor, priority=Priority.USUAL)
+            session.flush()
+            count += 1
+    return count
 
 
 def _is_dead() -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -68,11 +68,10 @@ def remove(folder: Path) -> None:
 
     Renamed first, so that a crash in mid-delete never leaves half a folder under a name that means something.
     """
-    if not folder.exists():
-        return
     doomed = folder.with_name(f".{folder.name[:48]}.{secrets.token_hex(4)}")
-    folder.rename(doomed)
-    clear(doomed)
+    with suppress(FileNotFoundError):  # it is not there, or another process is faster
+        folder.rename(doomed)
+        clear(doomed)
 
 
 def is_in_doubt() -> bool:

@@ -105,9 +105,17 @@ def _claimed(row: JobRow, slide: SlideRow) -> Claim:
         token=row.token,
         attempt=row.attempts,
         verified=row.verified,
-        facts=Produced(**json.loads(row.facts)) if row.facts else None,
+        facts=_facts(row),
         target=slide.artefact if row.kind == JobKind.PYRAMID else None,
     )
+
+
+def _facts(row: JobRow) -> Produced | None:
+    """What an earlier attempt's draft holds; None also for facts of another version: then the slide is cleaned anew."""
+    try:
+        return Produced(**json.loads(row.facts)) if row.facts else None
+    except (TypeError, ValueError):
+        return None
 
 
 def require_held(session: Session, held: Claim) -> None:

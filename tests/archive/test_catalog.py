@@ -7,7 +7,7 @@ import pytest
 
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.jobs import Terms
-from coverslip.archive.models import SlideRow
+from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.schema import opened
 from coverslip.archive.states import JobState, State
@@ -442,6 +442,14 @@ class CatalogContract:
         assert catalog.claim_next(["deidentify"], "b").job == other
         assert catalog.job(job).state is JobState.CANCELLED
         assert catalog.slide(sid).state is State.REJECTED
+
+    @pytest.mark.parametrize("facts", ['{"from": "another version"}', "{", "7"])
+    def test_a_draft_of_another_version_stops_nobody(self, catalog, filler, facts):
+        """Nobody could claim anything after an upgrade; the slide is cleaned anew instead."""
+        _, job = filler.slide()
+        with catalog._db.write() as session:
+            session.get(JobRow, job).verified, session.get(JobRow, job).facts = "0000-1", facts
+        assert catalog.claim_next(["deidentify"], "a").facts is None
 
     def test_max_attempts_is_a_setting(self, open_catalog, url, fill, clock):
         """Somebody may want one attempt only."""

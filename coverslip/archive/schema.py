@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from coverslip.archive.database import Database
-from coverslip.errors import StorageFailed
+from coverslip.errors import SettingsInvalid, StorageFailed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x636F7665
@@ -16,14 +16,17 @@ MIGRATION_LOCK = 0x636F7665
 
 
 def opened(url: str) -> Database:
-    """Connect and bring the tables up to date; raises `StorageFailed`."""
+    """Connect and bring the tables up to date; raises as `upgrade` does."""
     database = Database(url)
     upgrade(database)
     return database
 
 
 def upgrade(database: Database) -> None:
-    """Run the migrations that are missing, in one transaction; raises `StorageFailed`."""
+    """Run the migrations that are missing, in one transaction.
+
+    Raises `StorageFailed`, and `SettingsInvalid` for tables of a newer version: what they mean is not known here.
+    """
     try:
         with database.engine.begin() as connection:
             if not database.is_sqlite:
@@ -34,8 +37,11 @@ def upgrade(database: Database) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    if _revision(connection) == head():
+    found, newest = _revision(connection), head()
+    if found == newest:
         return
+    if found is not None and found > newest:
+        raise SettingsInvalid("COVERSLIP_DATABASE_URL: the catalogue belongs to a newer version of Coverslip.")
     from alembic import command  # costs 170 ms of every start, and is needed at one in a hundred
     from alembic.config import Config
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.jobs import Terms
@@ -11,7 +12,15 @@ from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.schema import opened
 from coverslip.archive.states import JobState, State
-from coverslip.errors import Cancelled, LeaseLost, NotFound, NotPermitted, OriginalPurged, StateConflict
+from coverslip.errors import (
+    Cancelled,
+    LeaseLost,
+    NotFound,
+    NotPermitted,
+    OriginalPurged,
+    SettingsInvalid,
+    StateConflict,
+)
 from tests.archive.conftest import LENGTH
 
 
@@ -450,6 +459,19 @@ class CatalogContract:
         with catalog._db.write() as session:
             session.get(JobRow, job).verified, session.get(JobRow, job).facts = "0000-1", facts
         assert catalog.claim_next(["deidentify"], "a").facts is None
+
+    def test_tables_of_a_newer_version_are_left_alone(self, open_catalog, url):
+        """Somebody went back to an older version: one line that says so, and nothing is touched."""
+        catalog = open_catalog(url)
+        with catalog._db.write() as session:
+            before = session.scalar(text("SELECT version_num FROM alembic_version"))
+            session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        try:
+            with pytest.raises(SettingsInvalid, match="newer version"):
+                open_catalog(url)
+        finally:  # the server of these tests is not ours alone
+            with catalog._db.write() as session:
+                session.execute(text("UPDATE alembic_version SET version_num = :before"), {"before": before})
 
     def test_max_attempts_is_a_setting(self, open_catalog, url, fill, clock):
         """Somebody may want one attempt only."""

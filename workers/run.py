@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
-from coverslip.errors import StorageFailed
+from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create
@@ -107,8 +107,8 @@ class Keeper:
                 return
             try:
                 self._round()
-            except StorageFailed as error:
-                log.error("storage failed", code=error.code)
+            except CoverslipError as error:  # the next round may do better, and the worker goes on meanwhile
+                log.error("round failed", code=error.code, where=error.where)
 
     def _round(self) -> None:
         now = time.monotonic()

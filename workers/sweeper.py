@@ -17,7 +17,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.strangers import strangers
 from coverslip.archive.tidying import COLLECT_EVERY
-from coverslip.errors import StorageAway, StorageFailed
+from coverslip.errors import CoverslipError, StorageAway
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, broker_errors, create
@@ -113,7 +113,7 @@ def _tidied(archive: Archive, name: str, step: Callable[[], int]) -> int:
         return step()
     except StorageAway:
         raise
-    except StorageFailed as error:
+    except CoverslipError as error:
         archive.catalog.ping()
         log.error("not all tidied", stage=name, code=error.code, where=error.where)
         return 0

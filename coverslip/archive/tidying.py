@@ -24,7 +24,7 @@ from coverslip.archive.originals import upload_of
 from coverslip.archive.records import Upload
 from coverslip.archive.states import JobState, State
 from coverslip.archive.storage import Zone
-from coverslip.errors import NotFound, OriginalPurged, StateConflict, StorageAway, StorageFailed
+from coverslip.errors import CoverslipError, NotFound, OriginalPurged, StateConflict, StorageAway
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def discard_indexes(archive: Archive, before: datetime) -> int:
 def _each(archive: Archive, found: Iterable[T], act: Callable[[T], bool | None]) -> int:
     """How often `act` did something (all but False): what fails is tried again next round, when all others had a turn.
 
-    Raises `StorageFailed` at the end then, and at once where the database or the bucket is away.
+    Raises that error at the end then, and `StorageFailed` at once where the database or the bucket is away.
     """
     done, failed = 0, None
     for each in found:
@@ -158,7 +158,7 @@ def _each(archive: Archive, found: Iterable[T], act: Callable[[T], bool | None])
             done += act(each) is not False
         except StorageAway:
             raise
-        except StorageFailed as error:
+        except CoverslipError as error:
             archive.catalog.ping()
             failed = error
     if failed is not None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from coverslip.archive.records import Principal, SlideRecord
-from coverslip.archive.states import State
+from coverslip.archive.states import AT_WORK, State
 from coverslip.errors import CoverslipError, NotFound
 from service.errors import NotReady, Withdrawn
 from service.roles import Role, has
-
-AT_WORK: Final = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
-"""States that end without anybody's help."""
 
 
 def may_see(caller: Principal | None, slide: SlideRecord) -> bool:

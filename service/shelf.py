@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.records import SlideRecord
-from coverslip.archive.states import READABLE, State
+from coverslip.archive.states import AT_WORK, READABLE, State
 from coverslip.archive.store import Stored
 from coverslip.errors import NotFound, StorageFailed
 from coverslip.pyramid import Pyramid
 from coverslip.pyramid.on_request import Make, made
-from service.access import AT_WORK
 from service.caching import http_date
 from service.crews import LOOKING
 from service.forgetting import Artefact

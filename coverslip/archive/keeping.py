@@ -12,11 +12,9 @@ from sqlalchemy.orm import Session
 from coverslip.archive import events, slides
 from coverslip.archive.models import HoldingRow, OriginalRow, SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
-from coverslip.archive.states import State
+from coverslip.archive.states import AT_WORK, State
 from coverslip.errors import OriginalPurged, StateConflict
 
-AT_WORK: Final = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
-"""States in which somebody needs the original now."""
 OVER: Final = frozenset({State.REJECTED, State.WITHDRAWN})
 """States in which nobody is shown the clean slide again."""
 SETTLED: Final = frozenset({State.RELEASED, State.REJECTED, State.WITHDRAWN})

@@ -49,8 +49,8 @@ MOVES: dict[State, frozenset[State]] = {
 BY_PEOPLE = frozenset({State.RELEASED, State.QUARANTINED, State.REJECTED, State.WITHDRAWN})
 """Moves a person may ask for; the others belong to the queue and its workers."""
 
-AT_WORK = frozenset({State.QUEUED, State.PROCESSING})
-"""States in which a slide is the queue's: who wants to decide about it cancels its job first."""
+AT_WORK = frozenset({State.RECEIVED, State.QUEUED, State.PROCESSING})
+"""States that end without anybody's help: who wants to decide about the slide cancels its job first."""
 
 READABLE = frozenset({State.RELEASED, State.IN_REVIEW})
 """States in which anybody at all reads a slide's files."""

@@ -11,9 +11,8 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from markupsafe import Markup
 
 from coverslip import certificate_page
-from coverslip.archive.keeping import AT_WORK
 from coverslip.archive.records import Principal
-from coverslip.archive.states import State
+from coverslip.archive.states import AT_WORK, State
 from coverslip.errors import NotPermitted, StorageFailed
 from coverslip.preflight.zip import MAX_ENTRIES
 from service import tus

@@ -75,6 +75,7 @@ class Copies:
 
     def _make_room(self, kept: Path) -> None:
         found = sorted(self._deletable())
+        self._forget_locks({_artefact(path) for _, _, path in found})
         total = sum(size for _, size, _ in found)
         for _, size, path in found:
             if total <= self._limit:
@@ -88,6 +89,12 @@ class Copies:
         with our_errors():
             path.unlink(missing_ok=True)
         self._locks.pop(_artefact(path), None)
+
+    def _forget_locks(self, here: Collection[Artefact]) -> None:
+        """Of copies that another process deleted, or that could not be fetched: nothing grows with what was asked."""
+        for artefact, lock in tuple(self._locks.items()):
+            if artefact not in here and not lock.locked():
+                self._locks.pop(artefact, None)
 
     def _deletable(self) -> Iterator[tuple[float, int, Path]]:
         """(last used, bytes, path) of every copy, and of what a dead process fetched half."""

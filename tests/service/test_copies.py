@@ -46,6 +46,16 @@ def test_a_file_that_ends_early_is_no_copy(tmp_path):
     assert list((tmp_path / "copies").iterdir()) == []
 
 
+def test_nothing_is_kept_of_what_is_gone(tmp_path):
+    """Deleted by another process that makes room, or never fetched."""
+    copies = Copies(tmp_path / "copies", 1000)
+    copies.path(("sid", "art-1"), remote(b"x", [])).unlink()
+    with pytest.raises(StorageFailed):
+        copies.path(("sid", "art-2"), remote(b"x" * 100, [], ends_at=50))
+    copies.path(("sid", "art-3"), remote(b"x", []))
+    assert set(copies._locks) == {("sid", "art-3")}
+
+
 def test_what_lies_here_is_not_copied(tmp_path):
     """A file on this machine is its own copy."""
     here = tmp_path / "slide.svs"

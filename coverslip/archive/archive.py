@@ -16,7 +16,6 @@ from coverslip.archive.arrivals import Arrivals, FolderArrivals, Writer
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.clean import BucketSlides, CleanSlides, whole
 from coverslip.archive.frames import Opened
-from coverslip.archive.jobs import Terms
 from coverslip.archive.keyring import Keyring
 from coverslip.archive.originals import Check, Originals
 from coverslip.archive.places import places
@@ -26,6 +25,7 @@ from coverslip.archive.schema import opened
 from coverslip.archive.states import State
 from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.store import Stored
+from coverslip.archive.terms import Terms
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Vault
 from coverslip.durable import our_errors, sync

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from coverslip.archive import events, keys, slides
 from coverslip.archive.arrival_records import ArrivalRecords
 from coverslip.archive.database import Database
-from coverslip.archive.door import SYSTEM, Clock, utc_now
-from coverslip.archive.jobs import Terms
+from coverslip.archive.door import Clock, utc_now
+from coverslip.archive.events import SYSTEM
 from coverslip.archive.records import ApiKey, Event, Page, Principal, SlideRecord, Standing
 from coverslip.archive.states import AT_WORK, BY_PEOPLE, State
+from coverslip.archive.terms import Terms
 from coverslip.archive.upload_records import UploadRecords
 from coverslip.archive.vault import Vault
 from coverslip.archive.work_records import WorkRecords

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from coverslip.archive import jobs
 from coverslip.archive.database import Database
-from coverslip.archive.jobs import Terms
+from coverslip.archive.terms import Terms
 from coverslip.archive.vault import Vault
 from coverslip.errors import NotPermitted
 
 Clock = Callable[[], datetime]
 """Moments in UTC. A clock wrong by more than the lease delays work or repeats it; the token keeps it safe."""
-
-SYSTEM = jobs.SYSTEM
 
 
 def utc_now() -> datetime:

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from coverslip.archive.models import EventRow
 from coverslip.archive.records import Event
 
+SYSTEM = "system"
+"""Who acts where nobody asked for it."""
 MAX_REASON = 500
 MAX_WHERE = 200
 

@@ -19,7 +19,7 @@ from coverslip.archive import kept as kept_drafts
 from coverslip.archive.archive import Archive
 from coverslip.archive.arrivals import is_over
 from coverslip.archive.clean import BucketSlides
-from coverslip.archive.door import SYSTEM
+from coverslip.archive.events import SYSTEM
 from coverslip.archive.originals import upload_of
 from coverslip.archive.records import Upload
 from coverslip.archive.states import JobState, State

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from coverslip.archive import keeping, uploads
-from coverslip.archive.door import SYSTEM, Door
+from coverslip.archive.door import Door
+from coverslip.archive.events import SYSTEM
 from coverslip.archive.originals import Sealed, upload_of
 from coverslip.archive.records import Load, Upload
 from coverslip.archive.turns import Priority

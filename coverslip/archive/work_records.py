@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
-from coverslip.archive import duty, jobs, pauses, queueing, slides, turns
-from coverslip.archive.door import SYSTEM, Door
+from coverslip.archive import claims, duty, endings, jobs, pauses, queueing, slides, turns
+from coverslip.archive.door import Door
+from coverslip.archive.events import SYSTEM
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import (
@@ -28,7 +29,7 @@ class WorkRecords(Door):
     def claim_next(self, kinds: Collection[str], worker: str) -> Claim | None:
         """Take the job whose turn it is, or None when nothing of these kinds may begin."""
         with self._db.write() as session:
-            claimed = jobs.claim_next(session, self._now(), self._terms, kinds, worker)
+            claimed = claims.claim_next(session, self._now(), self._terms, kinds, worker)
             if claimed is not None:
                 duty.began(session, self._now(), worker)
             return claimed
@@ -36,27 +37,27 @@ class WorkRecords(Door):
     def claim(self, job_id: str, worker: str) -> Claim | None:
         """Take this very job, or None when it is done, held, not due or unknown."""
         with self._db.write() as session:
-            return jobs.claim(session, self._now(), self._terms, job_id, worker)
+            return claims.claim(session, self._now(), self._terms, job_id, worker)
 
     def heartbeat(self, claim: Claim, stage: str | None = None, done: float = 0.0) -> None:
         """Renew the lease and report progress; raises `LeaseLost` or `Cancelled`."""
         with self._db.write() as session:
-            jobs.heartbeat(session, self._now(), self._terms, claim, stage, done)
+            claims.heartbeat(session, self._now(), self._terms, claim, stage, done)
 
     def finish(self, claim: Claim, verdict: Verdict) -> None:
         """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
         with self._db.write() as session:
-            jobs.finish(session, self._now(), self._terms, claim, verdict)
+            endings.finish(session, self._now(), self._terms, claim, verdict)
 
     def require_held(self, claim: Claim) -> None:
         """Look, without writing, whether a claim still holds; raises `LeaseLost` or `Cancelled`."""
         with self._db.read() as session:
-            jobs.require_held(session, claim)
+            claims.require_held(session, claim)
 
     def verified(self, claim: Claim, made: Produced) -> None:
         """Remember that this attempt's draft holds a verified clean slide; raises `LeaseLost`."""
         with self._db.write() as session:
-            jobs.verified(session, claim, made)
+            claims.verified(session, claim, made)
 
     def finish_pyramid(
         self, claim: Claim, *, follow: Callable[[SlideRecord], None] | None = None, index_name: str | None = None
@@ -66,34 +67,34 @@ class WorkRecords(Door):
         Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
         with self._db.write() as session:
-            slide = slides.record(jobs.finish_pyramid(session, self._now(), claim, index_name))
+            slide = slides.record(endings.finish_pyramid(session, self._now(), claim, index_name))
             if follow is not None:
                 follow(slide)
 
     def fail(self, claim: Claim, code: str, where: str = "") -> None:
         """Record that an attempt ended badly; the job is tried again or settled. Raises `LeaseLost`."""
         with self._db.write() as session:
-            jobs.fail(session, self._now(), self._terms, claim, code, where)
+            endings.fail(session, self._now(), self._terms, claim, code, where)
 
     def put_off(self, claim: Claim, code: str, where: str = "") -> None:
         """Give back a job that the machine could not do, to be tried later; no attempt. Raises `LeaseLost`."""
         with self._db.write() as session:
-            jobs.put_off(session, self._now(), self._terms, claim, code, where)
+            endings.put_off(session, self._now(), self._terms, claim, code, where)
 
     def release(self, claim: Claim) -> None:
         """Give a job back untouched; raises `LeaseLost`."""
         with self._db.write() as session:
-            jobs.release(session, self._now(), claim)
+            endings.release(session, self._now(), claim)
 
     def cancel(self, job_id: str, actor: str = SYSTEM) -> None:
         """Stop a job, at once or at its next heartbeat; raises `NotFound` or `StateConflict`."""
         with self._db.write() as session:
-            jobs.cancel(session, self._now(), job_id, actor=actor)
+            endings.cancel(session, self._now(), job_id, actor=actor)
 
     def cancel_slide(self, sid: str, actor: str = SYSTEM) -> None:
         """Stop whatever waits or runs for a slide; raises `StateConflict` when nothing does."""
         with self._db.write() as session:
-            jobs.cancel_slide(session, self._now(), sid, actor=actor)
+            endings.cancel_slide(session, self._now(), sid, actor=actor)
 
     def retry(
         self, sid: str, actor: str = SYSTEM, priority: Priority = Priority.FIRST, *, expected: int | None = None
@@ -166,7 +167,7 @@ class WorkRecords(Door):
         """Settle jobs whose worker died at every attempt; returns how many."""
         with self._db.write() as session:
             turns.forget(session, self._now())
-            return jobs.bury(session, self._now(), self._terms)
+            return endings.bury(session, self._now(), self._terms)
 
     def hints_due(self, kind: JobKind = JobKind.DEIDENTIFY, held: int = 0, limit: int = 100) -> tuple[str, ...]:
         """Jobs to tell the broker about, when it holds `held` hints of this kind; no more than `limit` in all."""

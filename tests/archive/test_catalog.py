@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import text
 
 from coverslip.archive.catalog import Catalog
-from coverslip.archive.jobs import Terms
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.schema import opened
 from coverslip.archive.states import JobState, State
+from coverslip.archive.terms import Terms
 from coverslip.errors import (
     Cancelled,
     LeaseLost,

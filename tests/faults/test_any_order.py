@@ -15,13 +15,13 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.database import Database
 from coverslip.archive.folder_store import FolderStore
-from coverslip.archive.jobs import Terms
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.originals import Originals
 from coverslip.archive.pauses import Scope
 from coverslip.archive.records import Refused, SetAside
 from coverslip.archive.states import AT_WORK, BY_PEOPLE, MOVES, READABLE, JobState, State
 from coverslip.archive.storage import Storage, Zone
+from coverslip.archive.terms import Terms
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Vault
 from coverslip.errors import Cancelled, LeaseLost, NotFound, OriginalPurged, StateConflict

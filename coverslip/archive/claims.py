@@ -15,7 +15,7 @@ from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Produced
 from coverslip.archive.states import JobState, State
 from coverslip.archive.terms import Terms
-from coverslip.errors import Cancelled, LeaseLost, StateConflict, WorkerLost
+from coverslip.errors import Cancelled, LeaseLost, StateConflict
 
 
 def claim_next(session: Session, now: datetime, terms: Terms, kinds: Collection[str], worker: str) -> Claim | None:
@@ -70,8 +70,8 @@ def _take(session: Session, now: datetime, terms: Terms, row: JobRow, worker: st
     if endings.is_decided(row, slide):
         endings.end(row, now, JobState.CANCELLED, StateConflict.code)
         return None
-    if row.attempts >= terms.max_attempts:
-        endings.settle(session, now, row, events.SYSTEM, code=WorkerLost.code)
+    if row.attempts >= terms.max_attempts or row.cancel:
+        endings.settle_lapsed(session, now, row)
         return None
     again = row.state == JobState.RUNNING
     row.state, row.worker, row.lease = JobState.RUNNING, worker, now + terms.lease

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import assert_never
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, queueing, slides
@@ -73,8 +73,7 @@ def fail(session: Session, now: datetime, terms: Terms, held: Claim, code: str, 
     if code == Cancelled.code or row.attempts >= terms.max_attempts:
         settle(session, now, row, held.worker, code=code, where=where)
         return
-    move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
-    _requeue(row, run_after=now + terms.retry_delay * row.attempts)
+    _again(session, now, row, now + terms.retry_delay * row.attempts, actor=held.worker, code=code, where=where)
 
 
 def put_off(session: Session, now: datetime, terms: Terms, held: Claim, code: str, where: str) -> None:
@@ -88,16 +87,15 @@ def put_off(session: Session, now: datetime, terms: Terms, held: Claim, code: st
         fail(session, now, terms, held, code, where)
         return
     row.attempts -= 1
-    move(session, now, row, State.QUEUED, actor=held.worker, code=code, where=where)
-    _requeue(row, run_after=now + min(terms.retry_delay * 2 ** min(uncounted, 20), terms.longest_delay))
+    delay = min(terms.retry_delay * 2 ** min(uncounted, 20), terms.longest_delay)
+    _again(session, now, row, now + delay, actor=held.worker, code=code, where=where)
 
 
 def release(session: Session, now: datetime, held: Claim) -> None:
     """Give a job back untouched, as a worker does that is told to stop; it does not count as an attempt."""
     row = locked(session, held)
     row.attempts -= 1
-    move(session, now, row, State.QUEUED, actor=held.worker)
-    _requeue(row, run_after=now)
+    _again(session, now, row, now, actor=held.worker)
 
 
 def cancel(session: Session, now: datetime, job_id: str, *, actor: str) -> None:
@@ -129,14 +127,18 @@ def cancel_slide(session: Session, now: datetime, sid: str, *, actor: str) -> No
 
 
 def bury(session: Session, now: datetime, terms: Terms) -> int:
-    """Settle jobs whose worker died at every attempt; returns how many."""
-    spent = select(JobRow).where(
-        JobRow.state == JobState.RUNNING, JobRow.lease < now, JobRow.attempts >= terms.max_attempts
-    )
-    rows = session.scalars(spent.with_for_update(skip_locked=True)).all()
+    """Settle jobs whose worker died at every attempt, or after somebody asked to stop them; returns how many."""
+    over = or_(JobRow.attempts >= terms.max_attempts, JobRow.cancel)
+    lapsed = select(JobRow).where(JobRow.state == JobState.RUNNING, JobRow.lease < now, over)
+    rows = session.scalars(lapsed.with_for_update(skip_locked=True)).all()
     for row in rows:
-        settle(session, now, row, events.SYSTEM, code=WorkerLost.code)
+        settle_lapsed(session, now, row)
     return len(rows)
+
+
+def settle_lapsed(session: Session, now: datetime, row: JobRow) -> None:
+    """End a job that nobody takes over from the worker that fell silent."""
+    settle(session, now, row, events.SYSTEM, code=Cancelled.code if row.cancel else WorkerLost.code)
 
 
 def locked(session: Session, held: Claim) -> JobRow:
@@ -180,6 +182,20 @@ def end(row: JobRow, now: datetime, state: JobState, code: str | None, where: st
     row.code, row.where = code, events.plain(where, events.MAX_WHERE)
 
 
-def _requeue(row: JobRow, *, run_after: datetime) -> None:
+def _again(
+    session: Session,
+    now: datetime,
+    row: JobRow,
+    run_after: datetime,
+    *,
+    actor: str,
+    code: str | None = None,
+    where: str = "",
+) -> None:
+    """Let a job wait for its next claim; one that somebody asked to stop has stopped."""
+    if row.cancel:
+        settle(session, now, row, actor, code=Cancelled.code)
+        return
+    move(session, now, row, State.QUEUED, actor=actor, code=code, where=where)
     row.state, row.run_after = JobState.QUEUED, run_after
     row.worker = row.lease = None

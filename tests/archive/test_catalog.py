@@ -425,6 +425,25 @@ class CatalogContract:
             opened = list(pool.map(lambda _: open_catalog(url), range(6)))
         assert all(sum(catalog.counts().values()) == 0 for catalog in opened)
 
+    @pytest.mark.parametrize("how", ["fail", "put_off", "release", "taken over", "buried"])
+    def test_a_job_that_is_to_stop_does_not_come_back(self, catalog, filler, clock, how):
+        """Its worker ended it otherwise before it noticed, or died: nobody begins it again just to stop it."""
+        sid, job = filler.slide()
+        claim = catalog.claim(job, "a")
+        catalog.cancel(job, "ops")
+        clock.wait(seconds=61)
+        match how:
+            case "fail" | "put_off":
+                getattr(catalog, how)(claim, "storage-full")
+            case "release":
+                catalog.release(claim)
+            case "taken over":
+                assert catalog.claim_next(["deidentify"], "b") is None
+            case _:
+                assert catalog.bury() == 1
+        assert (catalog.slide(sid).state, catalog.slide(sid).code) == (State.FAILED, "cancelled")
+        assert catalog.job(job).state is JobState.CANCELLED
+
     @pytest.mark.parametrize("to", [State.REJECTED, State.QUARANTINED])
     def test_nobody_decides_about_a_slide_at_work(self, catalog, filler, to):
         """Its job would come to an end that cannot be: who wants to decide cancels it first."""

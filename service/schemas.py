@@ -372,6 +372,7 @@ class Queues(Out):
     finished_per_minute: float
     workers: list[WorkerOut]
     failures: dict[str, int] = Field(description="Slides set aside, by cause.")
+    held_up: dict[str, int] = Field(description="Slides that were tried and wait again, by cause.")
     kinds: list[KindOut]
     eta: float | None = Field(description="Seconds until what waits is done, at the pace of the last five minutes.")
 

@@ -71,7 +71,8 @@ def queue_stats(session: Session, now: datetime) -> QueueStats:
         oldest_age=0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
         running=running,
         workers=_workers(session, now),
-        failures=_failures(session),
+        failures=_by_code(session, State.QUARANTINED, State.REJECTED, State.FAILED),
+        held_up=_by_code(session, State.QUEUED),
         finished_per_minute=recent / (RECENT / timedelta(minutes=1)),
         kinds=_kinds(session, now),
     )
@@ -99,7 +100,7 @@ def _workers(session: Session, now: datetime) -> tuple[WorkerSeen, ...]:
     return tuple(WorkerSeen(row.name, row.started, row.seen, jobs.get(row.name)) for row in session.scalars(query))
 
 
-def _failures(session: Session) -> dict[str, int]:
-    ended = SlideRow.state.in_((State.QUARANTINED, State.REJECTED, State.FAILED))
-    query = select(SlideRow.code, func.count()).where(ended, SlideRow.code.is_not(None)).group_by(SlideRow.code)
+def _by_code(session: Session, *states: State) -> dict[str, int]:
+    such = (SlideRow.state.in_(states), SlideRow.code.is_not(None))
+    query = select(SlideRow.code, func.count()).where(*such).group_by(SlideRow.code)
     return {code: count for code, count in session.execute(query) if code is not None}

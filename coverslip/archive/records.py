@@ -285,6 +285,8 @@ class QueueStats:
     workers: tuple[WorkerSeen, ...]
     failures: dict[str, int]
     """Slides in quarantined, rejected or failed, by code."""
+    held_up: dict[str, int]
+    """Slides that were tried and wait again, by the code their attempt ended with."""
     finished_per_minute: float
     """Jobs that came to an end, averaged over the last five minutes."""
     kinds: tuple[KindStats, ...] = ()

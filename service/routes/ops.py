@@ -78,6 +78,7 @@ class Figures(Collector):
         yield _gauge("coverslip_jobs_finished_per_minute", "Mean of five minutes", stats.finished_per_minute)
         yield _gauge("coverslip_workers", "Workers heard of within the hour", len(stats.workers))
         yield _labelled("coverslip_slides_set_aside", "Slides set aside, by cause", "code", stats.failures)
+        yield _labelled("coverslip_slides_held_up", "Slides tried that wait again, by cause", "code", stats.held_up)
         counts = {str(state): count for state, count in self._catalog.counts().items()}
         yield _labelled("coverslip_slides", "Slides by state", "state", counts)
         yield _gauge("coverslip_disk_free_bytes", "Room left for slides", self._free)

@@ -511,6 +511,8 @@ class CatalogContract:
                 clock.wait(seconds=5)
             waits.append((clock.now - begin).total_seconds())
             catalog.put_off(claim, code)
+            if catalog.slide(sid).state is State.QUEUED:
+                assert catalog.queue_stats().held_up == {code: 1}
         assert waits[:4] == [0, 5, 10, 20]
         assert max(waits) == 300
         assert 3 * 3600 < sum(waits) < 6 * 3600

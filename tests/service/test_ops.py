@@ -41,6 +41,17 @@ def test_ops_page_puts_age_first(house):
     assert "unknown-structure" in page
 
 
+def test_what_waits_again_is_counted_by_cause(house):
+    """On the page, as JSON and for whoever scrapes: ops sees that a disk wants somebody before anything has failed."""
+    sid = house.slide(State.QUEUED)
+    catalog = house.archive.catalog
+    catalog.put_off(catalog.claim(catalog.jobs(sid)[-1].id, "a"), "storage-full")
+    ops = house.client("ops")
+    assert ops.get("/ops.json").json()["held_up"] == {"storage-full": 1}
+    assert re.search(r'^coverslip_slides_held_up\{code="storage-full"\} 1', ops.get("/metrics").text, re.M)
+    assert "Tried and waiting" in ops.get("/ops", headers={"Accept": "text/html"}).text
+
+
 def test_ops_page_says_that_nothing_is_begun(house, monkeypatch):
     """On a full disk workers begin nothing: whoever sees a queue that only grows reads why."""
     ops = house.client("ops")

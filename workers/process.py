@@ -40,6 +40,8 @@ def serve(station: Station) -> None:
 
     On a disk that is full or fails nothing is begun, so that nothing of what waits ends because of it.
     """
+    if station.is_stopping():
+        return
     try:
         station.archive.storage.require_fit()
     except StorageFailed as error:

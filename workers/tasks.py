@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
+import time
 from functools import cache
 from typing import Any
 
+from billiard.process import current_process
 from celery.signals import worker_process_init, worker_process_shutdown
 from celery.worker import WorkController
 
@@ -15,33 +16,60 @@ from coverslip.archive.kinds import JobKind
 from coverslip.confined import libc
 from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
-from workers import process
+from workers import logs, process
 from workers.app import app
 from workers.station import WORK, Station
 
-_stopping = mmap.mmap(-1, 1)
-"""One byte that the main process and its forked pool processes share."""
+MOST = 1 << 10
+"""Pool processes that are told apart."""
+LOOK = 0.1
+"""Seconds between two looks at who is still at work."""
+
+_shared = mmap.mmap(-1, 1 + MOST)
+"""What the main process and its forked pool processes share: whether to stop, then of each of them whether it works."""
+
+log = logs.get("workers.tasks")
 
 
 @app.task(name=JobKind.DEIDENTIFY.task, bind=True)  # type: ignore[untyped-decorator]
 def deidentify(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
     """Do the job whose turn it is; `job` only says why somebody thought there is one."""
-    process.serve(station(self.request.hostname))
+    _serve(self.request.hostname)
 
 
 @app.task(name=JobKind.PYRAMID.task, bind=True)  # type: ignore[untyped-decorator]
 def pyramid(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
     """The same: a worker that takes both kinds does not wait with a slide because this hint came first."""
-    process.serve(station(self.request.hostname))
+    _serve(self.request.hostname)
+
+
+def _serve(name: str) -> None:
+    _shared[_place()] = 1
+    try:
+        process.serve(station(name))
+    finally:
+        _shared[_place()] = 0
+
+
+def _place() -> int:
+    """Where this pool process says that it works."""
+    return 1 + int(getattr(current_process(), "index", 0)) % MOST
 
 
 def _say_and_wait(worker: WorkController) -> None:
-    """The main process hears that it is to stop; pool processes see it. Celery's signal comes after the grace."""
-    _stopping[0] = 1
-    _wait(worker)
+    """The main process hears that it is to stop: pool processes see it, and as soon as none works any more we go on.
+
+    Celery would sleep through all of the grace if anybody was at work when it heard. Its own signals come afterwards.
+    """
+    _shared[0] = 1
+    grace = float(worker.app.conf.worker_soft_shutdown_timeout)
+    if any(_shared[1:]):
+        log.info("told to stop, work goes on to its next stage", worker=worker.hostname, seconds=grace)
+    until = time.monotonic() + grace
+    while any(_shared[1:]) and time.monotonic() < until:
+        time.sleep(LOOK)
 
 
-_wait: Callable[[WorkController], None] = WorkController.wait_for_soft_shutdown
 WorkController.wait_for_soft_shutdown = _say_and_wait
 
 
@@ -50,7 +78,7 @@ def station(name: str) -> Station:
     """What this pool process works with."""
     settings = Settings()
     archive = Archive.open(settings, with_vault=True)
-    return Station(name, archive, settings, zygote(), WORK, lambda: bool(_stopping[0]))
+    return Station(name, archive, settings, zygote(), WORK, lambda: bool(_shared[0]))
 
 
 @cache
@@ -64,6 +92,7 @@ def begin(**_: object) -> None:
     """Do not outlive the worker, show nobody the keys we hold, and have imports done before the first slide comes."""
     libc.die_with_parent()
     libc.prctl(libc.PR_SET_DUMPABLE, 0)
+    _shared[_place()] = 0  # whoever had the place before may have been killed at work
     zygote().start()
 
 

@@ -124,7 +124,10 @@ def test_a_worker_told_to_stop_gives_its_slide_back(installation, start_worker, 
 
 @pytest.mark.slow
 def test_a_worker_told_to_stop_keeps_what_was_verified(install, start_worker):
-    """Long before the grace is over the slide is queued again behind its verifier, for another worker to go on with."""
+    """Long before the grace is over the slide is queued again behind its verifier, for another worker to go on with.
+
+    And the worker is gone: whoever replaces all of them does not wait out the grace of each.
+    """
     installation = install(shutdown_grace=timedelta(minutes=5))
     sid, job = installation.add_slide()
     supervisor = start_worker(installation, work="long_copy")
@@ -133,3 +136,4 @@ def test_a_worker_told_to_stop_keeps_what_was_verified(install, start_worker):
     installation.until(lambda: installation.slide(sid).state is State.QUEUED)
     assert installation.archive.catalog.job(job).attempts == 0
     assert installation.archive.catalog.kept_draft(sid) is not None
+    installation.until(lambda: supervisor.pid is None, seconds=60)

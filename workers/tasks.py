@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import os
 import time
 from functools import cache
 from typing import Any
 
-from billiard.process import current_process
 from celery.signals import worker_process_init, worker_process_shutdown
 from celery.worker import WorkController
 
@@ -20,13 +20,13 @@ from workers import logs, process
 from workers.app import app
 from workers.station import WORK, Station
 
-MOST = 1 << 10
-"""Pool processes that are told apart."""
+PLACES = 1 << 10
+"""Many more than there are pool processes, so that no two have the same."""
 LOOK = 0.1
 """Seconds between two looks at who is still at work."""
 
-_shared = mmap.mmap(-1, 1 + MOST)
-"""What the main process and its forked pool processes share: whether to stop, then of each of them whether it works."""
+_shared = memoryview(mmap.mmap(-1, 4 * (1 + PLACES))).cast("I")
+"""What the main process and its forked pool processes share: whether to stop, then the number of each that works."""
 
 log = logs.get("workers.tasks")
 
@@ -44,16 +44,26 @@ def pyramid(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
 
 
 def _serve(name: str) -> None:
-    _shared[_place()] = 1
+    number = os.getpid()
+    place = 1 + number % PLACES
+    _shared[place] = number
     try:
         process.serve(station(name))
     finally:
-        _shared[_place()] = 0
+        _shared[place] = 0
 
 
-def _place() -> int:
-    """Where this pool process says that it works."""
-    return 1 + int(getattr(current_process(), "index", 0)) % MOST
+def _is_at_work() -> bool:
+    return any(number and _is_there(number) for number in _shared[1:])
+
+
+def _is_there(number: int) -> bool:
+    """Whether there is such a process: one that was killed at work did not say that it is over."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _say_and_wait(worker: WorkController) -> None:
@@ -63,10 +73,10 @@ def _say_and_wait(worker: WorkController) -> None:
     """
     _shared[0] = 1
     grace = float(worker.app.conf.worker_soft_shutdown_timeout)
-    if any(_shared[1:]):
+    if _is_at_work():
         log.info("told to stop, work goes on to its next stage", worker=worker.hostname, seconds=grace)
     until = time.monotonic() + grace
-    while any(_shared[1:]) and time.monotonic() < until:
+    while _is_at_work() and time.monotonic() < until:
         time.sleep(LOOK)
 
 
@@ -92,7 +102,6 @@ def begin(**_: object) -> None:
     """Do not outlive the worker, show nobody the keys we hold, and have imports done before the first slide comes."""
     libc.die_with_parent()
     libc.prctl(libc.PR_SET_DUMPABLE, 0)
-    _shared[_place()] = 0  # whoever had the place before may have been killed at work
     zygote().start()
 
 

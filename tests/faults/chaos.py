@@ -90,7 +90,8 @@ class Blows:
         bucket = [self.stall_bucket, self.reset_bucket, self.refuse_bucket, self.say_slow_down, self.say_error]
         bucket = [*bucket, self.cut_bucket, self.kill_bucket] if self.rig.s3 else []
         database = [self.crash_database, self.stall_database] if self.postgres else []
-        return broker + bucket + database + ([] if self.outages else workers + api + memory)
+        ours = [] if self.outages else workers + api
+        return ours + broker + ([] if self.outages else memory) + bucket + database
 
     def recover(self) -> None:
         """Undo what is due."""

@@ -92,8 +92,10 @@ def walk(signature: bytes, data: bytes, space: bytes, connection: bytes) -> Walk
         read(found)
     else:
         begins, ends = (space, connection) if signature.startswith(b"A2B") else (connection, space)
-        outputs = 1 if signature == b"gamt" else SAMPLES.get(ends, 0)
-        (_stages if data[:1] == b"m" and data[1:2] in b"AB" else _table)(found, begins, SAMPLES.get(begins, 0), outputs)
+        inputs, outputs = SAMPLES.get(begins, 0), 1 if signature == b"gamt" else SAMPLES.get(ends, 0)
+        if not inputs or not outputs:
+            raise DamagedSlide("a colour transform is one of spaces nobody knows")
+        (_stages if data[:1] == b"m" and data[1:2] in b"AB" else _table)(found, begins, inputs, outputs)
     return found
 
 

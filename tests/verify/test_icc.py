@@ -225,6 +225,15 @@ def test_the_digest_is_of_the_transform_alone():
     assert icc.transform_digest(profile()) != icc.transform_digest(darker)
 
 
+def test_a_transform_of_spaces_nobody_knows_is_digested_as_it_stands():
+    """It has no sides, so none is too short: that ended the verifier, after eight minutes of a fuzzer's."""
+    staged_of_none = b"mAB " + bytes(4) + bytes((0, 3, 0, 0)) + struct.pack(">5I", 32, 0, 0, 68, 100) + LINE * 3
+    odd = [profile(extra=[(b"A2B0", staged_of_none + bytes(16) + b"\1" + letter * 20)]) for letter in (b"a", b"b")]
+    digests = {icc.transform_digest(each[:16] + b"JANE" + each[20:]) for each in odd}
+    assert len(digests) == 2
+    assert list(icc.objections(odd[0][:16] + b"JANE" + odd[0][20:]))
+
+
 def test_a_profile_is_judged_where_it_stands(workshop):
     """In the clean slide and against the source's transform."""
 

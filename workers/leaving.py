@@ -61,10 +61,10 @@ def _is_anybody_at_work() -> bool:
 
 
 def _is_there(number: int) -> bool:
-    """Whether there is such a process: one that was killed at work did not say that it is over."""
+    """Whether there is such a process of ours: one that was killed at work did not say that it is over."""
     try:
         os.kill(number, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # nobody, or somebody else who has its number now
         return False
     return True
 

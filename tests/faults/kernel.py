@@ -56,6 +56,14 @@ def mounted(folder: Path, *options: str | Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill(disk: Path, leave: int = 0) -> Path:
+    """Take all room of a file system but some; the file that has it, to be deleted."""
+    ballast, found = disk / "ballast", os.statvfs(disk)
+    with ballast.open("wb") as file:
+        file.write(bytes(max(0, found.f_bavail * found.f_frsize - leave)))
+    return ballast
+
+
 class Memory:
     """A group of processes that together get so much memory and no more: beyond it the kernel kills one of them."""
 

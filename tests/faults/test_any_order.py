@@ -63,7 +63,7 @@ class World:
         self.storage = Storage(folder / "data")
         originals = Originals(FolderStore(self.storage.zone(Zone.ORIGINALS)), b"k" * 32)
         self.archive = Archive(self.catalog, self.storage, originals, keep_originals=OVERDUE)
-        self.sids, self.claims = [], []
+        self.sids, self.claims, self.most = [], [], MOST
 
     def somebody(self, seed):
         """Who else acts in it, with dice of their own."""
@@ -75,7 +75,7 @@ class World:
         """One act of somebody's; each of them may be told no, and nothing else."""
         acts = (self.claim,) * 4 + (self.end,) * 4 + (self.decide,) * 5 + (self.ask, self.ask_of_job, self.wait) * 3
         others = (self.beat, self.purge, self.replay_all, self.pause, self.sweep, self.tidy)
-        bring = (self.bring,) * (4 if len(self.sids) < MOST else 0)
+        bring = (self.bring,) * (4 if len(self.sids) < self.most else 0)
         self.dice.choice((*bring, *acts, *others))()
 
     def bring(self):
@@ -279,6 +279,7 @@ def test_all_at_once(quick_folder):
         schema.opened(server.url).close()
         world = World(quick_folder, server.url, 0)
         for crowd in range(max(1, SEQUENCES // 10)):
+            world.most = len(world.sids) + MOST  # those before have come to their ends
             list(pool.map(acts, [world.somebody(CROWD * crowd + number) for number in range(CROWD)]))
             world.settle()
         world.catalog.close()

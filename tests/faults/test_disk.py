@@ -14,7 +14,7 @@ from coverslip.confined.supervisor import Zygote
 from coverslip.errors import StorageFailed
 from coverslip.settings import Settings
 from tests.faults.front import Front
-from tests.faults.kernel import mounted, need
+from tests.faults.kernel import fill, mounted, need
 from tests.faults.rig import CANARIES, upload
 from workers.process import process
 from workers.station import Station
@@ -35,14 +35,6 @@ def small_disk(tmp_path):
     """A file system of 24 MiB."""
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=24m", "tmpfs") as folder:
         yield folder
-
-
-def fill(disk, leave):
-    """Take all room but some."""
-    ballast = disk / "ballast"
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-    ballast.write_bytes(bytes(max(0, free - leave)))
-    return ballast
 
 
 def finish(front, where, attempts=1):

@@ -10,7 +10,9 @@ import pytest
 
 from coverslip import durable
 from coverslip.archive.states import State
-from tests.faults.kernel import ask_kernel, mounted, process_group
+from coverslip.archive.storage import Storage
+from coverslip.errors import StorageFull
+from tests.faults.kernel import ask_kernel, fill, mounted, process_group
 from tests.workers.conftest import CANARIES, environment
 from workers.process import process, serve
 from workers.station import Station
@@ -29,7 +31,8 @@ def small_disk(tmp_path):
 @pytest.fixture
 def on_small_disk(small_disk, install, tmp_path):
     """An installation on it, its catalogue elsewhere: that one can still be written."""
-    return install(database_url=f"sqlite:///{tmp_path}/catalogue.db", watchdog_every=timedelta(seconds=1))
+    soon = timedelta(seconds=1)
+    return install(database_url=f"sqlite:///{tmp_path}/catalogue.db", watchdog_every=soon, watchdog_stall=soon)
 
 
 @pytest.fixture
@@ -37,14 +40,6 @@ def beside(on_small_disk, zygote):
     """A station on it whose work is one of the canaries."""
     archive, settings = on_small_disk.archive, on_small_disk.settings
     return lambda work="copy": Station("worker-a@test", archive, settings, zygote, f"{CANARIES}:{work}")
-
-
-def fill(disk, leave=0):
-    """Take all room but some."""
-    ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        file.write(bytes(max(0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - leave)))
-    return ballast
 
 
 def stands(installation, sid, job):
@@ -90,6 +85,17 @@ def test_a_disk_that_fills_up_in_mid_work(on_small_disk, small_disk, beside):
     assert stands(on_small_disk, sid, job) == (State.QUEUED, "storage-full", 0)
     process(job, beside())
     assert stands(on_small_disk, sid, job) == (State.IN_REVIEW, None, 1)
+
+
+def test_a_disk_that_takes_no_more_files(tmp_path):
+    """It has room, and no number for another file."""
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=16m,nr_inodes=40", "tmpfs") as disk:
+        storage = Storage(disk / "data")
+        storage.require_fit()
+        while os.statvfs(disk).f_favail:
+            (disk / str(os.statvfs(disk).f_favail)).touch()
+        with pytest.raises(StorageFull):
+            storage.require_fit()
 
 
 def test_a_disk_that_became_read_only(on_small_disk, small_disk, beside, monkeypatch):
@@ -194,10 +200,11 @@ def test_a_worker_on_a_full_disk(on_small_disk, small_disk, start_worker, tmp_pa
     ballast = fill(small_disk)
     supervisor = start_worker(on_small_disk, work="copy")
     log = tmp_path / "worker.log"
-    on_small_disk.until(lambda: log.exists() and log.read_text().count("nothing is begun") >= TRIES)
+    on_small_disk.until(lambda: log.exists() and log.read_text().count("nothing is begun") >= 2 * TRIES)
     (celery,) = psutil.Process(supervisor.pid).children()
     assert {on_small_disk.slide(sid).state for sid, _ in jobs} == {State.QUEUED}
     ballast.unlink()
     on_small_disk.until(lambda: all(on_small_disk.slide(sid).state is State.IN_REVIEW for sid, _ in jobs))
     assert {on_small_disk.archive.catalog.job(job).attempts for _, job in jobs} == {1}
     assert celery.is_running()
+    assert "worker hangs" not in log.read_text()

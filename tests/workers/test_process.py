@@ -2,12 +2,13 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
 from coverslip.archive.states import JobState, State
 from coverslip.errors import StorageAway, StorageFailed, StorageFull
-from workers.process import process
+from workers.process import process, serve
 from workers.station import Station
 
 
@@ -156,6 +157,16 @@ def test_being_told_to_stop_gives_the_slide_back(installation, station, monkeypa
     assert installation.slide(sid).state is State.QUEUED
     assert installation.archive.catalog.job(job).attempts == 0
     assert installation.files() == set()
+
+
+def test_who_is_told_to_stop_begins_nothing(installation, station):
+    """A hint that comes meanwhile is somebody else's."""
+    sid, _ = installation.add_slide()
+    before = installation.archive.catalog.events(sid)
+    serve(replace(station(), is_stopping=lambda: True))
+    assert installation.archive.catalog.events(sid) == before
+    serve(station())
+    assert installation.slide(sid).state is State.IN_REVIEW
 
 
 def test_cancelling_stops_the_child(installation, station):

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from coverslip.archive import tidying
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import State
-from coverslip.errors import OriginalPurged
+from coverslip.errors import OriginalPurged, StateConflict
 from workers.process import process
+from workers.run import Keeper
 from workers.sweeper import Broker, BrokerAway, sweep, tidy
 
 
@@ -149,3 +152,23 @@ def test_what_cannot_be_tidied_keeps_nobody_else_waiting(install, station, capsy
     tidy(installation.archive)
     assert "not all tidied" not in capsys.readouterr().out
     assert catalog.upload(uids[0]).state == "terminated"
+
+
+def test_no_error_of_ours_ends_who_looks_after_a_worker(installation, monkeypatch, capsys):
+    """A round that fails is said and the next one comes; in tidying, the other steps of the same round are done."""
+    catalog, storage = installation.archive.catalog, installation.archive.storage
+    upload = catalog.create_upload("owner", 5, datetime.now(UTC) - timedelta(seconds=1), "x", {})
+    storage.incoming(upload.uid).write_bytes(b"abc")
+
+    def refuse(*_):
+        raise StateConflict
+
+    rounds = iter((False, False, True))
+    monkeypatch.setattr(tidying, "reconcile", refuse)
+    with monkeypatch.context() as broken:
+        broken.setattr("workers.run.sweep", refuse)
+        keeper = Keeper(installation.settings, installation.archive, "worker-a@test", SimpleNamespace(pid=1))
+        keeper.keep(SimpleNamespace(wait=lambda seconds: next(rounds)), None)
+    assert capsys.readouterr().out.count("round failed") == 2
+    tidy(installation.archive)
+    assert catalog.upload(upload.uid).state == "terminated"

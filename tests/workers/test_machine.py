@@ -5,7 +5,6 @@ import subprocess
 import sys
 from datetime import timedelta
 
-import psutil
 import pytest
 
 from coverslip import durable
@@ -198,13 +197,11 @@ def test_a_worker_on_a_full_disk(on_small_disk, small_disk, start_worker, tmp_pa
     """Longer than its watchdog waits: nothing fails, nobody replaces it, and all is done when there is room."""
     jobs = [on_small_disk.add_slide() for _ in range(3)]
     ballast = fill(small_disk)
-    supervisor = start_worker(on_small_disk, work="copy")
+    start_worker(on_small_disk, work="copy")
     log = tmp_path / "worker.log"
     on_small_disk.until(lambda: log.exists() and log.read_text().count("nothing is begun") >= 2 * TRIES)
-    (celery,) = psutil.Process(supervisor.pid).children()
     assert {on_small_disk.slide(sid).state for sid, _ in jobs} == {State.QUEUED}
     ballast.unlink()
     on_small_disk.until(lambda: all(on_small_disk.slide(sid).state is State.IN_REVIEW for sid, _ in jobs))
     assert {on_small_disk.archive.catalog.job(job).attempts for _, job in jobs} == {1}
-    assert celery.is_running()
-    assert "worker hangs" not in log.read_text()
+    assert log.read_text().count("%s ready.") == 1, "its watchdog replaced it"

@@ -205,8 +205,10 @@ class Storage:
 
     def artefacts_in(self, zone: Zone) -> tuple[tuple[str, str], ...]:
         """(slide, artefact) of every folder in a zone."""
-        with our_errors():
-            found = [path for sid in self.slides_in(zone) for path in (self.zone(zone) / sid).iterdir()]
+        found: list[Path] = []
+        for sid in self.slides_in(zone):
+            with our_errors(), suppress(FileNotFoundError):  # moved or deleted just now
+                found += (self.zone(zone) / sid).iterdir()
         return tuple((path.parent.name, path.name) for path in found if NAME.fullmatch(path.name))
 
     def file(self, zone: Zone, sid: str, artefact: str, name: str) -> Stored:

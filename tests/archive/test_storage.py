@@ -112,3 +112,11 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path):
     (tmp_path / "data").write_bytes(b"")
     with pytest.raises(StorageFailed):
         Storage(tmp_path / "data")
+
+
+def test_a_slide_that_is_moved_while_somebody_looks(tmp_path, monkeypatch):
+    """Whoever tidies lists a zone folder by folder; one that is gone by then is no failure of the disk's."""
+    storage = Storage(tmp_path / "data")
+    storage.artefact(Zone.REVIEW, "there", "art-1").mkdir(parents=True)
+    monkeypatch.setattr(Storage, "slides_in", lambda self, zone: ("gone", "there"))
+    assert storage.artefacts_in(Zone.REVIEW) == (("there", "art-1"),)

@@ -24,7 +24,7 @@ from coverslip.archive.storage import Storage, Zone
 from coverslip.archive.terms import Terms
 from coverslip.archive.turns import Priority
 from coverslip.archive.vault import Vault
-from coverslip.errors import Cancelled, LeaseLost, NotFound, OriginalPurged, StateConflict
+from coverslip.errors import Cancelled, LeaseLost, NotFound, OriginalPurged, StateConflict, StorageFailed
 from service.errors import UploadExpired
 from service.receiving import unless_ended
 from tests.archive.conftest import StoppedClock
@@ -112,8 +112,12 @@ class World:
             if not twice:
                 with suppress(ValueError):  # somebody else spoke for that one
                     self.claims.remove(claim)
-            with suppress(*GONE):
-                self.say(claim, self.dice.choice(FAILURES if twice else ENDS))
+            try:
+                with suppress(*GONE):
+                    self.say(claim, self.dice.choice(FAILURES if twice else ENDS))
+            except (StorageFailed, FileNotFoundError):  # its draft went: only whoever took over may do that
+                with pytest.raises(GONE):
+                    self.catalog.require_held(claim)
 
     def say(self, claim, how):
         match how:

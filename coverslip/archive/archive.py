@@ -105,7 +105,8 @@ class Archive:
     def transition(self, sid: str, to: State, actor: str, reason: str = "", expected: int | None = None) -> SlideRecord:
         """Move a slide and its files as a person asks; raises `NotFound`, `StateConflict` or `Outdated`."""
         moved = self.catalog.transition(sid, to, actor, reason, expected=expected, follow=self._hide)
-        self.show(moved)
+        if moved.state is State.RELEASED:
+            self.show(sid)
         return moved
 
     def publish(self, claim: Claim, draft: Path, produced: Produced) -> None:
@@ -159,11 +160,11 @@ class Archive:
     def set_aside(self, claim: Claim, verdict: SetAside | Refused, report: Path | None = None) -> None:
         """Record that a slide goes no further; raises `LeaseLost`.
 
-        The findings go first: a draft does not outlive its attempt. An original stays where it is, encrypted; one
-        from before encryption is moved last, or `tidying.reconcile` moves it.
+        The findings go just before: a draft does not outlive its attempt, and who lost the claim puts none in the place
+        of the newer attempt's. An original stays where it is, encrypted; one from before encryption is moved last, or
+        `tidying.reconcile` moves it.
         """
-        self.storage.keep_report(claim.uid, report)
-        self.catalog.finish(claim, verdict)
+        self.catalog.finish(claim, verdict, follow=lambda: self.storage.keep_report(claim.uid, report))
         if self.catalog.sealed(claim.uid) is None:
             self.storage.quarantine(claim.uid)
 
@@ -297,10 +298,14 @@ class Archive:
         if slide.artefact is not None and slide.state is not State.RELEASED:
             self.clean.move_artefact(slide.sid, slide.artefact, source=Zone.RELEASED, target=Zone.REVIEW)
 
-    def show(self, slide: SlideRecord) -> None:
-        """Put a released slide's files where the public reads them; does nothing when they are there."""
-        if slide.artefact is not None and slide.state is State.RELEASED:
-            self.clean.move_artefact(slide.sid, slide.artefact, source=Zone.REVIEW, target=Zone.RELEASED)
+    def show(self, sid: str) -> None:
+        """Put a released slide's files where the public reads them; does nothing when they are there.
+
+        The record is held meanwhile: nobody withdraws the slide between the look at it and the move. Raises `NotFound`.
+        """
+        with self.catalog.held(sid) as slide:
+            if slide.artefact is not None and slide.state is State.RELEASED:
+                self.clean.move_artefact(sid, slide.artefact, source=Zone.REVIEW, target=Zone.RELEASED)
 
 
 def _checking(pieces: Iterable[bytes], check: Callable[[], None]) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from coverslip.archive import attempts
 from coverslip.durable import our_errors, remove
 
 SUFFIX = ".begun"
@@ -25,9 +26,10 @@ def folder(draft: Path) -> Path:
     own = draft.with_name(draft.name + SUFFIX)
     with our_errors():
         own.mkdir(mode=0o700)
-        for earlier in _earlier(draft):
-            _link_hidden(earlier, own)
-            remove(earlier)
+        for theirs in attempts.earlier(draft):
+            if theirs.suffix == SUFFIX:
+                _link_hidden(theirs, own)
+                remove(theirs)
     return own
 
 
@@ -35,13 +37,6 @@ def drop(draft: Path) -> None:
     """Delete an attempt's folder: its pyramid is made. Raises `StorageFailed`."""
     with our_errors():
         remove(draft.with_name(draft.name + SUFFIX))
-
-
-def _earlier(draft: Path) -> list[Path]:
-    """Folders of attempts with a lower token; one that is out of date must not touch the newer one's."""
-    job, _, token = draft.name.rpartition("-")
-    found = [(path, path.stem.rpartition("-")[2]) for path in draft.parent.glob(f"{job}-*{SUFFIX}")]
-    return [path for path, other in found if other.isdecimal() and int(other) < int(token)]
 
 
 def _link_hidden(source: Path, target: Path) -> None:

@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, turns
+from coverslip.archive.attempts import artefact_name
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.lines import LAPSED, WAITING
 from coverslip.archive.models import JobRow, SlideRow
-from coverslip.archive.records import Job, artefact_name
+from coverslip.archive.records import Job
 from coverslip.archive.states import JobState, State
 from coverslip.archive.turns import Priority
 from coverslip.errors import NotFound, StateConflict

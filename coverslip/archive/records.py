@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from coverslip.archive.attempts import artefact_name
 from coverslip.archive.states import JobState, State
 from coverslip.geometry import Mpp
 
@@ -216,11 +217,6 @@ class Claim:
     def artefact(self) -> str:
         """A directory name no other attempt, job or zombie can have."""
         return artefact_name(self.job, self.token)
-
-
-def artefact_name(job: str, token: int) -> str:
-    """The directory name of one attempt at one job."""
-    return f"{job[:13]}-{token}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from io import RawIOBase
 from pathlib import Path
 
-from coverslip.archive import begun, kept
+from coverslip.archive import attempts, begun, kept
 from coverslip.archive.store import Stored
 from coverslip.clearing import clear
 from coverslip.durable import is_in_doubt, our_errors, remove, sync
@@ -130,10 +130,10 @@ class Storage:
 
     @contextmanager
     def scratch(self, sid: str, artefact: str) -> Iterator[Path]:
-        """A new empty folder for one attempt, gone afterwards; what earlier attempts left behind goes first."""
+        """A new empty folder for one attempt, gone afterwards; what earlier ones at the same job left goes first."""
         draft = self.zone(Zone.TMP) / f"{_checked(sid)}.{_checked(artefact)}"
         with our_errors():
-            for leftover in self.zone(Zone.TMP).glob(f"{sid}.*"):
+            for leftover in attempts.earlier(draft):
                 if leftover.suffix not in (kept.SUFFIX, begun.SUFFIX):  # those go when the record wants them no more
                     remove(leftover)
             draft.mkdir(mode=PRIVATE)

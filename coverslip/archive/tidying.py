@@ -94,12 +94,7 @@ def reconcile(archive: Archive) -> int:
     lying = archive.clean.slides_in(Zone.REVIEW)
     known = archive.catalog.standing(lying)
     released = [sid for sid in lying if sid in known and known[sid].state is State.RELEASED]
-
-    def show(sid: str) -> None:
-        with archive.catalog.held(sid) as slide:
-            archive.show(slide)
-
-    return closed + _each(archive, released, show)
+    return closed + _each(archive, released, archive.show)
 
 
 def expire_uploads(archive: Archive, now: datetime) -> int:

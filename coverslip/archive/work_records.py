@@ -44,10 +44,14 @@ class WorkRecords(Door):
         with self._db.write() as session:
             claims.heartbeat(session, self._now(), self._terms, claim, stage, done)
 
-    def finish(self, claim: Claim, verdict: Verdict) -> None:
-        """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`."""
+    def finish(self, claim: Claim, verdict: Verdict, *, follow: Callable[[], None] = lambda: None) -> None:
+        """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`.
+
+        `follow` runs before the record is committed: nobody takes over meanwhile.
+        """
         with self._db.write() as session:
             endings.finish(session, self._now(), self._terms, claim, verdict)
+            follow()
 
     def require_held(self, claim: Claim) -> None:
         """Look, without writing, whether a claim still holds; raises `LeaseLost` or `Cancelled`."""

@@ -86,6 +86,22 @@ def test_a_withdrawal_killed_anywhere_is_all_or_nothing(archive, reviewed, monke
     assert lies_in(archive, reviewed) == {Zone.RELEASED if slide.state is State.RELEASED else Zone.REVIEW}
 
 
+def test_a_slide_withdrawn_while_it_is_released_is_not_public(archive, reviewed, monkeypatch):
+    """Two people, one moment: who releases has the record's word when the other one withdraws it."""
+    transition = archive.catalog.transition
+
+    def then_somebody_withdraws(*arguments, **options):
+        moved = transition(*arguments, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(archive.catalog, "transition", transition)
+            archive.transition(reviewed, State.WITHDRAWN, "another")
+        return moved
+
+    monkeypatch.setattr(archive.catalog, "transition", then_somebody_withdraws)
+    archive.transition(reviewed, State.RELEASED, "curator")
+    assert lies_in(archive, reviewed) == {Zone.REVIEW}
+
+
 @pytest.mark.parametrize("step", range(1, 12))
 def test_a_publication_killed_anywhere_leaves_no_half_slide(archive, fill, produced, clock, monkeypatch, step):
     """Either in review and whole, or to be done again; the next attempt always succeeds."""
@@ -140,6 +156,20 @@ def test_a_zombie_takes_its_folder_back(archive, fill, produced, clock):
     with archive.storage.scratch(sid, living.artefact) as draft:
         archive.publish(living, draft, produced)
     assert archive.storage.artefacts_in(Zone.REVIEW) == ((sid, living.artefact),)
+
+
+def test_a_zombie_leaves_no_findings(archive, fill, produced, clock):
+    """Neither in the place of the newer attempt's, nor where a purge had deleted them."""
+    sid, job = fill(archive.catalog).slide()
+    zombie = archive.catalog.claim(job, "a")
+    clock.wait(seconds=61)
+    archive.catalog.finish(archive.catalog.claim(job, "b"), produced)
+    archive.purge(sid, "curator")
+    with archive.storage.scratch(sid, zombie.artefact) as draft:
+        (draft / "slide.findings.json").write_text("{}")
+        with pytest.raises(LeaseLost):
+            archive.set_aside(zombie, Refused("damaged-slide"), draft / "slide.findings.json")
+    assert list(archive.storage.zone(Zone.QUARANTINE).iterdir()) == []
 
 
 def test_an_original_from_before_encryption_is_locked_away_at_last(archive, fill):

@@ -89,6 +89,18 @@ def test_a_new_attempt_clears_what_died_before_it(storage):
     assert [path.name for path in storage.zone(Zone.TMP).iterdir()] == ["other.art-1"]
 
 
+def test_a_zombie_that_begins_late_clears_nothing_of_who_took_over(storage):
+    """Stopped between its claim and its first folder, it wakes up beside the attempt that works now."""
+    with (
+        storage.scratch("sid", "art-10") as living,
+        storage.opened("sid", "art-10", [b"plain"]) as source,
+        storage.scratch("sid", "art-9"),
+        storage.scratch("sid", "another-11"),
+    ):
+        assert living.exists()
+        assert source.exists()
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd", "a\0b", "x" * 65, "é", "a.b"])
 def test_only_ids_become_paths(storage, name):
     """Anything else never reaches the file system."""

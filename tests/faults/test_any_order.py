@@ -110,8 +110,10 @@ class World:
             claim = self.dice.choice(self.claims)
             twice = self.dice.random() < 0.1
             if not twice:
-                with suppress(ValueError):  # somebody else spoke for that one
+                try:
                     self.claims.remove(claim)
+                except ValueError:  # somebody else speaks for that one: no claim has two workers
+                    return
             try:
                 with suppress(*GONE):
                     self.say(claim, self.dice.choice(FAILURES if twice else ENDS))

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Update, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
@@ -118,6 +118,21 @@ def _engine(url: str) -> Engine:
         case _:
             raise StorageFailed("The catalogue lives in SQLite or PostgreSQL.", where="database_url")
     return engine
+
+
+def changed(session: Session, change: Update) -> bool:
+    """Whether there was a row to be changed."""
+    return bool(session.execute(change).rowcount)  # type: ignore[attr-defined]
+
+
+def was_first(session: Session, row: object) -> bool:
+    """Add a row; False when another transaction did just now, whose row is there to be read then."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
 
 
 def answers(url: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from coverslip.archive import pauses
+from coverslip.archive.database import changed, was_first
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, LockRow, SlideRow, WorkerRow
 from coverslip.archive.records import KindStats, QueueStats, WorkerSeen
@@ -19,26 +20,20 @@ FORGET_WORKERS = timedelta(hours=1)
 
 def worker_seen(session: Session, now: datetime, name: str) -> None:
     """Note that a worker lives."""
-    row = session.get(WorkerRow, name)
-    if row is None:
-        session.add(WorkerRow(name=name, started=now, seen=now))
-    else:
-        row.seen = now
+    if not changed(session, update(WorkerRow).where(WorkerRow.name == name).values(seen=now)):
+        was_first(session, WorkerRow(name=name, started=now, seen=now))
 
 
 def worker_gone(session: Session, name: str) -> None:
     """Forget a worker that said goodbye."""
-    row = session.get(WorkerRow, name)
-    if row is not None:
-        session.delete(row)
+    session.execute(delete(WorkerRow).where(WorkerRow.name == name))
 
 
 def take(session: Session, now: datetime, name: str, holder: str, hold: timedelta) -> bool:
     """Take or keep a duty for `hold`; False while somebody else has it."""
     row = session.get(LockRow, name, with_for_update=True)
     if row is None:
-        session.add(LockRow(name=name, holder=holder, until=now + hold))
-        return True
+        return was_first(session, LockRow(name=name, holder=holder, until=now + hold))
     if row.holder != holder and now < row.until <= now + hold:  # later: a clock was wrong
         return False
     row.holder, row.until = holder, now + hold

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import and_, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, slides
+from coverslip.archive.database import changed, was_first
 from coverslip.archive.models import HoldingRow, OriginalRow, SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
 from coverslip.archive.states import AT_WORK, State
@@ -79,12 +79,7 @@ def weight(session: Session, owner: str) -> int:
 def weigh(session: Session, owner: str, length: int) -> None:
     """Add so many bytes, or take them away; last in its transaction, for another of that owner waits from here on."""
     change = update(HoldingRow).where(HoldingRow.owner == owner).values(length=HoldingRow.length + length)
-    if session.execute(change).rowcount:  # type: ignore[attr-defined]
-        return
-    try:
-        with session.begin_nested():
-            session.add(HoldingRow(owner=owner, length=length))
-    except IntegrityError:  # another of that owner's was the first just now
+    if not changed(session, change) and not was_first(session, HoldingRow(owner=owner, length=length)):
         session.execute(change)
 
 

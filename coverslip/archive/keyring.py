@@ -9,9 +9,7 @@ from __future__ import annotations
 import hmac
 from pathlib import Path
 
-from sqlalchemy.exc import IntegrityError
-
-from coverslip.archive.database import Database
+from coverslip.archive.database import Database, was_first
 from coverslip.archive.models import KeyMarkRow
 from coverslip.archive.vault import load_or_create_key
 from coverslip.errors import SettingsInvalid
@@ -50,10 +48,7 @@ class Keyring:
             row = session.get(KeyMarkRow, name)
             if row is not None:
                 return row.mark
-            try:
-                with session.begin_nested():
-                    session.add(KeyMarkRow(name=name, mark=mark))
-            except IntegrityError:  # another front end starts at the same time
+            if not was_first(session, KeyMarkRow(name=name, mark=mark)):  # another front end starts at the same time
                 return session.get_one(KeyMarkRow, name).mark
         return mark
 

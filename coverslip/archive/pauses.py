@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events
+from coverslip.archive.database import was_first
 from coverslip.archive.models import JobRow, PauseRow
 from coverslip.archive.records import Pause
 
@@ -27,8 +26,7 @@ def pause(session: Session, now: datetime, scope: Scope, name: str, *, actor: st
     """Begin no more of this work; does nothing when it is paused already. `name` is empty for everything."""
     if session.get(PauseRow, (scope, name), with_for_update=True) is not None:
         return
-    with suppress(IntegrityError), session.begin_nested():  # somebody paused it just now
-        session.add(PauseRow(scope=scope, name=name, since=now, actor=actor))
+    if was_first(session, PauseRow(scope=scope, name=name, since=now, actor=actor)):
         events.append(session, now, actor=actor, action="paused", reason=f"{scope} {name}")
 
 

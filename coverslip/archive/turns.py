@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -15,9 +14,9 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from coverslip.archive.database import changed, was_first
 from coverslip.archive.lines import ANY_LAPSED, OF_LAPSED, OF_WAITING
 from coverslip.archive.models import EPOCH, JobRow, TurnRow
 from coverslip.archive.states import JobState
@@ -71,10 +70,8 @@ def _first(session: Session, questions: Iterable[Select[JobRow]], asked: Asked) 
 def served(session: Session, now: datetime, row: JobRow) -> None:
     """Remember that an owner, and a submission of its, had a turn."""
     for name in (_owner(row.owner), _submission(row.owner, row.submission)):
-        if session.execute(update(TurnRow).where(TurnRow.owner == name).values(served=now)).rowcount:  # type: ignore[attr-defined]
-            continue
-        with suppress(IntegrityError), session.begin_nested():  # another worker began the first job of theirs just now
-            session.add(TurnRow(owner=name, served=now))
+        if not changed(session, update(TurnRow).where(TurnRow.owner == name).values(served=now)):
+            was_first(session, TurnRow(owner=name, served=now))
 
 
 def forget(session: Session, now: datetime) -> None:

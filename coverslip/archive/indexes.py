@@ -40,10 +40,11 @@ def discard(catalog: Catalog, clean: BucketSlides, before: datetime) -> int:
 
 
 def _is_old(catalog: Catalog, file: CleanFile, before: datetime) -> bool:
+    # In this order: an attempt that ends in between has its pointer by the time we look.
+    if catalog.is_running(file.sid, file.name.removesuffix(SUFFIX)):
+        return False
     try:
         slide = catalog.slide(file.sid)
     except NotFound:
         return False  # an orphan goes as a whole
-    if slide.artefact != file.artefact or catalog.is_running(file.sid, file.name.removesuffix(SUFFIX)):
-        return False
-    return slide.index != file.name and slide.updated < before
+    return slide.artefact == file.artefact and slide.index != file.name and slide.updated < before

@@ -163,12 +163,15 @@ def _each(archive: Archive, found: Iterable[T], act: Callable[[T], bool | None])
 
 def _is_wanted(archive: Archive, sid: str, draft: str) -> bool:
     artefact, _, suffix = draft.partition(".")
+    # In this order: an attempt that ends in between has written down by the time we look what the next one goes on with.
+    if archive.catalog.is_running(sid, artefact):
+        return True
     match f".{suffix}":
-        case kept_drafts.SUFFIX if archive.catalog.kept_draft(sid) == artefact:
-            return True
-        case begun.SUFFIX if any(job.state in OPEN for job in archive.catalog.jobs(sid)):
-            return True
-    return archive.catalog.is_running(sid, artefact)
+        case kept_drafts.SUFFIX:
+            return archive.catalog.kept_draft(sid) == artefact
+        case begun.SUFFIX:
+            return any(job.state in OPEN for job in archive.catalog.jobs(sid))
+    return False
 
 
 def _discard_orphan(archive: Archive, sid: str, artefact: str) -> bool:

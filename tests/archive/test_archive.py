@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from coverslip.archive import tidying
+from coverslip.archive import kept, tidying
 from coverslip.archive.records import Refused
 from coverslip.archive.states import State
 from coverslip.archive.storage import Zone
@@ -140,6 +140,33 @@ def test_an_attempt_between_name_and_record_is_no_orphan(archive, fill, produced
     assert tidying.discard_orphans(archive) == 0
     (archive.storage.zone(Zone.REVIEW) / sid / "art-1").mkdir(parents=True)
     assert tidying.discard_orphans(archive) == 1
+
+
+def test_a_verified_draft_given_back_while_somebody_tidies_stays(archive, fill, produced, monkeypatch):
+    """Between two questions an attempt may write down what it has and end: the next one goes on with it."""
+    catalog = archive.catalog
+    sid, job = fill(catalog).slide()
+    claim = catalog.claim(job, "a")
+    given_back = []
+
+    def first(answer):
+        def answered(*asked):
+            found = answer(*asked)
+            if not given_back:
+                given_back.append(catalog.verified(claim, produced))
+                catalog.release(claim)
+            return found
+
+        return answered
+
+    with archive.storage.scratch(sid, claim.artefact) as draft:
+        (draft / "slide.svs").write_bytes(b"clean")
+        kept.keep(draft)
+    for question in ("is_running", "kept_draft"):
+        monkeypatch.setattr(catalog, question, first(getattr(catalog, question)))
+    assert tidying.discard_drafts(archive) == 0
+    assert given_back
+    assert archive.storage.drafts() != ()
 
 
 def test_a_zombie_takes_its_folder_back(archive, fill, produced, clock):

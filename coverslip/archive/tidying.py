@@ -163,7 +163,7 @@ def _each(archive: Archive, found: Iterable[T], act: Callable[[T], bool | None])
 
 def _is_wanted(archive: Archive, sid: str, draft: str) -> bool:
     artefact, _, suffix = draft.partition(".")
-    # In this order: an attempt that ends in between has written down by the time we look what the next one goes on with.
+    # In this order: an attempt that ends in between has written down what it leaves by the time we look.
     if archive.catalog.is_running(sid, artefact):
         return True
     match f".{suffix}":

@@ -62,7 +62,9 @@ def test_all_at_once(quick_folder, place, somewhere):
         world = World(quick_folder, server.url, 0, **where)
         for crowd in range(max(1, SEQUENCES // 10)):
             world.most = len(world.sids) + MOST  # those before have come to their ends
+            before = len(world.sids)
             list(pool.map(acts, [world.somebody(CROWD * crowd + number) for number in range(CROWD)]))
+            assert len(world.sids) > before, "they had nothing to act on"
             world.settle()
         world.catalog.close()
 

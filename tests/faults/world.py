@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import random
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -45,6 +46,11 @@ OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
 OVERDUE = timedelta(hours=1)
 
 
+def told_no():
+    """What people are told of an upload that is over, not complete, or written by a newer request."""
+    return suppress(NotFound, StateConflict, UploadExpired, LeaseLost)
+
+
 class World:
     """An archive, all who ask it for something, and a clock; `dice` say who is next, and which slide it is about."""
 
@@ -64,7 +70,7 @@ class World:
             keep_originals=OVERDUE,
         )
         self.data = random.Random(0).randbytes(length)
-        self.sids, self.claims, self.most = [], [], MOST
+        self.uploads, self.sids, self.claims, self.most = [], [], [], MOST
 
     def somebody(self, seed):
         """Who else acts in it, with dice of their own."""
@@ -77,23 +83,49 @@ class World:
         acts = (self.claim,) * 4 + (self.end,) * 4 + (self.decide,) * 5 + (self.ask, self.ask_of_job, self.wait) * 3
         others = (self.beat, self.purge, self.replay_all, self.pause, self.sweep, self.tidy)
         bring = (self.bring,) * (4 if len(self.sids) < self.most else 0)
-        self.dice.choice((*bring, *acts, *others))()
+        self.uploads[:] = self.uploads[-MOST:]  # who brought older ones has given them up
+        self.dice.choice((*bring, *acts, *others, self.send, self.finish, self.abort))()
 
     def bring(self):
-        """An upload that is finished, or left half way, or not even begun; its time may run out meanwhile."""
-        with suppress(NotFound, StateConflict, UploadExpired), unless_ended():
-            self.upload()
-
-    def upload(self):
-        share = self.dice.choice((0.0, 0.5, 1.0, 1.0, 1.0, 1.0))
+        """A new upload, mostly whole at once; others are left to whoever goes on with them, or to their time."""
         until = self.clock.now + OVERDUE
         upload = self.catalog.create_upload(self.dice.choice(OWNERS), len(self.data), until, "x.svs", {})
-        writer = self.archive.writer(upload, self.archive.begin_patch(upload.uid))
-        writer.write(self.data[: int(share * len(self.data))])
-        writer.keep(writer.mark())
-        writer.close()
-        if share == 1:
-            self.sids.append(self.archive.finish_upload(self.catalog.upload(upload.uid), "strict", "default", str))
+        self.uploads.append(upload.uid)
+        if self.dice.random() < 0.7:
+            with told_no(), unless_ended():
+                self.send_to(upload.uid, len(self.data))
+                self.finish_one(upload.uid)
+
+    def send(self):
+        """Go on where an upload is, perhaps while somebody else does."""
+        if self.uploads:
+            with told_no(), unless_ended():
+                self.send_to(self.dice.choice(self.uploads), self.dice.randrange(len(self.data)))
+
+    def send_to(self, uid, length):
+        generation = self.archive.begin_patch(uid)
+        with closing(self.archive.writer(self.catalog.upload(uid), generation)) as writer:
+            writer.write(self.data[writer.offset :][:length])
+            writer.keep(writer.mark())
+
+    def finish(self):
+        if self.uploads:
+            with told_no(), unless_ended():
+                self.finish_one(self.dice.choice(self.uploads))
+
+    def finish_one(self, uid):
+        """As the front end does, when all is there."""
+        upload = self.catalog.upload(uid)
+        if upload.offset == upload.length:
+            self.sids.append(self.archive.finish_upload(upload, "strict", "default", self.is_what_was_sent))
+
+    def is_what_was_sent(self, digest):
+        assert digest == hashlib.sha256(self.data).hexdigest()
+
+    def abort(self):
+        if self.uploads:
+            with told_no():
+                self.archive.terminate_upload(self.dice.choice(self.uploads), "owner")
 
     def claim(self):
         """Whatever is wrong with one job, there is an answer."""
@@ -161,11 +193,13 @@ class World:
                 self.archive.transition(sid, to, "curator", "because")
 
     def ask(self):
+        """Mostly what may be."""
         if self.sids:
+            sid = self.dice.choice(self.sids)
+            over = self.catalog.slide(sid).state in (State.FAILED, State.QUARANTINED)
+            likely, other = (self.catalog.retry, self.catalog.cancel_slide)[:: 1 if over else -1]
             with suppress(*SAYS_NO):
-                self.dice.choice((self.catalog.cancel_slide, self.catalog.retry))(
-                    self.dice.choice(self.sids), "curator"
-                )
+                (likely if self.dice.random() < 0.8 else other)(sid, "curator")
 
     def ask_of_job(self):
         if jobs := self.jobs():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
-from coverslip.errors import CoverslipError
+from coverslip.errors import ChildNotStarted, CoverslipError, StorageFailed
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create
@@ -84,7 +84,8 @@ def run(settings: Settings, app: str = "workers.app", beside: Program | None = N
         program = stack.enter_context(worker(settings, name, app))
         Keeper(settings, archive, name, program).keep(stopping, beside)
         program.stop()
-        archive.catalog.worker_gone(name)
+        with suppress(StorageFailed):  # a database that is away forgets it by itself
+            archive.catalog.worker_gone(name)
     return (beside.status if beside is not None else 0) or 0
 
 
@@ -133,6 +134,9 @@ class Keeper:
 
     def _replace(self) -> None:
         self._program.kill()
-        self._program.start()
+        try:
+            self._program.start()
+        except OSError as error:  # the machine has no process left: the next round asks again
+            raise ChildNotStarted(where="worker") from error
         self._watchdog.forgive()
         self._started = self._next_watch = time.monotonic()

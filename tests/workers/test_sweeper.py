@@ -172,3 +172,20 @@ def test_no_error_of_ours_ends_who_looks_after_a_worker(installation, monkeypatc
     assert capsys.readouterr().out.count("round failed") == 2
     tidy(installation.archive)
     assert catalog.upload(upload.uid).state == "terminated"
+
+
+def test_a_worker_that_cannot_be_started_again_is_started_when_it_can(installation, capsys):
+    """A machine that has no process for it at one moment has one at another; nobody has to start us again."""
+    starts = iter((BlockingIOError(), None))
+
+    def start():
+        if (refused := next(starts)) is not None:
+            raise refused
+        program.pid = 1
+
+    program = SimpleNamespace(pid=None, status=-9, kill=lambda: None, start=start)
+    keeper = Keeper(installation.settings, installation.archive, "worker-a@test", program)
+    rounds = iter((False, False, True))
+    keeper.keep(SimpleNamespace(wait=lambda seconds: next(rounds)), None)
+    assert program.pid == 1
+    assert "child-not-started" in capsys.readouterr().out

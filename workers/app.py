@@ -20,18 +20,21 @@ from workers import kombu_fix, logs
 celery_worker.safe_say = lambda *_, **__: None
 
 PREFIX = "coverslip:"
+PATIENCE = 30
+"""Seconds for one answer; more than the one-second blocking read."""
 EXIT_REFUSED = 78
 """sysexits' EX_CONFIG: the configuration is not one we run with."""
 QUEUES = {kind: f"coverslip.{kind}" for kind in JobKind}
 
 
-def create(settings: Settings) -> Celery:
-    """An application that talks to the broker of these settings."""
+def create(settings: Settings, patience: int = PATIENCE) -> Celery:
+    """An application that talks to the broker of these settings; `patience`: seconds for one answer of a broker's."""
     kombu_fix.apply()
     app = Celery("coverslip", broker=settings.broker, include=["workers.tasks"], set_as_current=False)
     app.conf.update(
         **_MESSAGES,
         **_BROKER,
+        broker_transport_options={**_TRANSPORT, "socket_timeout": patience},
         **_WORKER,
         task_queues=[Queue(name) for name in QUEUES.values()],  # type: ignore[no-untyped-call]
         task_routes={kind.task: {"queue": name} for kind, name in QUEUES.items()},
@@ -69,22 +72,22 @@ _MESSAGES: dict[str, Any] = {
     "enable_utc": True,
 }
 
+_TRANSPORT: dict[str, Any] = {
+    "visibility_timeout": 3600,  # covers only the moment between taking a message and the early acknowledgement
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": False,  # True makes redis-py connect again behind kombu's back, also after a reset
+    "global_keyprefix": PREFIX,
+    "client_name": "coverslip-worker",
+}
+
 _BROKER: dict[str, Any] = {
     "broker_connection_retry_on_startup": True,
     "broker_connection_retry": True,
     "broker_connection_max_retries": None,
     "broker_channel_error_retry": True,  # READONLY after a failover (celery#7946)
     "broker_connection_timeout": 5,
-    "broker_transport_options": {
-        "visibility_timeout": 3600,  # covers only the moment between taking a message and the early acknowledgement
-        "socket_timeout": 30,  # must exceed the one-second blocking read
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-        "retry_on_timeout": False,  # True makes redis-py connect again behind kombu's back, also after a reset
-        "global_keyprefix": PREFIX,
-        "client_name": "coverslip-worker",
-    },
 }
 
 _WORKER: dict[str, Any] = {

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from coverslip.confined import libc
+from coverslip.errors import ChildNotStarted
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +47,11 @@ class Program:
         """How it left; None while it runs or before it started."""
         return None if self._process is None else self._process.poll()
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it ended of its own accord; one that a signal ended was killed."""
+        return self.status is not None and self.status >= 0
+
     def start(self) -> None:
         """Start it; it is killed when we are."""
         self._process = subprocess.Popen(
@@ -78,6 +84,14 @@ class Program:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def replace(self) -> None:
+        """Kill what is left of it and start it again; raises `ChildNotStarted` while the machine gives no process."""
+        self.kill()
+        try:
+            self.start()
+        except OSError as error:
+            raise ChildNotStarted from error
 
 
 class Stopping:

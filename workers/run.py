@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
-from coverslip.errors import ChildNotStarted, CoverslipError, StorageFailed
+from coverslip.errors import CoverslipError, StorageFailed
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create
@@ -21,6 +21,8 @@ from workers.watchdog import Watchdog
 
 TIDY_EVERY = 60.0
 EXTRA_GRACE = 30.0
+BROKER_PATIENCE = 5
+"""Seconds for one answer of a broker's, which redis-py asks four times for; whoever waits has other duties."""
 START_UP = 30.0
 """Seconds a worker may take until its first answer; after that it is expected to give one each time."""
 
@@ -67,22 +69,21 @@ def new_name() -> str:
 
 
 def run(settings: Settings, app: str = "workers.app", beside: Program | None = None) -> int:
-    """Run a worker until told to stop; replaces it when it dies or hangs.
+    """Run a worker until told to stop; replaces it when it dies or hangs, and what else of ours was killed.
 
-    Returns 0, or the status of the program `beside` it when that one leaves first.
+    Returns 0, or the status of the program `beside` it when that one leaves first of its own accord.
     """
     check_policy(settings)
     stopping = Stopping()
     with ExitStack() as stack:
-        if not settings.broker_url:
-            stack.enter_context(Valkey(settings.broker_socket))
         if not reached(settings, stopping):
             return 0
+        valkey = None if settings.broker_url else stack.enter_context(Valkey(settings.broker_socket))
         archive = Archive.open(settings, with_vault=False)
         stack.callback(archive.close)
         name = new_name()
         program = stack.enter_context(worker(settings, name, app))
-        Keeper(settings, archive, name, program).keep(stopping, beside)
+        Keeper(settings, archive, name, program, valkey=valkey, beside=beside).keep(stopping)
         program.stop()
         with suppress(StorageFailed):  # a database that is away forgets it by itself
             archive.catalog.worker_gone(name)
@@ -92,24 +93,44 @@ def run(settings: Settings, app: str = "workers.app", beside: Program | None = N
 class Keeper:
     """Does what is due, again and again."""
 
-    def __init__(self, settings: Settings, archive: Archive, name: str, program: Program) -> None:
-        """Keep this worker."""
+    def __init__(
+        self,
+        settings: Settings,
+        archive: Archive,
+        name: str,
+        program: Program,
+        *,
+        valkey: Valkey | None = None,
+        beside: Program | None = None,
+    ) -> None:
+        """Keep this worker, the broker if it is our own, and the program `beside` them."""
         self._settings, self._archive, self._name, self._program = settings, archive, name, program
-        self._app = create(settings)
+        self._valkey, self._beside = valkey, beside
+        self._app = create(settings, BROKER_PATIENCE)
         self._broker = celery_broker(self._app)
         self._watchdog = Watchdog(self._app, archive, settings, name)
         self._next_tidy = 0.0
         self._started = self._next_watch = time.monotonic()
 
-    def keep(self, stopping: Stopping, beside: Program | None) -> None:
-        """Until told to stop, or until the program beside us left."""
+    def keep(self, stopping: Stopping) -> None:
+        """Until told to stop, or until the program beside us left of its own accord."""
         while not stopping.wait(self._settings.sweep_every.total_seconds()):
-            if beside is not None and beside.pid is None:
+            if self._beside is not None and self._beside.has_left:
                 return
-            try:
-                self._round()
-            except CoverslipError as error:  # the next round may do better, and the worker goes on meanwhile
-                log.error("round failed", code=error.code, where=error.where)
+            for duty in (self._revive_broker, self._revive_beside, self._round):
+                try:
+                    duty()
+                except CoverslipError as error:  # the next round may do better, and the others go on meanwhile
+                    log.error("round failed", code=error.code, where=error.where)
+
+    def _revive_broker(self) -> None:
+        if self._valkey is not None and self._valkey.revive():
+            log.error("broker died")
+
+    def _revive_beside(self) -> None:
+        if self._beside is not None and self._beside.pid is None:
+            log.error("service died", status=self._beside.status)
+            self._beside.replace()
 
     def _round(self) -> None:
         now = time.monotonic()
@@ -133,10 +154,6 @@ class Keeper:
             self._replace()
 
     def _replace(self) -> None:
-        self._program.kill()
-        try:
-            self._program.start()
-        except OSError as error:  # the machine has no process left: the next round asks again
-            raise ChildNotStarted(where="worker") from error
+        self._program.replace()
         self._watchdog.forgive()
         self._started = self._next_watch = time.monotonic()

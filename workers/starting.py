@@ -30,11 +30,13 @@ def check_policy(settings: Settings) -> None:
 
 
 def reached(settings: Settings, stopping: Stopping) -> bool:
-    """Wait until database and broker answer, saying at each try which does not; False when told to stop meanwhile."""
-    asked: tuple[tuple[str, Callable[[], bool]], ...] = (
-        ("COVERSLIP_DATABASE_URL", partial(answers, settings.database)),
-        ("COVERSLIP_BROKER_URL", partial(broker_answers, settings)),
-    )
+    """Wait until database and broker answer, saying at each try which does not; False when told to stop meanwhile.
+
+    A broker of our own is started, and looked after, by whoever runs the worker.
+    """
+    asked: list[tuple[str, Callable[[], bool]]] = [("COVERSLIP_DATABASE_URL", partial(answers, settings.database))]
+    if settings.broker_url:
+        asked.append(("COVERSLIP_BROKER_URL", partial(broker_answers, settings)))
     return all(_reached(where, answer, stopping) for where, answer in asked)
 
 

@@ -7,7 +7,9 @@ import sys
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
+import redis
 
 from workers.programs import Program
 
@@ -50,3 +52,52 @@ def test_a_service_that_refuses_to_start_ends_the_rest(tmp_path, installation, p
     with Program([sys.executable, "-m", "workers", "all"], environment=variables, grace=30) as together:
         installation.until(lambda: together.status is not None)
     assert together.status != 0
+
+
+@pytest.mark.slow
+def test_whatever_of_it_is_killed_is_there_again(tmp_path, installation, below, port):
+    """Broker, service or worker, killed or stopped, or with a broker's file nobody can read: nobody has to help."""
+    data = tmp_path / "d"
+    variables = {"COVERSLIP_DATA_DIR": str(data), "COVERSLIP_PORT": str(port), "COVERSLIP_DEMO": "1"}
+    variables |= {"COVERSLIP_SWEEP_EVERY": "0.2"}
+    with Program([sys.executable, "-m", "workers", "all"], environment=variables, grace=30) as together:
+        for strike in (broker_killed, broker_stopped, broker_ruined, service_killed):
+            installation.until(lambda: answers(port) and pings(data) and len(below(together.pid)) >= 5)
+            name, number = strike(data)
+            (struck,) = [pid for pid in below(together.pid) if is_called(pid, name)]
+            os.kill(struck, number)
+            installation.until(lambda pid=struck: not psutil.pid_exists(pid))
+        installation.until(lambda: answers(port) and pings(data))
+        assert together.status is None
+
+
+def broker_killed(data):
+    return "valkey", signal.SIGKILL
+
+
+def broker_stopped(data):
+    return "valkey", signal.SIGSTOP
+
+
+def broker_ruined(data):
+    """In the middle, where it does not think of a write that was cut short."""
+    (log,) = (data / "broker" / "appendonlydir").glob("*.incr.aof")
+    log.write_bytes(b"*3\r\n$3\r\nSET\r\nnonsense" + log.read_bytes() * 2)
+    return "valkey", signal.SIGKILL
+
+
+def service_killed(data):
+    return "-m service", signal.SIGKILL
+
+
+def is_called(pid, name):
+    return name in " ".join(psutil.Process(pid).cmdline())
+
+
+def pings(data):
+    """Whether the broker answers."""
+    with redis.Redis(unix_socket_path=str(data / "broker" / "valkey.sock"), socket_timeout=1) as client:
+        try:
+            return client.ping()
+        except redis.RedisError:
+            return False

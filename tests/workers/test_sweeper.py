@@ -11,6 +11,7 @@ from coverslip.archive.kinds import JobKind
 from coverslip.archive.states import State
 from coverslip.errors import OriginalPurged, StateConflict
 from workers.process import process
+from workers.programs import Program
 from workers.run import Keeper
 from workers.sweeper import Broker, BrokerAway, sweep, tidy
 
@@ -168,24 +169,24 @@ def test_no_error_of_ours_ends_who_looks_after_a_worker(installation, monkeypatc
     with monkeypatch.context() as broken:
         broken.setattr("workers.run.sweep", refuse)
         keeper = Keeper(installation.settings, installation.archive, "worker-a@test", SimpleNamespace(pid=1))
-        keeper.keep(SimpleNamespace(wait=lambda seconds: next(rounds)), None)
+        keeper.keep(SimpleNamespace(wait=lambda seconds: next(rounds)))
     assert capsys.readouterr().out.count("round failed") == 2
     tidy(installation.archive)
     assert catalog.upload(upload.uid).state == "terminated"
 
 
-def test_a_worker_that_cannot_be_started_again_is_started_when_it_can(installation, capsys):
+def test_a_worker_that_cannot_be_started_again_is_started_when_it_can(installation, monkeypatch, capsys):
     """A machine that has no process for it at one moment has one at another; nobody has to start us again."""
-    starts = iter((BlockingIOError(), None))
+    started = []
 
-    def start():
-        if (refused := next(starts)) is not None:
-            raise refused
-        program.pid = 1
+    def start(program):
+        started.append(program)
+        if len(started) == 1:
+            raise BlockingIOError
 
-    program = SimpleNamespace(pid=None, status=-9, kill=lambda: None, start=start)
-    keeper = Keeper(installation.settings, installation.archive, "worker-a@test", program)
+    monkeypatch.setattr(Program, "start", start)
+    keeper = Keeper(installation.settings, installation.archive, "worker-a@test", Program(["x"], grace=1))
     rounds = iter((False, False, True))
-    keeper.keep(SimpleNamespace(wait=lambda seconds: next(rounds)), None)
-    assert program.pid == 1
-    assert "child-not-started" in capsys.readouterr().out
+    keeper.keep(SimpleNamespace(wait=lambda seconds: next(rounds)))
+    assert len(started) == 2
+    assert capsys.readouterr().out.count("child-not-started") == 1

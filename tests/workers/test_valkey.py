@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from coverslip.errors import StorageFailed
-from workers.valkey import Valkey
+from workers.valkey import KEPT, Valkey
 
 OWNER = """
 import sys, time
@@ -76,3 +76,27 @@ def test_debian_s_redis_serves_as_well(socket_dir):
         pytest.skip("no redis-server on this machine")
     with Valkey(socket_dir / "v.sock", binary=Path(binary)) as server:
         assert server.alive()
+
+
+def test_of_several_one_runs_it_and_the_next_takes_over(socket_dir):
+    """Workers of one machine share a broker, however many are started, and whichever of them leaves first."""
+    path = socket_dir / "v.sock"
+    with Valkey(path) as first, Valkey(path) as second:
+        assert first.pid is not None
+        assert second.pid is None
+        assert second.alive()
+        assert not second.revive()
+        first.stop()
+        assert second.revive()
+        assert second.pid is not None
+
+
+def test_what_it_cannot_read_is_let_go(socket_dir):
+    """A file damaged in its middle would keep it from ever starting again, for the sake of hints."""
+    path = socket_dir / "v.sock"
+    with Valkey(path) as server, redis.Redis(unix_socket_path=str(path)) as client:
+        client.set("key", "value")
+    (log,) = (socket_dir / KEPT).glob("*.incr.aof")
+    log.write_bytes(b"*3\r\n$3\r\nSET\r\nnonsense" + log.read_bytes() * 2)
+    with server, redis.Redis(unix_socket_path=str(path)) as client:
+        assert client.get("key") is None

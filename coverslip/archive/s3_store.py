@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ class _Sent:
     said: str | None = None
     """The tag the server gave it."""
 
-    def is_in(self, found: dict[str, Any]) -> bool:
+    def is_in(self, found: Mapping[str, Any]) -> bool:
         """Whether that is what lies there; a server that knows no checksums is asked for its tag."""
         if found.get("ContentLength") != self.size or self.said not in (None, found.get("ETag")):
             return False
@@ -158,7 +158,9 @@ class S3Store:
             if not sent.is_in(self._head(key) or {}):
                 raise
         else:
-            self._compare(key, replace(sent, said=str(answer["ETag"])))
+            if (found := self._head(key)) is None:  # whoever ended the upload meanwhile has deleted it
+                raise NotFound
+            self._compare(key, replace(sent, said=str(answer["ETag"])), found)
 
     def abort(self, name: str, token: str) -> None:
         """See `PartStore.abort`."""
@@ -202,7 +204,7 @@ class S3Store:
             if not sent.is_in(self._head(key) or {}):
                 raise
         else:
-            self._compare(key, replace(sent, said=str(answer["ETag"])))
+            self._compare(key, replace(sent, said=str(answer["ETag"])), self._head(key) or {})
 
     def _put_in_parts(self, name: str, parts: Iterable[bytes]) -> None:
         token = self.begin(name)
@@ -216,9 +218,9 @@ class S3Store:
         with suppress(StorageFailed, NotFound):  # the first failure is the one to tell; `abandon` comes by
             self.abort(name, token)
 
-    def _compare(self, key: str, sent: _Sent) -> None:
+    def _compare(self, key: str, sent: _Sent, found: Mapping[str, Any]) -> None:
         """Hold what lies there now against what we sent; other bytes go, and `StorageFailed` is raised."""
-        if not sent.is_in(self._head(key) or {}):
+        if not sent.is_in(found):
             with our_errors():
                 self._client.delete_object(Bucket=self._bucket, Key=key)
             raise StorageFailed("What arrived in the bucket is not what was sent.", where="s3")

@@ -4,6 +4,7 @@ import os
 import secrets
 import threading
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
 
@@ -245,6 +246,20 @@ class S3Contract(StoreContract):
         monkeypatch.undo()
         assert answers
         assert list(store.names()) == []
+
+    def test_what_somebody_deletes_while_it_is_completed_is_not_found(self, store, monkeypatch):
+        """Whoever ends an upload while another one finishes it; no bucket did anything wrong."""
+        token = store.begin("uid.one")
+        part = store.send("uid.one", token, 1, BytesIO(b"whole"))
+        head = store._client.head_object
+
+        def too_late(**asked):
+            store.remove("uid.one")
+            return head(**asked)
+
+        monkeypatch.setattr(store._client, "head_object", too_late)
+        with pytest.raises(NotFound):
+            store.complete("uid.one", token, [part])
 
 
 class TestNanio(S3Contract):

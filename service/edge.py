@@ -125,7 +125,7 @@ class Edge:
         await receive()
         loop = asyncio.get_running_loop()
         loading = loop.call_later(SETTLED, loop.run_in_executor, None, self._load)
-        beside = loop.create_task(self._beside())
+        beside = loop.create_task(_again_and_again(self._beside))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         loading.cancel()
@@ -197,6 +197,16 @@ def without_strange_range(scope: Scope) -> Scope:
     known = scope["method"] == "GET" and unit.strip().lower() == b"bytes"
     others = [pair for pair in scope["headers"] if pair[0] != b"range"]
     return {**scope, "headers": [*others, *([(b"range", b"bytes=" + ranges)] if known else [])]}
+
+
+async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
+    """Until it is done, or cancelled; what ends it unexpectedly is a log line, and it is begun again."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:  # noqa: BLE001  the outermost edge of what runs beside the requests
+            _log(error)
+        await asyncio.sleep(SETTLED)
 
 
 def _log(error: Exception) -> None:

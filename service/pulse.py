@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Hashable
 
 from starlette.concurrency import run_in_threadpool
 
+from coverslip.errors import CoverslipError
+
 INTERVAL = 1.0
 """Seconds between looks."""
 KEEPALIVE = 15.0
@@ -47,15 +49,22 @@ class Pulse:
     async def _run(self) -> None:
         """Look until nobody watches; the last state seen is not carried over to the next watcher."""
         try:
-            seen = await run_in_threadpool(self._look)
+            seen = await self._seen(None)
             while self.watchers:
                 await asyncio.sleep(INTERVAL)
-                now = await run_in_threadpool(self._look)
+                now = await self._seen(seen)
                 if now != seen:
                     seen = now
                     self._tick()
         finally:
             self._task = None
+
+    async def _seen(self, before: Hashable) -> Hashable:
+        """A look; while the catalogue is away it looks as before: whoever has a page open hears of the rest then."""
+        try:
+            return await run_in_threadpool(self._look)
+        except CoverslipError:
+            return before
 
     def _tick(self) -> None:
         self.number += 1

@@ -11,22 +11,31 @@ function localTimes(root) {
 // Live parts ask again when the server says that something changed; after a lost connection they ask at once.
 function listen() {
   const offline = document.getElementById("offline");
-  const source = new EventSource("/live");
+  const changed = () => document.body.dispatchEvent(new CustomEvent("coverslip:changed"));
+  let source;
   let lost = false;
-  const changed = () => {
-    document.body.dispatchEvent(new CustomEvent("coverslip:changed"));
+  const connect = () => {
+    source = new EventSource("/live");
+    source.addEventListener("open", () => {
+      offline.hidden = true;
+      if (lost) changed();
+      lost = false;
+    });
+    source.addEventListener("error", () => {
+      lost = true;
+      offline.hidden = false;
+      // what a proxy says while there is no server behind it is no stream: browsers give up then
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000 + 3000 * Math.random());
+    });
+    source.addEventListener("changed", changed);
   };
-  source.addEventListener("open", () => {
-    offline.hidden = true;
-    if (lost) changed();
-    lost = false;
-  });
-  source.addEventListener("error", () => {
-    lost = true;
-    offline.hidden = false;
-  });
-  source.addEventListener("changed", changed);
+  connect();
   window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    lost = true;
+    connect();
+  });
 }
 
 function move(step) {

@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,8 @@ from coverslip.archive.catalog import Catalog
 from coverslip.archive.records import Standing
 from coverslip.archive.states import State
 from coverslip.errors import StorageFailed
-from service import forgetting
+from service import edge, forgetting
+from service.edge import Edge
 from service.forgetting import Forgetting
 
 ADDRESSES = (
@@ -168,3 +170,32 @@ def test_a_round_that_fails_is_not_the_last(monkeypatch):
 
     asyncio.run(until_forgotten())
     assert len(rounds) >= 2
+
+
+def test_what_runs_beside_the_requests_is_begun_again(monkeypatch, capsys):
+    """An error nobody thought of must not be why a front end never lets go of anything any more."""
+    monkeypatch.setattr(edge, "SETTLED", 0.01)
+    begun = []
+
+    async def beside():
+        begun.append(None)
+        if len(begun) == 1:
+            raise RuntimeError("a value of somebody's")
+        again.set()
+        await asyncio.sleep(SOON)
+
+    async def receive():
+        if begun:
+            await asyncio.wait_for(again.wait(), SOON)
+        return {"type": "lifespan"}
+
+    async def send(message):
+        await asyncio.sleep(0)
+
+    app = Edge(lambda: None, SimpleNamespace(opened=None), lambda: None, secure=False, beside=beside)
+    again = asyncio.Event()
+    asyncio.run(app({"type": "lifespan"}, receive, send))
+    assert len(begun) == 2
+    said = capsys.readouterr().out
+    assert "RuntimeError" in said
+    assert "somebody" not in said

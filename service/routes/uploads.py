@@ -6,6 +6,7 @@ last PATCH, which may be empty. Until the digest is known and matches what lies 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
@@ -51,7 +52,7 @@ async def create(request: Request, service: Here, caller: Submitter) -> Response
 
 @router.head("/{uid}")
 async def offset(uid: str, request: Request, service: Here, caller: Submitter) -> Response:
-    """How far we are; whoever asks is about to resume, so an older request still writing is ended first."""
+    """How far we are, and what slide it became; whoever asks is about to resume: an older request is ended first."""
     tus.require_version(request.headers)
     await ask(_owned, service, caller, uid)
     await service.floor.clear(uid)
@@ -69,12 +70,13 @@ async def append(uid: str, request: Request, service: Here, caller: Submitter) -
     upload = await ask(_owned, service, caller, uid)
     if claimed + (tus.announced_bytes(request.headers) or 0) > upload.length:
         raise TooLarge("More bytes than Upload-Length announced.")
+    if upload.sid is not None and claimed == upload.length:  # the answer that said so was lost
+        return Response(status_code=204, headers=_progress(upload))
     async with service.floor.taken(uid, Line(request, PATIENCE)) as line:
         upload = await _receive(service, uid, claimed, line, checksum)
-        sid = upload.sid
-        if upload.offset == upload.length and sid is None:
-            sid = await FINISHING.run(_finish, service, caller, upload, declared)
-    return Response(status_code=204, headers={**_progress(upload), **({"Coverslip-Slide": sid} if sid else {})})
+        if upload.offset == upload.length:
+            upload = replace(upload, sid=await FINISHING.run(_finish, service, caller, upload, declared))
+    return Response(status_code=204, headers=_progress(upload))
 
 
 @router.delete("/{uid}")
@@ -170,4 +172,5 @@ def _progress(upload: Upload) -> dict[str, str]:
         "Upload-Offset": str(upload.offset),
         "Upload-Expires": tus.expires(upload.expires),
         "Cache-Control": "no-store",
+        **({"Coverslip-Slide": upload.sid} if upload.sid else {}),
     }

@@ -10,6 +10,8 @@ const endpoint = desk.dataset.endpoint;
 const most = Number(desk.dataset.max);
 const mostFiles = Number(desk.dataset.files);
 const AT_ONCE = 2;
+// Milliseconds: in all four hours, as long as a job waits for a machine that is out of order. Nobody should have to sit by.
+const DELAYS = [0, 1000, 3000, 5000, 10000, 20000, ...Array(240).fill(60000)];
 
 const FINISH = { "Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream" };
 const STATES = {
@@ -93,10 +95,10 @@ class Item {
       fingerprint: () => fingerprint(this.source.marks),
       urlStorage: nameless,
       removeFingerprintOnSuccess: true,
-      retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
+      retryDelays: DELAYS,
       metadata: { filename: this.source.filename, submission: this.submission, ...(this.policy ? { policy: this.policy } : {}) },
       onProgress: (sent) => this.progress(sent),
-      onShouldRetry: (error) => { this.say("connection lost, trying again"); return retriable(error); },
+      onShouldRetry: (error) => this.again(error.originalResponse?.getStatus() ?? 0, error),
       onError: (error) => this.failed(error),
       onSuccess: () => this.sent(),
     });
@@ -127,10 +129,7 @@ class Item {
     this.say("comparing what arrived with what was sent");
     const digest = await this.digest;
     if (!digest) return this.failed(new Error("unreadable"));
-    const answer = await fetch(this.upload.url, {
-      method: "PATCH",
-      headers: { ...FINISH, "Upload-Offset": this.source.size, "Repr-Digest": `sha-256=:${btoa(String.fromCharCode(...digest))}:` },
-    }).catch(() => null);
+    const answer = await this.finished(digest);
     if (!answer?.ok) return this.failed({ originalResponse: null, answer });
     this.sid = answer.headers.get("Coverslip-Slide");
     this.state = "processing";
@@ -139,6 +138,25 @@ class Item {
     this.part(".amount").textContent = size(this.source.size);
     next();
     await this.follow();
+  }
+
+  async finished(digest) {
+    // The same may be asked any number of times: an upload that is complete says so again.
+    const headers = { ...FINISH, "Upload-Offset": this.source.size, "Repr-Digest": `sha-256=:${btoa(String.fromCharCode(...digest))}:` };
+    let answer = null;
+    for (const delay of DELAYS) {
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      answer = await fetch(this.upload.url, { method: "PATCH", headers }).catch(() => null);
+      if (answer?.ok || !this.again(answer?.status ?? 0, { answer: answer?.clone() })) return answer;
+    }
+    return answer;
+  }
+
+  again(status, error) {
+    // Whether waiting may mend it; the reason is said meanwhile, for whoever does sit by.
+    const mends = status === 0 || status === 408 || status === 409 || status === 423 || status >= 500;
+    if (mends) reason(error).then((words) => { if (this.state === "sending") this.say(`${words} Trying again.`); });
+    return mends;
   }
 
   async follow() {
@@ -193,11 +211,6 @@ class Item {
     this.node.remove();
     next();
   }
-}
-
-function retriable(error) {
-  const status = error.originalResponse?.getStatus() ?? 0;
-  return status === 0 || status === 408 || status === 409 || status === 423 || status >= 500;
 }
 
 async function reason(error) {

@@ -2,6 +2,10 @@
 
 import pytest
 
+from coverslip.geometry import Size
+from samples import aperio
+from tests.browser import looking
+from tests.browser.conftest import signed_in
 from tests.browser.looking import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -20,3 +24,24 @@ def test_a_page_whose_proxy_had_no_server_for_a_while_goes_on(chromium, coversli
     page.unroute("**/live")
     until(page, "document.getElementById('offline').hidden && window.changes > 0")
     context.close()
+
+
+def test_an_upload_whose_last_answer_is_lost_arrives(chromium, coverslip, tmp_path):
+    """The slide is there, and the page finds out by itself which it is."""
+    path, lost = tmp_path / "slide.svs", []
+    aperio.write(path, Size(800, 700), seed=5)
+
+    def lose(route):
+        if "repr-digest" not in route.request.headers or lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch().status)
+            route.abort("connectionreset")
+
+    with signed_in(chromium, coverslip) as context:
+        page = context.pages[0]
+        page.route("**/uploads/*", lose)
+        page.goto("/upload")
+        page.set_input_files("#files", path)
+        looking.reviewed(page)
+    assert lost == [204]

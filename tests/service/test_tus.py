@@ -110,6 +110,21 @@ def test_upload_with_digest_at_the_end(tus):
     assert answer.headers["Coverslip-Slide"]
 
 
+def test_whoever_lost_the_last_answer_is_told_again(house, tus):
+    """By asking how far we are, or by sending the end once more; no second slide comes of it."""
+    data = os.urandom(100_000)
+    where = begin(tus(), data)
+    send(tus(), where, data)
+    before = sum(house.archive.catalog.counts().values())
+    last = [send(tus(), where, b"", len(data), **{"Repr-Digest": digest(data)}) for _ in range(2)]
+    again = tus().head(where)
+    assert [answer.status_code for answer in (*last, again)] == [204, 204, 200]
+    (sid,) = {answer.headers["Coverslip-Slide"] for answer in (*last, again)}
+    assert house.archive.catalog.slide(sid).state == "queued"
+    assert sum(house.archive.catalog.counts().values()) == before + 1
+    assert send(tus(), where, data, 0).status_code == 409
+
+
 def test_wrong_digest_queues_nothing(house, tus):
     """460, no slide, and the right digest afterwards still works."""
     data = os.urandom(50_000)

@@ -1,13 +1,8 @@
-"""What the child that parses may have: the part of all settings that a command needs.
-
-Where the environment says nothing of ours they are known without loading all settings and pydantic, which reads them
-and costs a command a tenth of a second.
-"""
+"""What the child that parses may have: the part of all settings that a command needs, known without loading them."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 
 
@@ -25,13 +20,3 @@ class Bounds:
 
 
 USUAL = Bounds()
-
-
-def bounds() -> Bounds:
-    """What the environment says. Raises SettingsInvalid for any of our settings that is wrong, needed here or not."""
-    if not any(name.upper().startswith("COVERSLIP_") for name in os.environ):
-        return USUAL
-    from coverslip.settings import Settings
-
-    settings = Settings()
-    return Bounds(**{field.name: getattr(settings, field.name) for field in fields(Bounds)})

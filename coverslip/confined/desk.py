@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import Final, Self, assert_never
 
 from coverslip.batch import Batch
 from coverslip.confined import early
-from coverslip.confined.bounds import Bounds, bounds
+from coverslip.confined.bounds import USUAL, Bounds
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Answered, Declined, Doubted, Made, Outcome, Task, Tiled
 from coverslip.durable import our_errors
@@ -167,3 +167,16 @@ def _moved(room: Path, out: Path, names: list[str]) -> list[Path]:
         if (room / name).is_symlink() or not (room / name).is_file():
             raise ChildCrashed("A file the child spoke of is not there.")
     return publish(room, out, dict.fromkeys(names))
+
+
+def bounds() -> Bounds:
+    """What the environment says. Raises SettingsInvalid for any of our settings that is wrong, needed here or not.
+
+    Where it says nothing of ours nobody loads pydantic, which reads settings and costs a command a tenth of a second.
+    """
+    if not any(name.upper().startswith("COVERSLIP_") for name in os.environ):
+        return USUAL
+    from coverslip.settings import Settings
+
+    settings = Settings()
+    return Bounds(**{field.name: getattr(settings, field.name) for field in fields(Bounds)})

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from coverslip import cli
 from coverslip.batch import Batch, run_batch
-from coverslip.confined.bounds import Bounds, bounds
-from coverslip.confined.desk import Desk
+from coverslip.confined.bounds import Bounds
+from coverslip.confined.desk import Desk, bounds
 from coverslip.errors import SettingsInvalid
 from coverslip.geometry import Size
 from coverslip.outcomes import Cleaned, Rejected

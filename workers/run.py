@@ -122,6 +122,8 @@ class Keeper:
                     duty()
                 except CoverslipError as error:  # the next round may do better, and the others go on meanwhile
                     log.error("round failed", code=error.code, where=error.where)
+                except Exception as error:  # noqa: BLE001  what nobody thought of must not take the worker with it
+                    log.error("round failed", error=type(error).__name__)
 
     def _revive_broker(self) -> None:
         if self._valkey is not None and self._valkey.revive():

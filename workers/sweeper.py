@@ -116,7 +116,9 @@ def _tidied(archive: Archive, name: str, step: Callable[[], int]) -> int:
     except CoverslipError as error:
         archive.catalog.ping()
         log.error("not all tidied", stage=name, code=error.code, where=error.where)
-        return 0
+    except Exception as error:  # noqa: BLE001  what nobody thought of is no reason for never deleting anything again
+        log.error("not all tidied", stage=name, error=type(error).__name__)
+    return 0
 
 
 def _hint(archive: Archive, broker: Broker, settings: Settings) -> int:

@@ -91,8 +91,7 @@ class BucketSlides:
         """All of them, in review."""
         if zone is not Zone.REVIEW:
             return ()
-        found = (kept.name.split("/") for kept in self._store.names("clean/"))
-        return tuple(sorted({(sid, artefact) for _, sid, artefact, *_ in found}))
+        return tuple(sorted({(each.sid, each.artefact) for each in self.files()}))
 
     def file(self, zone: Zone, sid: str, artefact: str, name: str) -> Stored:
         """See `CleanSlides.file`."""
@@ -115,12 +114,12 @@ class BucketSlides:
         """Delete one file that no record points to."""
         self._store.remove(_name(sid, artefact, name))
 
-    def files(self, suffix: str) -> Iterator[CleanFile]:
-        """Every file of every clean slide whose name ends like that."""
+    def files(self, suffix: str = "") -> Iterator[CleanFile]:
+        """Every file of every clean slide whose name ends like that; what else lies in the bucket is none of ours."""
         for kept in self._store.names("clean/"):
-            _, sid, artefact, name = kept.name.split("/")
-            if name.endswith(suffix):
-                yield CleanFile(sid, artefact, name, kept.since)
+            match kept.name.split("/"):
+                case _, sid, artefact, name if name.endswith(suffix):
+                    yield CleanFile(sid, artefact, name, kept.since)
 
 
 def whole(stored: Stored, sha256: str | None) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from coverslip.archive.store import Kept, Spared, checked, nothing_spared
+from coverslip.archive.store import Kept, Spared, can_be_ours, checked, nothing_spared
 from coverslip.durable import begin_flush, flush, our_errors, sync, typed
 from coverslip.errors import NotFound, OutputExists
 
@@ -62,7 +62,7 @@ class FolderStore:
         for path in found:
             name = path.relative_to(self._root).as_posix()
             with suppress(FileNotFoundError):  # removed a moment ago
-                if name.startswith(prefix):
+                if name.startswith(prefix) and can_be_ours(name):
                     yield Kept(name, path.stat().st_size, _since(path))
 
     def remove(self, name: str) -> None:

@@ -24,7 +24,7 @@ import obstore
 import obstore.exceptions
 
 from coverslip.archive.s3_access import Bucket, Clients, our_errors
-from coverslip.archive.store import Kept, Part, Spared, checked, nothing_spared
+from coverslip.archive.store import Kept, Part, Spared, can_be_ours, checked, nothing_spared
 from coverslip.errors import NotFound, OutputExists, StorageAway, StorageFailed
 
 __all__ = ["PART", "Bucket", "Clients", "S3Store"]
@@ -106,7 +106,9 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._front + prefix)
         for page in _guarded(pages):
             for found in page.get("Contents", ()):
-                yield Kept(found["Key"][len(self._front) :], found["Size"], found["LastModified"].astimezone(UTC))
+                name = found["Key"][len(self._front) :]
+                if can_be_ours(name):
+                    yield Kept(name, found["Size"], found["LastModified"].astimezone(UTC))
 
     def remove(self, name: str) -> None:
         """See `Store.remove`."""

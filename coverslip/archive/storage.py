@@ -168,7 +168,8 @@ class Storage:
     def drafts(self) -> tuple[tuple[str, str, Path], ...]:
         """(slide, artefact, folder) of every draft and opened original, also of attempts that died."""
         with our_errors():
-            found = [(entry.name.removesuffix(OPENED), Path(entry.path)) for entry in os.scandir(self.zone(Zone.TMP))]
+            folders = [entry for entry in os.scandir(self.zone(Zone.TMP)) if entry.is_dir(follow_symlinks=False)]
+        found = [(entry.name.removesuffix(OPENED), Path(entry.path)) for entry in folders]
         return tuple((name.partition(".")[0], name.partition(".")[2], path) for name, path in found)
 
     def publish(self, draft: Path, sid: str, artefact: str) -> Path:
@@ -199,17 +200,17 @@ class Storage:
             left.parent.rmdir()
 
     def slides_in(self, zone: Zone) -> tuple[str, ...]:
-        """Ids of the slides that have a folder in a zone."""
+        """Ids of the slides that have a folder in a zone; other files there are none of ours."""
         with our_errors():
-            return tuple(entry.name for entry in os.scandir(self.zone(zone)) if NAME.fullmatch(entry.name))
+            return tuple(entry.name for entry in _folders_in(self.zone(zone)))
 
     def artefacts_in(self, zone: Zone) -> tuple[tuple[str, str], ...]:
         """(slide, artefact) of every folder in a zone."""
-        found: list[Path] = []
+        found: list[tuple[str, str]] = []
         for sid in self.slides_in(zone):
             with our_errors(), suppress(FileNotFoundError):  # moved or deleted just now
-                found += (self.zone(zone) / sid).iterdir()
-        return tuple((path.parent.name, path.name) for path in found if NAME.fullmatch(path.name))
+                found += [(sid, entry.name) for entry in _folders_in(self.zone(zone) / sid)]
+        return tuple(found)
 
     def file(self, zone: Zone, sid: str, artefact: str, name: str) -> Stored:
         """One file of a clean slide; raises `NotFound` when it does not lie in that zone."""
@@ -233,7 +234,7 @@ class Storage:
         with our_errors():
             for doomed in self.zone(Zone.REVIEW).glob("*/.*"):
                 with suppress(FileNotFoundError):  # another process is faster
-                    if doomed.stat().st_ctime < before.timestamp():
+                    if doomed.is_dir() and doomed.stat().st_ctime < before.timestamp():
                         clear(doomed)
                         count += 1
                 with suppress(OSError):  # other artefacts may still lie there
@@ -287,6 +288,10 @@ class Storage:
                 return
             sync(target.parent)
             sync(source.parent)
+
+
+def _folders_in(folder: Path) -> list[os.DirEntry[str]]:
+    return [entry for entry in os.scandir(folder) if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
 
 
 def _checked(name: str) -> str:

@@ -112,8 +112,13 @@ class PartStore(Store, Protocol):
         """Keep a small file at once, instead of whatever had its name."""
 
 
+def can_be_ours(name: str) -> bool:
+    """Whether a file may have that name; others are somebody else's, or what a server itself is writing."""
+    return NAME.fullmatch(name) is not None
+
+
 def checked(name: str) -> str:
     """The name if it can be one of ours; anything else never reaches a disk or a bucket. Raises `NotFound`."""
-    if not NAME.fullmatch(name):
+    if not can_be_ours(name):
         raise NotFound
     return name

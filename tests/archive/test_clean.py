@@ -13,11 +13,21 @@ from coverslip.errors import NotFound, OutputExists
 FILES = {"slide.svs": b"tissue" * 1000, "slide.pyramid": b"index", "slide.certificate.json": b"{}"}
 
 
+def write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
 class CleanContract:
     """The promises; a subclass says where."""
 
     @pytest.fixture
     def clean(self) -> CleanSlides:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def put(self):
+        """Puts a file of that name beside the slides, as somebody else does."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -42,6 +52,22 @@ class CleanContract:
             assert found.read(3, 1) == data[1:4]
             assert found.read(9, len(data)) == b""
             assert abs(found.since - datetime.now(UTC)) < timedelta(hours=1)
+
+    def test_what_somebody_else_put_there_is_in_nobodys_way(self, clean, publish, put):
+        """A readme, a file manager's notes, what a server writes at the moment: each round of tidying meets them."""
+        publish("sid", "art-1")
+        for name in (
+            "readme",
+            "sid/readme",
+            "sid/art-1/.tmp.ab",
+            "sid/art-1/a b",
+            "a b/art-1/slide.svs",
+            "sid/art-1/d/e/f",
+        ):
+            put(name)
+        assert clean.artefacts_in(Zone.REVIEW) == (("sid", "art-1"),)
+        clean.remove_artefact("sid", "art-1")
+        assert clean.artefacts_in(Zone.REVIEW) == ()
 
     def test_a_name_is_taken_once(self, clean, publish):
         """An artefact never changes."""
@@ -92,6 +118,10 @@ class TestFolders(CleanContract):
     def clean(self, tmp_path):
         return Storage(tmp_path / "data")
 
+    @pytest.fixture
+    def put(self, tmp_path):
+        return lambda name: write(tmp_path / "data" / "review" / name)
+
     def test_what_a_crash_left_half_deleted_goes_later(self, clean, publish, monkeypatch):
         """It has no name any more; not at once, for somebody may be deleting it right now."""
         publish("sid", "art-1")
@@ -113,14 +143,31 @@ class TestStore(CleanContract):
     def clean(self, tmp_path):
         return BucketSlides(FolderStore(tmp_path / "store"))
 
+    @pytest.fixture
+    def put(self, tmp_path):
+        return lambda name: write(tmp_path / "store" / "clean" / name)
+
 
 @pytest.mark.parametrize("kind", ["nanio", "ministack"])
 class TestBucket(CleanContract):
     """Names in a bucket."""
 
     @pytest.fixture
-    def clean(self, s3_server, kind):
-        from coverslip.archive.s3_store import S3Store
+    def bucket(self, s3_server, kind):
         from tests.s3_servers import below
 
-        return BucketSlides(S3Store(below(s3_server(kind), token_hex(8))))
+        return below(s3_server(kind), token_hex(8))
+
+    @pytest.fixture
+    def clean(self, bucket):
+        from coverslip.archive.s3_store import S3Store
+
+        return BucketSlides(S3Store(bucket))
+
+    @pytest.fixture
+    def put(self, bucket):
+        from tests.s3_servers import client
+
+        return lambda name: client(bucket).put_object(
+            Bucket=bucket.name, Key=f"{bucket.prefix}/clean/{name}", Body=b"x"
+        )

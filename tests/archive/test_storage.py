@@ -101,6 +101,13 @@ def test_a_zombie_that_begins_late_clears_nothing_of_who_took_over(storage):
         assert source.exists()
 
 
+def test_a_file_among_the_drafts_is_no_draft(storage):
+    """Nobody could delete it as one; the next round would try again, and the one after it."""
+    (storage.zone(Zone.TMP) / "notes.txt").touch()
+    with storage.scratch("sid", "art-1") as draft:
+        assert storage.drafts() == (("sid", "art-1", draft),)
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd", "a\0b", "x" * 65, "é", "a.b"])
 def test_only_ids_become_paths(storage, name):
     """Anything else never reaches the file system."""

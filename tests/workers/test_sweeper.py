@@ -155,14 +155,15 @@ def test_what_cannot_be_tidied_keeps_nobody_else_waiting(install, station, capsy
     assert catalog.upload(uids[0]).state == "terminated"
 
 
-def test_no_error_of_ours_ends_who_looks_after_a_worker(installation, monkeypatch, capsys):
+@pytest.mark.parametrize("wrong", [StateConflict, ValueError])
+def test_no_error_ends_who_looks_after_a_worker(installation, monkeypatch, capsys, wrong):
     """A round that fails is said and the next one comes; in tidying, the other steps of the same round are done."""
     catalog, storage = installation.archive.catalog, installation.archive.storage
     upload = catalog.create_upload("owner", 5, datetime.now(UTC) - timedelta(seconds=1), "x", {})
     storage.incoming(upload.uid).write_bytes(b"abc")
 
     def refuse(*_):
-        raise StateConflict
+        raise wrong
 
     rounds = iter((False, False, True))
     monkeypatch.setattr(tidying, "reconcile", refuse)

@@ -19,6 +19,8 @@ CHECKED = 4
 """Steps from one look at everything to the next: a look takes longer."""
 CROWD = 5
 """Who act at once."""
+EACH = {"folder": 10, "bucket": 20}
+"""Sequences for one crowd, where each takes longer."""
 LENGTH = 2 * FRAME + 100
 """Bytes of an upload in a bucket: two parts, and a piece for a while."""
 
@@ -46,7 +48,7 @@ def test_in_any_order_over_a_bucket(tmp_path, quick_folder, somewhere):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["folder", "bucket"])
+@pytest.mark.parametrize("place", list(EACH))
 def test_all_at_once(quick_folder, place, somewhere):
     """The same on PostgreSQL, where they do not wait for each other: no deadlock either, and nobody doubled."""
     if binaries() is None:
@@ -60,7 +62,7 @@ def test_all_at_once(quick_folder, place, somewhere):
     with Postgres() as server, ThreadPoolExecutor(CROWD) as pool:
         schema.opened(server.url).close()
         world = World(quick_folder, server.url, 0, **where)
-        for crowd in range(max(1, SEQUENCES // 10)):
+        for crowd in range(max(1, SEQUENCES // EACH[place])):
             world.most = len(world.sids) + MOST  # those before have come to their ends
             before = len(world.sids)
             list(pool.map(acts, [world.somebody(CROWD * crowd + number) for number in range(CROWD)]))

@@ -130,6 +130,7 @@ class Item {
     const digest = await this.digest;
     if (!digest) return this.failed(new Error("unreadable"));
     const answer = await this.finished(digest);
+    if (this.state !== "sending") return; // removed meanwhile
     if (!answer?.ok) return this.failed({ originalResponse: null, answer });
     this.sid = answer.headers.get("Coverslip-Slide");
     this.state = "processing";

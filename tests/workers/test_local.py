@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from workers.programs import Program
+from workers.valkey import KEPT
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_service_that_refuses_to_start_ends_the_rest(tmp_path, installation, p
 
 @pytest.mark.slow
 def test_whatever_of_it_is_killed_is_there_again(tmp_path, installation, below, port):
-    """Broker, service or worker, killed or stopped, or with a broker's file nobody can read: nobody has to help."""
+    """A broker killed, stopped, or with a file nobody can read, and a service killed: nobody has to help."""
     data = tmp_path / "d"
     variables = {"COVERSLIP_DATA_DIR": str(data), "COVERSLIP_PORT": str(port), "COVERSLIP_DEMO": "1"}
     variables |= {"COVERSLIP_SWEEP_EVERY": "0.2"}
@@ -81,7 +82,7 @@ def broker_stopped(data):
 
 def broker_ruined(data):
     """In the middle, where it does not think of a write that was cut short."""
-    (log,) = (data / "broker" / "appendonlydir").glob("*.incr.aof")
+    (log,) = (data / "broker" / KEPT).glob("*.incr.aof")
     log.write_bytes(b"*3\r\n$3\r\nSET\r\nnonsense" + log.read_bytes() * 2)
     return "valkey", signal.SIGKILL
 

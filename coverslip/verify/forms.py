@@ -38,7 +38,6 @@ _SCHEMES = re.compile(r"(?<![A-Za-z0-9.+-])(?:[A-Za-z][A-Za-z0-9.+-]*+:)++")
 _TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
 _ASCII = re.compile(rb"[\x20-\x7e]{6,}")
-_TABLES = re.compile(rb"\xff[\xc0\xc2\xc4\xda\xdb\xdd]([\x00-\x07].)", re.DOTALL)
 _WIDE = (re.compile(rb"(?:[\x20-\x7e]\0){6,}"), re.compile(rb"(?:\0[\x20-\x7e]){6,}"))
 """UTF-16 in either order; one after the other, for what stands before may look like half a character."""
 
@@ -85,16 +84,6 @@ def _runs(value: bytes) -> Iterator[str]:
 def _is_mostly_ascii(run: bytes) -> bool:
     """Words of European languages are; stretches of pixels that happen to be printable are not."""
     return sum(byte < 128 for byte in run) >= MOSTLY * len(run)
-
-
-def without_tables(value: bytes) -> bytes:
-    """The value with JPEG tables and frame headers blanked: thumbnails inside it share those with every JPEG."""
-    kept, position = [], 0
-    for match in _TABLES.finditer(value):
-        if match.start() >= position:
-            kept.append(value[position : match.start()])
-            position = match.start() + 2 + int.from_bytes(match[1], "big")
-    return b"\0".join([*kept, value[position:]])
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -12,13 +12,14 @@ import numpy as np
 
 from coverslip.verify import ome
 from coverslip.verify.claim import Secret
-from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted, windows, without_tables
+from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.pages import Page
 from coverslip.verify.parts import parts
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, LeakProof, LeakSummary
 from coverslip.verify.search import Searcher
+from coverslip.verify.stretches import APART, samples, stretches
 from coverslip.verify.tiff_walk import ARRAY_TAGS, Tiff, raw
 from coverslip.verify.unpack import Unpacked
 
@@ -126,9 +127,10 @@ def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
 def _forms_outside(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
     if _is_text(value):
         return frozenset(form for text in wanted(value, ordinary) for form in patterns(text))
-    value = without_tables(value)
+    apart = stretches(value)
+    value = APART.join(apart)
     found = {text for inside in (value, *parts(value)) for text in wanted(inside, ordinary)}
-    return frozenset({form for text in found for form in patterns(text)} | windows(value))
+    return frozenset({form for text in found for form in patterns(text)} | samples(apart))
 
 
 def _is_text(value: bytes) -> bool:

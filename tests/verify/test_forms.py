@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coverslip.verify import forms
 from coverslip.verify.claim import Secret
-from coverslip.verify.forms import Ordinary, patterns, texts, wanted, windows, without_tables
+from coverslip.verify.forms import Ordinary, patterns, texts, wanted, windows
 from coverslip.verify.leaks import Hunt
 
 NAME = "Jänette & Doemann?"
@@ -185,31 +185,3 @@ def test_a_short_one_is_looked_for_as_a_whole(value, many):
     assert windows(b"\0\0\0" + bytes(range(6)))
     assert windows(bytes(range(8)) * 4)
     assert windows(bytes(range(7)) * 5) == set()
-
-
-def test_jpeg_tables_prove_nothing_and_what_stands_between_does():
-    """Thumbnails share those with every other JPEG."""
-    table = bytes(range(16, 80))
-    value = (
-        b"\xff\xd8\xff\xdb\x00\x43\x00"
-        + table
-        + b"between tables"
-        + b"\xff\xc4\x00\x12\x00"
-        + table[:15]
-        + b"and behind"
-    )
-    assert without_tables(value) == b"\xff\xd8\0" + b"between tables" + b"\0" + b"and behind"
-    assert not finds(value, around(b"\xff\xdb\x00\x43\x00" + table))
-    assert finds(value, around(b"between tables"))
-
-
-def test_a_table_in_a_table_is_blanked_once():
-    """A marker inside one is part of it, and what the length skips is not read."""
-    value = b"x\xff\xc4\x00\x0a" + b"\xff\xdb\x00\x40ab" + b"cd" + b"Tail"
-    assert without_tables(value) == b"x\0Tail"
-
-
-def test_tables_one_behind_the_other_all_go():
-    """As JPEG writers put them."""
-    tables = b"\xff\xdb\x00\x04ab" * 3
-    assert without_tables(b"x" + tables + b"Tail").strip(b"\0") == b"x\0\0\0Tail"

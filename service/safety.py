@@ -40,15 +40,29 @@ def require_safe_start(settings: Settings, catalog: Catalog) -> None:
 
 
 def demo_key(settings: Settings, archive: Archive) -> str | None:
-    """Id of a fresh admin key for a demo, its secret in a file only we read; None when this is no demo."""
+    """Id of a demo's admin key, its secret in a file only we read; None when this is no demo.
+
+    One that starts again, or beside another, goes on with the key there is: pages stay open and commands go on.
+    """
     if not settings.demo:
         return None
+    if (kept := _kept_demo_key(settings, archive.catalog)) is not None:
+        return kept
     for known in every_key(archive.catalog):
         if known.label == DEMO_LABEL and _in_force(known):
             archive.catalog.revoke_key(known.id)
     key_id, secret = archive.catalog.create_key(DEMO_LABEL, {Role.ADMIN}, DEMO_LABEL)
     _write_private(demo_secret_file(settings), secret)
     return key_id
+
+
+def _kept_demo_key(settings: Settings, catalog: Catalog) -> str | None:
+    try:
+        secret = demo_secret_file(settings).read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    holder = catalog.principal(secret)
+    return None if holder is None or holder.owner != DEMO_LABEL else holder.key_id
 
 
 def demo_secret_file(settings: Settings) -> Path:

@@ -13,6 +13,7 @@ from coverslip.errors import CoverslipError, StorageFailed
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, create
+from workers.frontend import FrontEnd
 from workers.programs import Program, Stopping
 from workers.starting import check_policy, reached
 from workers.sweeper import celery_broker, sweep, tidy
@@ -68,10 +69,10 @@ def new_name() -> str:
     return f"worker-{secrets.token_hex(4)}@coverslip"
 
 
-def run(settings: Settings, app: str = "workers.app", beside: Program | None = None) -> int:
-    """Run a worker until told to stop; replaces it when it dies or hangs, and what else of ours was killed.
+def run(settings: Settings, app: str = "workers.app", beside: FrontEnd | None = None) -> int:
+    """Run a worker until told to stop; replaces it when it dies or hangs, and so what else is ours.
 
-    Returns 0, or the status of the program `beside` it when that one leaves first of its own accord.
+    Returns 0, or the status of the front end `beside` it when that one leaves first of its own accord.
     """
     check_policy(settings)
     stopping = Stopping()
@@ -101,9 +102,9 @@ class Keeper:
         program: Program,
         *,
         valkey: Valkey | None = None,
-        beside: Program | None = None,
+        beside: FrontEnd | None = None,
     ) -> None:
-        """Keep this worker, the broker if it is our own, and the program `beside` them."""
+        """Keep this worker, the broker if it is our own, and the front end `beside` them."""
         self._settings, self._archive, self._name, self._program = settings, archive, name, program
         self._valkey, self._beside = valkey, beside
         self._app = create(settings, BROKER_PATIENCE)
@@ -113,7 +114,7 @@ class Keeper:
         self._started = self._next_watch = time.monotonic()
 
     def keep(self, stopping: Stopping) -> None:
-        """Until told to stop, or until the program beside us left of its own accord."""
+        """Until told to stop, or until the front end beside us left of its own accord."""
         while not stopping.wait(self._settings.sweep_every.total_seconds()):
             if self._beside is not None and self._beside.has_left:
                 return
@@ -130,8 +131,13 @@ class Keeper:
             log.error("broker died")
 
     def _revive_beside(self) -> None:
-        if self._beside is not None and self._beside.pid is None:
+        if self._beside is None:
+            return
+        if self._beside.pid is None:
             log.error("service died", status=self._beside.status)
+            self._beside.replace()
+        elif self._beside.hangs():
+            log.error("service hangs")
             self._beside.replace()
 
     def _round(self) -> None:

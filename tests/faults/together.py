@@ -97,15 +97,15 @@ def _bring(client: Callable[[], demo.Client], slides: list[Path], sids: list[str
 
 
 def _strike(pid: int, dice: random.Random, seconds: float) -> Counter[str]:
-    """Whatever descends from that process; a service is not stopped, for who would wake it is not one of ours."""
+    """Whatever descends from that process."""
     blows: Counter[str] = Counter()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if family := psutil.Process(pid).children(recursive=True):
             struck = dice.choice(family)
             try:
-                name = _role(struck)
-                blow = signal.SIGKILL if name == "service" else dice.choice(BLOWS)
+                name, blow = _role(struck), dice.choice(BLOWS)
+                blow = signal.SIGKILL if name == "service" and blow is signal.SIGTERM else blow
                 struck.send_signal(blow)
                 blows[f"{name} {blow.name}"] += 1
             except psutil.Error:

@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
+from coverslip.archive.archive import Archive
+from coverslip.settings import Settings
 from service.addresses import is_loopback
+from service.safety import demo_key, demo_secret_file, every_key
 
 
 def start(folder, **settings):
@@ -57,6 +60,26 @@ def test_a_missing_key_is_no_reason_to_make_one(tmp_path):
     assert ended.returncode == 78
     assert "originals.key: " in ended.stderr
     assert not list((tmp_path / "nothing" / "phi").glob("originals*.key"))
+
+
+def test_a_demo_that_starts_again_goes_on_with_its_key(tmp_path):
+    """Who is signed in stays so; a key that was revoked, or is no demo's, is not taken up again."""
+    settings = Settings(data_dir=tmp_path, demo=True)
+    archive, kept = Archive.open(settings, with_vault=True), demo_secret_file(settings)
+    first = demo_key(settings, archive)
+    secret = kept.read_text()
+    assert demo_key(settings, archive) == first
+    assert kept.read_text() == secret
+    archive.catalog.revoke_key(first)
+    second = demo_key(settings, archive)
+    assert second != first
+    assert archive.catalog.principal(kept.read_text()).key_id == second
+    for other in ("", "nonsense", archive.catalog.create_key("another", {"admin"}, "somebody")[1]):
+        kept.write_text(other)
+        made = demo_key(settings, archive)
+        assert archive.catalog.principal(kept.read_text()).key_id == made
+        assert made not in {first, second}
+    assert sum(key.label == "demo" and key.revoked is None for key in every_key(archive.catalog)) == 1
 
 
 @pytest.mark.parametrize(

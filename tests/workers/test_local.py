@@ -57,12 +57,12 @@ def test_a_service_that_refuses_to_start_ends_the_rest(tmp_path, installation, p
 
 @pytest.mark.slow
 def test_whatever_of_it_is_killed_is_there_again(tmp_path, installation, below, port):
-    """A broker killed, stopped, or with a file nobody can read, and a service killed: nobody has to help."""
+    """A broker killed, stopped, or with a file nobody can read, a service killed or stopped: nobody has to help."""
     data = tmp_path / "d"
     variables = {"COVERSLIP_DATA_DIR": str(data), "COVERSLIP_PORT": str(port), "COVERSLIP_DEMO": "1"}
     variables |= {"COVERSLIP_SWEEP_EVERY": "0.2"}
     with Program([sys.executable, "-m", "workers", "all"], environment=variables, grace=30) as together:
-        for strike in (broker_killed, broker_stopped, broker_ruined, service_killed):
+        for strike in (broker_killed, broker_stopped, broker_ruined, service_killed, service_stopped):
             installation.until(lambda: answers(port) and pings(data) and len(below(together.pid)) >= 5)
             name, number = strike(data)
             (struck,) = [pid for pid in below(together.pid) if is_called(pid, name)]
@@ -89,6 +89,10 @@ def broker_ruined(data):
 
 def service_killed(data):
     return "-m service", signal.SIGKILL
+
+
+def service_stopped(data):
+    return "-m service", signal.SIGSTOP
 
 
 def is_called(pid, name):

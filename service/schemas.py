@@ -122,6 +122,7 @@ class SlideOut(Out):
     objective: float | None = Field(description="Nominal magnification.")
     sha256: str | None = Field(description="Of the clean slide.")
     bytes: int | None
+    version: int = Field(description="Grows with every move and with every new index.")
     removed: int | None
     kept: int | None
     replaced: int | None
@@ -172,7 +173,7 @@ class SlideDetail(SlideOut):
 
 _SAME = (
     *("sid", "state", "collection", "policy", "stage", "done", "created", "updated", "route", "width", "height"),
-    *("tile_size", "mpp_x", "mpp_y", "sha256", "removed", "kept", "replaced"),
+    *("tile_size", "mpp_x", "mpp_y", "sha256", "version", "removed", "kept", "replaced"),
 )
 
 

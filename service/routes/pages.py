@@ -32,6 +32,7 @@ from service.routes.queue import letters_of, pauses_of
 from service.routes.slides import (
     LARGEST_PAGE,
     PAGE,
+    Seen,
     Words,
     certificate_bytes,
     certificate_of,
@@ -144,9 +145,10 @@ async def decide(
     caller: SignedIn,
     to: Annotated[State, Form()],
     reason: Annotated[str, Form(max_length=500)] = "",
+    version: Seen = None,
 ) -> Response:
-    """The slide page's buttons."""
-    await ask(move, service, caller, slide.sid, to, reason)
+    """The slide page's buttons; raises `Outdated` when the page they stood on is."""
+    await ask(move, service, caller, slide.sid, to, reason, version)
     return RedirectResponse(f"/slides/{slide.sid}", 303)
 
 

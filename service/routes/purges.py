@@ -14,7 +14,7 @@ from coverslip.errors import OriginalPurged, Outdated
 from service.auth import Curator, VisibleSlide
 from service.caching import match
 from service.context import Here, Service, ask
-from service.routes.slides import etag_of
+from service.routes.slides import Seen, etag_of
 from service.schemas import OriginalOut, PurgeIn
 
 router = APIRouter(prefix="/api/v1", tags=["slides"])
@@ -46,9 +46,10 @@ async def purge_by_form(
     caller: Curator,
     reason: Annotated[str, Form(min_length=1, max_length=MAX_REASON)],
     sure: Annotated[str, Form(pattern="^yes$")],
+    version: Seen = None,
 ) -> Response:
-    """The slide page's form: a reason, and a box that says one knows what it means."""
-    await ask(end_original, service, caller, slide, reason)
+    """The slide page's form: a reason, and a box that says one knows what it means; raises `Outdated`."""
+    await ask(end_original, service, caller, slide, reason, version)
     return RedirectResponse(f"/slides/{slide.sid}#h-original", 303)
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Form, Header, Query, Request, Response
 from starlette.datastructures import URL
 
 from coverslip.archive.records import Principal, SlideRecord
@@ -33,6 +33,8 @@ files = APIRouter(tags=["slides"], dependencies=[STRICT])
 """What lies beside the API: files under the slide's own address."""
 
 Words = Annotated[str, Query(max_length=100)]
+Seen = Annotated[int | None, Form(ge=1, le=(1 << 31) - 1)]
+"""The version of a slide that a page showed to whoever decides about it; a script need not say one."""
 PAGE = 50
 LARGEST_PAGE = 500
 CERTIFICATE_LIMIT = 64 << 20

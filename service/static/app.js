@@ -101,12 +101,14 @@ document.addEventListener("change", (event) => {
   counted();
 });
 
-// A slide that was being processed got its picture: only a new page brings the viewer.
+// Whose picture stands beside the facts: another one, or none, comes only with a new page.
+const picture = () => document.getElementById("side")?.dataset.shown;
+const pictured = picture();
+
 document.body.addEventListener("htmx:after:swap", () => {
   localTimes(document);
   counted();
-  const side = document.getElementById("side");
-  if (side?.dataset.viewable && !document.getElementById("viewer")) location.reload();
+  if (picture() !== pictured) location.reload();
 });
 
 localTimes(document);

@@ -5,7 +5,7 @@ import pytest
 from coverslip.geometry import Size
 from samples import aperio
 from tests.browser import looking
-from tests.browser.conftest import signed_in
+from tests.browser.conftest import move, sent_in, signed_in
 from tests.browser.looking import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -45,3 +45,42 @@ def test_an_upload_whose_last_answer_is_lost_arrives(chromium, coverslip, tmp_pa
         page.set_input_files("#files", path)
         looking.reviewed(page)
     assert lost == [204]
+
+
+def test_who_looks_at_a_slide_sees_what_another_decided(chromium, coverslip, tmp_path):
+    """The picture leaves with the slide, and comes again with it; the page has the other's reason."""
+    path = tmp_path / "slide.svs"
+    aperio.write(path, Size(900, 700), seed=6)
+    sid = sent_in(chromium, coverslip, path)
+    with signed_in(chromium, coverslip) as context:
+        page = context.pages[0]
+        page.goto(f"/slides/{sid}")
+        looking.still(page)
+        move(chromium, coverslip, sid, "quarantined")
+        page.wait_for_selector(".stage-view.waiting", timeout=looking.PATIENCE)
+        assert "Reason given: a test" in page.inner_text(".stage-view")
+        move(chromium, coverslip, sid, "queued")
+        page.wait_for_selector("#viewer", timeout=looking.PATIENCE)
+        looking.still(page)
+
+
+def test_a_page_that_hears_nothing_decides_nothing_old(chromium, coverslip, tmp_path):
+    """It says so and leads back; there the decision is one of what is seen."""
+    path = tmp_path / "slide.svs"
+    aperio.write(path, Size(900, 700), seed=8)
+    sid = sent_in(chromium, coverslip, path)
+    with signed_in(chromium, coverslip) as context:
+        page = context.pages[0]
+        page.route("**/live", lambda route: route.fulfill(status=502, body="no server"))
+        page.goto(f"/slides/{sid}")
+        with signed_in(chromium, coverslip) as other:
+            beside = other.pages[0]
+            for to in ("quarantined", "queued"):
+                move(chromium, coverslip, sid, to)
+            beside.goto(f"/slides/{sid}")
+            beside.wait_for_selector("#viewer", timeout=looking.PATIENCE)
+        page.click("text=Approve and release")
+        assert "This has changed since you looked" in page.inner_text("h1")
+        page.click("text=Look at the slide again")
+        page.click("text=Approve and release")
+        page.wait_for_selector(".lead .state-released")

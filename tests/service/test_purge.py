@@ -1,5 +1,6 @@
 """The end of an original: asked for by a curator, once, with a reason, for good."""
 
+import re
 import threading
 
 import pytest
@@ -154,4 +155,20 @@ def test_the_page_asks_for_a_reason_and_a_box(house):
         page = client.get(f"/slides/{sid}", headers=BROWSER).text
         assert "Purged" in page
         assert 'name="sure"' not in page
+    assert len(purges(house, sid)) == 1
+
+
+def test_a_page_that_is_old_purges_nothing(house):
+    """It said that the clean slide stays, which of a slide that was withdrawn meanwhile it does not."""
+    sid = house.slide(State.RELEASED)
+    with house.client("curator") as client:
+        page = client.get(f"/slides/{sid}", headers=BROWSER).text
+        assert "The clean slide stays." in page
+        version = re.search(r'name="version" value="(\d+)"', page)[1]
+        house.archive.transition(sid, State.WITHDRAWN, "another", "asked to")
+        form = {"reason": "asked to", "sure": "yes", "version": version}
+        assert client.post(f"/slides/{sid}/purge", data=form).status_code == 412
+        assert not purges(house, sid)
+        form["version"] = str(int(version) + 1)
+        assert client.post(f"/slides/{sid}/purge", data=form).status_code == 303
     assert len(purges(house, sid)) == 1

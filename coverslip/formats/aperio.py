@@ -66,6 +66,17 @@ class Part:
     kind: ElementKind
     understood: bool
     text: str
+    """Read as Latin-1, so that every byte survives."""
+
+    @property
+    def said(self) -> bytes:
+        """As the bytes it was, if those are UTF-8; otherwise in UTF-8."""
+        raw = self.text.encode("latin-1")
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return self.text.encode()
+        return raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +91,7 @@ class AperioDescription:
         """One element a header line and a pair."""
         parts = [*self.header, *(part for _, part in self.pairs)]
         return tuple(
-            Element(ElementPath(f"{path}/{part.path}"), part.kind, part.understood, part.text.encode())
-            for part in parts
+            Element(ElementPath(f"{path}/{part.path}"), part.kind, part.understood, part.said) for part in parts
         )
 
     def rebuild(self, path: str, keeps: Callable[[str], bool]) -> bytes:

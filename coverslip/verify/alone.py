@@ -139,11 +139,21 @@ def _pairs(value: bytes, path: str) -> Iterator[Secret]:
     head, *pairs = value.rstrip(b"\0").decode("latin-1").split("|")
     for number, line in enumerate(re.split(r"[\r\n;]+", head)):
         if any(grammar.objections(line.strip())) and not grammar.is_geometry(line):
-            yield Secret(f"{path}/header[{number}]", line.strip().encode())
+            yield Secret(f"{path}/header[{number}]", _said(line))
     for number, pair in enumerate(pairs):
         key, _, content = pair.partition("=")
         if not grammar.is_allowed(key.strip(), content.strip()):
-            yield Secret(f"{path}/pair[{number}]", content.strip().encode())
+            yield Secret(f"{path}/pair[{number}]", _said(content))
+
+
+def _said(line: str) -> bytes:
+    """What was read as Latin-1: the bytes themselves if they are UTF-8."""
+    raw = line.strip().encode("latin-1")
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return line.strip().encode()
+    return raw
 
 
 def _block(root: ome.Tag, asides: Sequence[str], path: str) -> Iterator[Secret]:

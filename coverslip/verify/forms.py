@@ -5,10 +5,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator
+from unicodedata import normalize
 from urllib.parse import quote
 
+from coverslip.verify import letters
+
 MIN_LENGTH = 6
-"""Shorter values stand in other words by accident; their place being gone is their proof."""
+"""Bytes in UTF-8, so that a name of two Chinese characters is looked for.
+
+Shorter values stand in other words by accident; their place being gone is their proof.
+"""
 MAX_PIECE = 512
 MAX_PIECES = 512
 MAX_TEXT = 1 << 16
@@ -31,15 +37,14 @@ VOCABULARY = frozenset((
 ))  # fmt: skip
 """Words so ordinary that finding one proves nothing."""
 _NUMBER = re.compile(r"[+-]?\d{1,5}([.,]\d{0,2})?")
-_PIECES = re.compile(r"[\x00-\x1f;|<>\"^_]+")
+_PIECES = re.compile(r"[\x00-\x1f;|<>\"^_\u3000-\u3002\u300c\u300d\uff08\uff09\uff0c\uff1a\uff1b\uff1d\uff5c]+")
 _AROUND = "".join(map(chr, range(33)))
 _SCHEMES = re.compile(r"(?<![A-Za-z0-9.+-])(?:[A-Za-z][A-Za-z0-9.+-]*+:)++")
 """What an address or a UUID begins with. It looks back, or a long word would be walked from each of its letters."""
+_BINARY = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
 _ASCII = re.compile(rb"[\x20-\x7e]{6,}")
-_WIDE = (re.compile(rb"(?:[\x20-\x7e]\0){6,}"), re.compile(rb"(?:\0[\x20-\x7e]){6,}"))
-"""UTF-16 in either order; one after the other, for what stands before may look like half a character."""
 
 
 class Ordinary:
@@ -52,7 +57,8 @@ class Ordinary:
     def __call__(self, text: str) -> bool:
         """True when this text is not worth a search."""
         folded = text.strip().lower()
-        if len(folded) < MIN_LENGTH or len(set(folded.replace(".", "").replace(":", ""))) < 3:
+        written = folded.encode("utf-8", "replace")
+        if len(written) < MIN_LENGTH or len(set(written) - set(b".:")) < 3:
             return True
         if folded in self._kept:
             return True
@@ -64,10 +70,13 @@ def texts(value: bytes) -> Iterator[str]:
     value = value[:MAX_TEXT]
     try:
         yield value.decode("utf-8")
+        binary = _BINARY.search(value.rstrip(b"\0")) is not None
     except UnicodeDecodeError:
         yield from _runs(value)
-    for run in (run for wide in _WIDE for run in wide.findall(value)[:MAX_RUNS]):
-        yield run.replace(b"\0", b"").decode("latin-1")
+        yield from letters.inside(value)
+        binary = True
+    if binary:
+        yield from letters.wide(value)
     if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
         yield value.decode("utf-16", "ignore")
 
@@ -94,6 +103,7 @@ def pieces(text: str) -> Iterator[str]:
         yield part.strip()
         yield _SCHEMES.sub("", part.strip(), count=1)
         yield part.partition("=")[2].strip()
+        yield part.partition(":")[2].strip()
         yield re.split(r"[/\\]", part.strip())[-1].strip()
     for token in _TOKENS.split(whole)[:MAX_PIECES]:
         if any(character.isdigit() for character in token):
@@ -109,6 +119,7 @@ def wanted(value: bytes, ordinary: Ordinary) -> set[str]:
 def patterns(text: str) -> set[bytes]:
     """Every way this text could be written, folded to lower case: encodings, base64, hex, escapes."""
     plain = {text, text.lower(), text.upper()}
+    plain |= {normalize(form, variant) for form in ("NFC", "NFD") for variant in plain}
     encoded = {variant.encode(codec) for variant in plain for codec in _codecs(variant)}
     encoded |= set(_base64(text.encode("utf-8"))) | set(_base64(text.encode("utf-16-le")))
     encoded |= {text.encode(codec).hex().encode() for codec in ("utf-8", "utf-16-le")}

@@ -24,7 +24,10 @@ _BLOCK = re.compile(rb"8BIM[\x00-\xff]{2}", re.DOTALL)
 _SEGMENT = re.compile(rb"\xff[\xe0-\xef\xfe](?=[\x00-\xff]{2})", re.DOTALL)
 _LANGUAGES = re.compile(rb"mluc\0{4}")
 _DESCRIPTION = re.compile(rb"desc\0{4}")
-_PRINTABLE = re.compile(rb"[\x20-\x7e]|\0(?=[\x20-\x7e])|(?<=[\x20-\x7e])\0")
+_PRINTABLE = re.compile(
+    rb"[\x20-\x7e]|\0(?=[\x20-\x7e])|(?<=[\x20-\x7e])\0|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}"
+)
+"""ASCII, in UTF-16 too, and other letters in UTF-8."""
 _COMMENT = re.compile(rb"\A\0[\0\x01]")
 """Rcom, with which the words of a JPEG 2000 comment begin (T.800 A.9.2)."""
 
@@ -38,7 +41,7 @@ def parts(value: bytes) -> tuple[bytes, ...]:
 
 def _reads(part: bytes) -> bool:
     inside = part.strip(b"\0")
-    return len(inside) <= MAX_LENGTH and len(_PRINTABLE.findall(inside)) >= MOSTLY * max(6, len(inside))
+    return len(inside) <= MAX_LENGTH and sum(map(len, _PRINTABLE.findall(inside))) >= MOSTLY * max(6, len(inside))
 
 
 def _gather(value: bytes, depth: int, found: dict[bytes, None], looks: Iterator[int]) -> None:

@@ -116,3 +116,19 @@ def test_both_sides_have_one_idea_of_a_number(text):
     value = measured(text)
     within = value is not None and -1e9 <= value <= 1e9
     assert grammar.is_number(text, (-1e9, 1e9)) == within
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Иванов Иван".encode(), "Иванов Иван".encode()),
+        ("Müller".encode(), "Müller".encode()),
+        ("Müller".encode("latin-1"), "Müller".encode()),
+        (b"Doe^Jane", b"Doe^Jane"),
+    ],
+)
+def test_a_name_is_looked_for_as_it_was_written(written, said):
+    """In UTF-8 if it is; what is not can only be Latin-1."""
+    whole = b"Aperio Image Library v12\r\n10x10|Patient = " + written
+    values = [each.untrusted_value for each in aperio.parse(whole.decode("latin-1")).elements("d")]
+    assert {said, b"Patient = " + said} & set(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 
@@ -128,6 +129,22 @@ def test_the_verifier_sees_them_by_itself(planted, name):
         assert gaps(file, tiff, pages)
         secrets = alone.secrets_of(slide.path, file, tiff, pages)
     assert missed(Hunt(secrets, ()), slide) == []
+
+
+def test_a_pair_in_utf_8_is_read_as_such(tmp_path):
+    """By the reader and by the verifier, each in its own way: a name that was read as Latin-1 is another's."""
+    name = "Иванов Иван".encode()
+    path = aperio.write(tmp_path, Size(900, 700), seed=1).path
+    held = re.search(rb"\|User = ([^|]{20,})", path.read_bytes())
+    assert held is not None
+    path.write_bytes(path.read_bytes().replace(held[1], name.ljust(len(held[1]))))
+    with Bytes(path) as file:
+        tiff = walk(file)
+        secrets = alone.secrets_of(path, file, tiff, pictures(file, tiff))
+    assert name in {secret.untrusted_value for secret in secrets}
+    slide = open_slide(path)
+    assert name in {element.untrusted_value.removeprefix(b"User = ") for element in slide.inventory()}
+    slide.close()
 
 
 def test_a_few_bytes_are_gone_with_their_place(planted, elements):

@@ -1,0 +1,91 @@
+"""Text in letters beyond ASCII inside a value that is no text as a whole: UTF-8, and UTF-16 in either order.
+
+Names are written in many of them. What is found is only looked for, so a stretch of numbers that reads like letters
+costs a search; a name that does not read costs everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+MAX_TEXTS: Final = 256
+"""Of each alphabet, from one reading of a value."""
+MAX_RUNS: Final = 4096
+"""Stretches of one reading in which alphabets are looked for."""
+SHORTEST: Final = 6
+"""Bytes in UTF-8: fewer stand everywhere."""
+LONGEST: Final = 4096
+"""Bytes of a value that may be one text in any script."""
+LETTERS: Final = 0.5
+"""Share of a text that has to be letters."""
+ORDERS: Final = ("utf-16-le", "utf-16-be")
+_UTF8 = re.compile(rb"(?:[\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}){2,}")
+_IDEOGRAPHS = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
+"""Chinese, Japanese, Korean, and their punctuation."""
+_ALPHABETS: Final = (
+    "\u0100-\u024f\u0300-\u036f\u1e00-\u1eff",  # Latin
+    "\u0300-\u03ff\u1f00-\u1fff",  # Greek
+    "\u0300-\u036f\u0400-\u052f",  # Cyrillic
+    "\u0530-\u058f",  # Armenian
+    "\u0590-\u05ff",  # Hebrew
+    "\u0600-\u06ff\u0750-\u077f\u200c\u200d",  # Arabic
+    *(f"{chr(first)}-{chr(first + 0x7F)}\u200c\u200d" for first in range(0x900, 0xE00, 0x80)),  # of India
+    *(f"{chr(first)}-{chr(first + 0x7F)}" for first in (0xE00, 0xE80)),  # Thai, Lao
+    "\u10a0-\u10ff",  # Georgian
+)
+_ANY = re.compile(f"[ -~\xa0-\xff{''.join(_ALPHABETS)}]{{4,}}")
+_RUNS: Final = tuple(re.compile(f"[ -~\xa0-\xff{alphabet}]{{4,}}") for alphabet in _ALPHABETS)
+_WHOLE = re.compile(f"[ -~\xa0-\xff{_IDEOGRAPHS}]+")
+
+
+def inside(value: bytes) -> Iterator[str]:
+    """UTF-8 in a value that is none as a whole."""
+    found = (text for run in _UTF8.findall(value) for text in _read(run.decode("utf-8", "replace")))
+    return islice(found, MAX_TEXTS)
+
+
+def wide(value: bytes) -> Iterator[str]:
+    """UTF-16 of any alphabet in a value, and a short value as a whole, in ideographs.
+
+    Not for what is text in UTF-8: two ASCII letters are one Chinese character.
+    """
+    little, big = (frozenset(_in_alphabets(value, order)) for order in ORDERS)
+    yield from little - _cut_short(big)
+    yield from big - _cut_short(little)
+    length = len(value.rstrip(b"\0"))
+    whole = value[: length + length % 2]
+    if SHORTEST <= len(whole) <= LONGEST and len(whole) % 2 == 0:
+        yield from _ideographs(whole)
+
+
+def _cut_short(texts: frozenset[str]) -> frozenset[str]:
+    """What the other order makes of them."""
+    return frozenset(part for text in texts for part in (text[1:], text[:-1]))
+
+
+def _in_alphabets(value: bytes, order: str) -> Iterator[str]:
+    for start in (0, 1):
+        said = value[start:].decode(order, "replace")
+        runs = [match[0] for match in islice(_ANY.finditer(said), MAX_RUNS)]
+        for alphabet in _RUNS:
+            found = (text for run in runs for part in alphabet.findall(run) for text in _read(part))
+            yield from islice(found, MAX_TEXTS)
+
+
+def _ideographs(value: bytes) -> Iterator[str]:
+    for order in ORDERS:
+        said = value.decode(order, "replace")
+        turned = sum(not ord(character) & 0xFF for character in said)  # ASCII in the other order
+        if turned < 2 and _WHOLE.fullmatch(said):
+            yield from _read(said)
+
+
+def _read(text: str) -> Iterator[str]:
+    """The text; also without a first letter that no English word has, for what stands before may look like one."""
+    for part in (text,) if text[:1].isascii() and text[:1].isalpha() else (text, text[1:]):
+        written = part.encode("utf-8", "replace")
+        if len(written) >= SHORTEST and sum(map(str.isalpha, part)) >= LETTERS * len(part) and part.isprintable():
+            yield part

@@ -1,0 +1,145 @@
+"""Names in any alphabet are looked for, however the value that held them wrote them."""
+
+import random
+import time
+from unicodedata import normalize
+
+import pytest
+
+from coverslip.verify import letters
+from coverslip.verify.claim import Secret
+from coverslip.verify.forms import Ordinary, texts, wanted
+from coverslip.verify.leaks import Hunt
+from coverslip.verify.parts import parts
+
+NAMES = {
+    "German": "Jürgen Weiß",
+    "Czech": "Přemysl Dvořák",
+    "Turkish": "Şükrü Güneş",
+    "Vietnamese": "Nguyễn Thị Hương",
+    "Greek": "Αλέξης Παππάς",
+    "Russian": "Иванов Иван",
+    "Armenian": "Արմեն Սարգսյան",
+    "Hebrew": "יעל כהן",
+    "Arabic": "فاطمة حسن",
+    "Hindi": "अनिता शर्मा",
+    "Thai": "สมชาย ใจดี",
+    "Georgian": "ნინო ბერიძე",
+    "Chinese": "王小明",
+    "Japanese": "山田 はなこ",
+    "Korean": "김민준",
+}
+CODECS = ("utf-8", "utf-16-le", "utf-16-be")
+NOISE = random.Random(1).randbytes(3000)
+
+
+def finds(value, data):
+    """Whether a removed value is found in these bytes."""
+    hunt = Hunt((Secret("here", value),), ())
+    hunt.search(data, "here")
+    return bool(hunt.hits)
+
+
+def around(written):
+    """Something on either side."""
+    return b"before\x01" + written + b"\x02behind"
+
+
+@pytest.mark.parametrize("leak", CODECS)
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
+def test_a_name_is_found_in_another_code(name, codec, leak):
+    """A value that is the name alone, with and without the zeros of a field that is longer."""
+    for zeros in (b"", b"\0", b"\0\0\0\0"):
+        assert finds(name.encode(codec) + zeros, around(name.encode(leak)))
+
+
+@pytest.mark.parametrize("leak", CODECS)
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "name", [name for kind, name in NAMES.items() if kind not in ("Chinese", "Japanese", "Korean")]
+)
+def test_a_name_is_found_inside_something(name, codec, leak):
+    """Between bytes that are no text, among them its length; Chinese characters in UTF-16 look like any numbers."""
+    value = b"\xff\x00\xff" + len(name).to_bytes(1, "big") + name.encode(codec) + b"\xff\xff\x00"
+    assert finds(value, around(name.encode(leak)))
+
+
+@pytest.mark.parametrize("name", ["王小明", "山田 はなこ", "김민준"])
+def test_utf_8_inside_something_is_found_in_utf_16(name):
+    """Three bytes of a certain kind for each character are no accident."""
+    assert finds(b"\xff\x00" + name.encode() + b"\xff\x01", around(name.encode("utf-16-be")))
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("name", ["Jürgen Weiß", "Nguyễn Thị Hương", "Αλέξης Παππάς"])
+def test_marks_of_their_own_and_joined_ones_are_the_same(name, forms):
+    """A name of a file on a Mac has the former."""
+    said, leaked = (normalize(form, name) for form in forms)
+    assert said != leaked
+    assert finds(said.encode(), around(leaked.encode()))
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("Имя: Иванов Иван", "Иванов Иван"),
+        ("Patient Name: Jane Doemann", "Jane Doemann"),
+        ("患者氏名：山田はなこ（女）", "山田はなこ"),
+        ("姓名：王小明，科室", "王小明"),
+        ("「山田はなこ」", "山田はなこ"),
+        ("一、王小明。", "王小明"),
+    ],
+)
+def test_a_name_is_found_without_its_label(value, part):
+    """Behind a colon, between marks of other scripts."""
+    assert finds(value.encode(), around(part.encode()))
+    assert finds(value.encode("utf-16-le"), around(part.encode()))
+
+
+@pytest.mark.parametrize("value", ["Aperio", "Image Library", "Macro", "0.25", "scanner macro"])
+def test_words_are_not_read_as_chinese(value):
+    """Two letters of a byte are one character of two; what stands in every slide would be found in every slide."""
+    for written in (value.encode(), value.encode() + b"\0\0"):
+        assert not wanted(written, Ordinary(()))
+    for order in ("utf-16-le", "utf-16-be"):
+        read = {text.replace("\0", "") for text in wanted(value.encode(order), Ordinary(()))}
+        assert read <= {value}, "the letters of the other order, or a word cut short"
+
+
+def test_an_odd_number_of_bytes_is_no_utf_16():
+    """One more would be looked for than ever stood there."""
+    assert list(letters.wide("Dvořák".encode()[:7])) == []
+    assert list(letters.wide("王小明".encode("utf-16-be")[:-1])) == []
+
+
+@pytest.mark.parametrize("value", ["王明", "Käßle", "Šurý1"])
+def test_a_name_is_as_long_as_it_is_written(value):
+    """Six bytes, however few letters they are."""
+    assert wanted(value.encode(), Ordinary(()))
+
+
+@pytest.mark.parametrize("value", ["Käse", "ммммм", "王", "µm", "aéaéaé"[:2]])
+def test_what_is_shorter_is_not(value):
+    """Or always the same."""
+    assert not wanted(value.encode(), Ordinary(()))
+
+
+def test_it_takes_no_longer_with_pixels():
+    """A value is at most so long; what looks like letters in it is counted."""
+    value = bytes(random.Random(2).choices(range(1, 256), k=1 << 16))
+    begun = time.process_time()
+    found = list(texts(value))
+    assert time.process_time() - begun < 5
+    assert len(found) < 3000
+    ladder = b"".join(number.to_bytes(2, "little") for number in range(0x400, 0x460)) * 300
+    assert len(list(letters.wide(ladder))) <= 100 * letters.MAX_TEXTS
+
+
+@pytest.mark.parametrize("name", ["Иванов Иван", "Αλέξης Παππάς", "山田 はなこ", "Jürgen Weiß"])
+def test_a_name_in_a_part_is_found(name):
+    """IPTC's by-line says in how many bytes it is written; none of them is ASCII."""
+    written = name.encode()
+    value = b"\xff\xfe\x01\x1c\x02\x50" + len(written).to_bytes(2, "big") + written + b"\x1c\x02\x51\0\0\xff"
+    assert finds(value, around(name.encode("utf-16-le")))
+    assert any(written == part for part in parts(value))

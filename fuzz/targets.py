@@ -36,6 +36,7 @@ from coverslip.verify import icc as verify_icc
 from coverslip.verify import j2k_walk, jpeg_meaning, jpeg_walk, lzw_walk, tiff_walk, unpack
 from coverslip.verify import ome as verify_ome
 from coverslip.verify.claim import Secret
+from coverslip.verify.forms import MIN_LENGTH
 from coverslip.verify.leaks import Hunt
 from coverslip.verify.reading import Bytes
 from samples import broken
@@ -153,10 +154,13 @@ def packed(data: bytes) -> None:
 
 
 def secret(data: bytes) -> None:
-    """What a removed value is looked for as; one that is worth a search is found where it stands as it was."""
+    """What a removed value is looked for as; one that is worth a search is found where it stands as it was.
+
+    But for two characters in UTF-16, which are four bytes: those are looked for in UTF-8 only.
+    """
     hunt = Hunt((Secret("here", data),), ())
     hunt.search(data, WHERE)
-    assert hunt.hits or not hunt.forms[0]
+    assert hunt.hits or not hunt.forms[0] or len(data.strip(b"\0\xfe\xff")) < MIN_LENGTH
 
 
 def description(data: bytes) -> None:

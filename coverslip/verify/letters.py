@@ -13,8 +13,6 @@ from typing import Final
 
 MAX_TEXTS: Final = 256
 """Of each alphabet, from one reading of a value."""
-MAX_RUNS: Final = 4096
-"""Stretches of one reading in which alphabets are looked for."""
 SHORTEST: Final = 6
 """Bytes in UTF-8: fewer stand everywhere."""
 LONGEST: Final = 4096
@@ -57,7 +55,7 @@ def wide(value: bytes) -> Iterator[str]:
     yield from big - _cut_short(little)
     length = len(value.rstrip(b"\0"))
     whole = value[: length + length % 2]
-    if SHORTEST <= len(whole) <= LONGEST and len(whole) % 2 == 0:
+    if SHORTEST <= len(whole) <= LONGEST:
         yield from _ideographs(whole)
 
 
@@ -69,7 +67,7 @@ def _cut_short(texts: frozenset[str]) -> frozenset[str]:
 def _in_alphabets(value: bytes, order: str) -> Iterator[str]:
     for start in (0, 1):
         said = value[start:].decode(order, "replace")
-        runs = [match[0] for match in islice(_ANY.finditer(said), MAX_RUNS)]
+        runs = _ANY.findall(said)
         for alphabet in _RUNS:
             found = (text for run in runs for part in alphabet.findall(run) for text in _read(part))
             yield from islice(found, MAX_TEXTS)
@@ -87,5 +85,5 @@ def _read(text: str) -> Iterator[str]:
     """The text; also without a first letter that no English word has, for what stands before may look like one."""
     for part in (text,) if text[:1].isascii() and text[:1].isalpha() else (text, text[1:]):
         written = part.encode("utf-8", "replace")
-        if len(written) >= SHORTEST and sum(map(str.isalpha, part)) >= LETTERS * len(part) and part.isprintable():
+        if len(written) >= SHORTEST and sum(map(str.isalpha, part)) >= LETTERS * len(part):
             yield part

@@ -132,8 +132,50 @@ def test_it_takes_no_longer_with_pixels():
     found = list(texts(value))
     assert time.process_time() - begun < 5
     assert len(found) < 3000
-    ladder = b"".join(number.to_bytes(2, "little") for number in range(0x400, 0x460)) * 300
-    assert len(list(letters.wide(ladder))) <= 100 * letters.MAX_TEXTS
+
+
+def words_of(number):
+    """That many words of six Cyrillic letters, no two alike."""
+    return ("".join(chr(0x410 + (each >> 4 * at) % 16) for at in range(6)) for each in range(number))
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le"])
+def test_texts_are_counted(codec):
+    """A value made to cost much costs no more than that."""
+    apart = b"\x01\xff\xff\xff".join(word.encode(codec) for word in words_of(2000))
+    read = letters.inside if codec == "utf-8" else letters.wide
+    assert letters.MAX_TEXTS // 2 < len(list(read(apart))) <= letters.MAX_TEXTS
+
+
+@pytest.mark.parametrize("junk", ["abcd", "--------", "1.2, 3.4"])
+def test_what_is_no_name_takes_no_name_s_place(junk):
+    """However much of it stands before."""
+    before = b"\xff\xff".join(junk.encode("utf-16-le") for _ in range(2 * letters.MAX_TEXTS))
+    assert finds(before + b"\xff\xff" + "Иванов".encode("utf-16-le"), around("Иванов".encode()))
+
+
+@pytest.mark.parametrize("before", ["é", "Ж", "-", "7"])
+@pytest.mark.parametrize("order", letters.ORDERS)
+def test_one_character_before_it_hides_no_name(before, order):
+    """It may be a length, or the end of something else."""
+    value = b"\xff\xff" + (before + "Иванов Иван").encode(order) + b"\xff\xff"
+    assert finds(value, around("Иванов Иван".encode()))
+
+
+@pytest.mark.parametrize(
+    "value", [NOISE[:64], "王小明\ue000王".encode("utf-16-le"), "王小明ЖЖ".encode("utf-16-le"), b"\xff\xfe\x01\x02"]
+)
+def test_what_is_not_in_ideographs_throughout_is_not_read_so(value):
+    """Any two bytes are a character of some kind."""
+    assert not any("\u4e00" <= letter <= "\u9fff" for text in letters.wide(value) for letter in text)
+
+
+def test_a_long_value_is_not_read_in_ideographs():
+    """A field of words is short, and pixels are not."""
+    word = "王小明山"
+    assert [*letters.wide(word.encode("utf-16-le") * (letters.LONGEST // 8))]
+    assert not [*letters.wide(word.encode("utf-16-le") * (letters.LONGEST // 8 + 1))]
+    assert not [*letters.wide("王明".encode("utf-16-le"))]
 
 
 @pytest.mark.parametrize("name", ["Иванов Иван", "Αλέξης Παππάς", "山田 はなこ", "Jürgen Weiß"])

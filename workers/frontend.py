@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
+from pathlib import Path
 
 from coverslip.settings import Settings
 from workers import logs
@@ -30,7 +31,7 @@ class FrontEnd(Program):
         self._silences = 0
 
     def hangs(self) -> bool:
-        """Ask once; True when it is time to replace it. Whoever does not listen yet starts, and is not silent."""
+        """Ask once; True when it is time to replace it. Whoever does not listen yet starts, unless it is stopped."""
         self._silences = self._silences + 1 if self._is_silent() else 0
         if self._silences:
             log.warning("service gives no answer", count=self._silences)
@@ -41,6 +42,13 @@ class FrontEnd(Program):
         self._silences = 0
         super().replace()
 
+    def _is_stopped(self) -> bool:
+        """Whether somebody stopped its process (proc_pid_stat(5), state T); how long a start may take, nobody knows."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return False
+
     def _is_silent(self) -> bool:
         """Whether it let us wait; any answer will do, for one with too many guests refuses them and is well."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER)
@@ -49,6 +57,8 @@ class FrontEnd(Program):
             connection.getresponse()
         except TimeoutError:
             return True
+        except ConnectionRefusedError:
+            return self._is_stopped()
         except (OSError, http.client.HTTPException):
             return False
         finally:

@@ -4,6 +4,7 @@ import socket
 import threading
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from coverslip.settings import Settings
@@ -89,3 +90,23 @@ def test_one_that_was_started_again_is_given_time_again(front_end, monkeypatch):
         verdicts(asked, STRIKES - 1)
         asked.replace()
         assert not asked.hangs()
+
+
+def test_one_that_is_stopped_before_it_listens_hangs(front_end, installation, tmp_path, monkeypatch):
+    """It would never be silent, for nobody gets as far as asking it."""
+    monkeypatch.setenv("COVERSLIP_DATA_DIR", str(tmp_path))
+    with listening() as port:
+        pass
+    asked = front_end(port)
+    asked.start()
+    try:
+        process = psutil.Process(asked.pid)
+        process.suspend()
+        installation.until(lambda: process.status() == psutil.STATUS_STOPPED)
+        assert verdicts(asked, STRIKES)[-1]
+        process.resume()
+        installation.until(lambda: process.status() != psutil.STATUS_STOPPED)
+        assert not asked.hangs()
+    finally:
+        asked.kill()
+    assert not asked.hangs()

@@ -74,6 +74,7 @@ def texts(value: bytes) -> Iterator[str]:
     except UnicodeDecodeError:
         yield from _runs(value)
         yield from letters.inside(value)
+        yield from letters.in_code_pages(value)
         binary = True
     if binary:
         yield from letters.wide(value)

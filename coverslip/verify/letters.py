@@ -1,4 +1,4 @@
-"""Text in letters beyond ASCII inside a value that is no text as a whole: UTF-8, and UTF-16 in either order.
+"""Text in letters beyond ASCII in a value that is not UTF-8 as a whole: UTF-8 inside it, UTF-16, and code pages.
 
 Names are written in many of them. What is found is only looked for, so a stretch of numbers that reads like letters
 costs a search; a name that does not read costs everything.
@@ -20,6 +20,12 @@ LONGEST: Final = 4096
 LETTERS: Final = 0.5
 """Share of a text that has to be letters."""
 ORDERS: Final = ("utf-16-le", "utf-16-be")
+CODE_PAGES: Final = (
+    *("cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "koi8_r", "iso8859_2"),
+    *("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"),
+)
+"""What programs wrote before UTF-8, by country; Latin-1 is everybody's."""
+_NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _UTF8 = re.compile(rb"(?:[\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}){2,}")
 _IDEOGRAPHS = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
 """Chinese, Japanese, Korean, and their punctuation."""
@@ -43,6 +49,27 @@ def inside(value: bytes) -> Iterator[str]:
     """UTF-8 in a value that is none as a whole."""
     found = (text for run in _UTF8.findall(value) for text in _read(run.decode("utf-8", "replace")))
     return islice(found, MAX_TEXTS)
+
+
+def in_code_pages(value: bytes) -> Iterator[str]:
+    """A short value that is text in eight bits, in every code page it may be in: nothing says in which.
+
+    And byte for byte, which is how Latin-1 reads.
+    """
+    said = value.rstrip(b"\0")
+    if len(said) > LONGEST or _NO_TEXT.search(said):
+        return
+    found = frozenset(text for page in CODE_PAGES for text in _read_in(page, said))
+    yield from found
+    if found:
+        yield said.decode("latin-1")
+
+
+def _read_in(page: str, said: bytes) -> Iterator[str]:
+    try:
+        yield from _read(said.decode(page))
+    except UnicodeDecodeError:
+        return
 
 
 def wide(value: bytes) -> Iterator[str]:

@@ -71,6 +71,42 @@ def test_utf_8_inside_something_is_found_in_utf_16(name):
     assert finds(b"\xff\x00" + name.encode() + b"\xff\x01", around(name.encode("utf-16-be")))
 
 
+@pytest.mark.parametrize("leak", CODECS)
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("cp1250", "Kovács Győző"),
+        ("iso8859_2", "Kovács Győző"),
+        ("cp1251", "Иванов Иван"),
+        ("koi8_r", "Иванов Иван"),
+        ("cp1253", "Αλέξης Παππάς"),
+        ("cp1254", "Şükrü Güneş"),
+        ("cp1255", "יעל כהן"),
+        ("cp1256", "فاطمة حسن"),
+        ("cp1257", "Jānis Bērziņš"),
+        ("cp874", "สมชาย ใจดี"),
+        ("gb18030", "王小明"),
+        ("big5", "陳大文"),
+        ("shift_jis", "山田 はなこ"),
+        ("euc_jp", "山田 はなこ"),
+        ("euc_kr", "김민준"),
+    ],
+)
+def test_a_name_in_an_old_code_page_is_found_in_unicode(page, name, leak):
+    """Scanners' programs on Windows write settings so; one pair of an INI file is a value."""
+    written = name.encode(page)
+    for value in (written, written + b"\0\0", b"Name=" + written):
+        assert finds(value, around(name.encode(leak)))
+    assert finds(written, around(written))
+
+
+def test_pixels_are_in_no_code_page():
+    """Nor is anything long, or with bytes no text has."""
+    assert not list(letters.in_code_pages(b"\x01" + "Иванов".encode("cp1251")))
+    assert list(letters.in_code_pages("Иванов".encode("cp1251") * 600))
+    assert not list(letters.in_code_pages("Иванов".encode("cp1251") * 700))
+
+
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
 @pytest.mark.parametrize("name", ["Jürgen Weiß", "Nguyễn Thị Hương", "Αλέξης Παππάς"])
 def test_marks_of_their_own_and_joined_ones_are_the_same(name, forms):

@@ -22,6 +22,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 async def principal_of(request: Request, service: Here) -> Principal | None:
     """The caller, or None for anonymous; raises `KeyRefused` for a bearer token that is not good."""
+    caller = request.state.caller = await _principal_of(request, service)  # a refusal's page is for somebody, too
+    return caller
+
+
+async def _principal_of(request: Request, service: Service) -> Principal | None:
     header = request.headers.get("authorization")
     if header is not None:
         return await _bearer(header, service)

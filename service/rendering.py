@@ -63,7 +63,8 @@ def refusal_page(request: Request, status: int, code: str, detail: str) -> Respo
     service: Service = request.app.state.service
     if status == 401:
         return RedirectResponse(f"/signin?next={quote(request.url.path)}", 303)
-    page = render(request, service, "problem.html", None, status=status, code=code, detail=detail)
+    caller: Principal | None = getattr(request.state, "caller", None)
+    page = render(request, service, "problem.html", caller, status=status, code=code, detail=detail)
     page.status_code = status
     return page
 

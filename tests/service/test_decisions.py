@@ -73,6 +73,7 @@ def test_a_page_that_is_old_decides_nothing(house):
         assert answer.status_code == 412
         assert "changed since you looked" in answer.text
         assert f'href="{where}"' in answer.text
+        assert "Sign in" not in answer.text
         assert house.archive.catalog.slide(sid).state is State.IN_REVIEW
         form["version"] = version_on(client.get(where).text)
         assert client.post(f"{where}/transitions", data=form).status_code == 303

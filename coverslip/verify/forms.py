@@ -77,6 +77,8 @@ def texts(value: bytes) -> Iterator[str]:
         yield from letters.in_code_pages(value)
         binary = True
     if binary:
+        runs = _ASCII.findall(value)[:MAX_RUNS]
+        yield from (run[1:].decode("ascii") for run in runs if not run[:1].isalpha())  # behind its length
         yield from letters.wide(value)
     if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
         yield value.decode("utf-16", "ignore")

@@ -96,6 +96,7 @@ PARTS = {
     "UTF-16 with its mark, no ASCII": ("Жанетта Доу".encode("utf-16"), "Жанетта Доу".encode()),
     "six letters with their length": (b"\x80\x01\x02!Janett\xff\x03", b"Janett"),
     "text with its length": (b"\x80\x01\x02!Jane Doemann\xff\x03", b"Jane Doemann"),
+    "text with its length, all of it ASCII": (b"\x08\x01\x12!Jane Doemann\x1a\x01", b"Jane Doemann"),
     "ASCII between other letters": (b"\xe9\xe9Jane Doemann\xe9\xe9\x01\xff", b"Jane Doemann"),
 }
 

@@ -14,7 +14,7 @@ from typing import Final
 MAX_TEXTS: Final = 256
 """Of each alphabet, from one reading of a value."""
 SHORTEST: Final = 6
-"""Bytes in UTF-8: fewer stand everywhere."""
+"""Bytes in UTF-8, and of a short value as it stands: fewer stand everywhere."""
 LONGEST: Final = 4096
 """Bytes of a value that may be one text in any script."""
 LETTERS: Final = 0.5
@@ -57,7 +57,7 @@ def in_code_pages(value: bytes) -> Iterator[str]:
     And byte for byte, which is how Latin-1 reads.
     """
     said = value.rstrip(b"\0")
-    if len(said) > LONGEST or _NO_TEXT.search(said):
+    if not SHORTEST <= len(said) <= LONGEST or _NO_TEXT.search(said):
         return
     found = frozenset(text for page in CODE_PAGES for text in _read_in(page, said))
     yield from found

@@ -102,6 +102,7 @@ def test_a_name_in_an_old_code_page_is_found_in_unicode(page, name, leak):
 
 def test_pixels_are_in_no_code_page():
     """Nor is anything long, or with bytes no text has."""
+    assert not list(letters.in_code_pages("Жуков".encode("cp1251")))
     assert not list(letters.in_code_pages(b"\x01" + "Иванов".encode("cp1251")))
     assert list(letters.in_code_pages("Иванов".encode("cp1251") * 600))
     assert not list(letters.in_code_pages("Иванов".encode("cp1251") * 700))

@@ -39,7 +39,8 @@ def samples(apart: Sequence[bytes]) -> set[bytes]:
     """Samples of the stretches of a binary value; a short one beside others is how any JPEG begins."""
     if len(apart) == 1:
         return windows(apart[0])
-    return {sample for stretch in apart[:MAX_STRETCHES] if len(stretch) >= WINDOW for sample in windows(stretch)}
+    long = [stretch for stretch in apart if len(stretch) >= WINDOW]
+    return {sample for stretch in long[:MAX_STRETCHES] for sample in windows(stretch)}
 
 
 def _is_shared(marker: int, payload: bytes) -> bool:

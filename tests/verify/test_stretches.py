@@ -117,3 +117,9 @@ def test_how_any_jpeg_begins_is_not_looked_for(short):
     assert not any(form in b"\xff\xd8" + short for form in samples(stretches(value)))
     assert finds(value, around(NOISE[60:160]))
     assert finds(b"\xff\xd8" + short, around(b"\xff\xd8" + short))
+
+
+def test_many_short_ones_take_no_long_one_s_place():
+    """Restart intervals one behind the other, and then what matters."""
+    value = (b"ab\x01" + SHARED["restarts"]) * 300 + NOISE[:200]
+    assert finds(value, around(NOISE[60:160]))

@@ -148,11 +148,12 @@ def _pairs(value: bytes, path: str) -> Iterator[Secret]:
 
 def _said(line: str) -> bytes:
     """What was read as Latin-1: the bytes themselves if they are UTF-8."""
-    raw = line.strip().encode("latin-1")
+    said = line.strip()
+    raw = said.encode("latin-1")
     try:
         raw.decode()
     except UnicodeDecodeError:
-        return line.strip().encode()
+        return said.encode()
     return raw
 
 

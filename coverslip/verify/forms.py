@@ -66,7 +66,7 @@ class Ordinary:
 
 
 def texts(value: bytes) -> Iterator[str]:
-    """How a value reads: as UTF-8 or Latin-1, as UTF-16 where it looks like it, and its printable runs."""
+    """How a value reads: as UTF-8; and, when it is not that or not only, in whatever else it may be written."""
     value = value[:MAX_TEXT]
     try:
         yield value.decode("utf-8")

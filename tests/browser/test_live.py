@@ -13,6 +13,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 COUNT = """window.changes = 0; document.body.addEventListener("coverslip:changed", () => window.changes++)"""
 
 
+@pytest.fixture
+def sid(chromium, coverslip, tmp_path):
+    """A slide of one test's own, in review."""
+    path = tmp_path / "slide.svs"
+    aperio.write(path, Size(900, 700), seed=6)
+    return sent_in(chromium, coverslip, path)
+
+
 def test_a_page_whose_proxy_had_no_server_for_a_while_goes_on(chromium, coverslip):
     """Browsers give up at an answer that is no stream, such as proxies give while a service starts again; we do not."""
     context = chromium.new_context(base_url=coverslip)
@@ -47,11 +55,8 @@ def test_an_upload_whose_last_answer_is_lost_arrives(chromium, coverslip, tmp_pa
     assert lost == [204]
 
 
-def test_who_looks_at_a_slide_sees_what_another_decided(chromium, coverslip, tmp_path):
+def test_who_looks_at_a_slide_sees_what_another_decided(chromium, coverslip, sid):
     """The picture leaves with the slide, and comes again with it; the page has the other's reason."""
-    path = tmp_path / "slide.svs"
-    aperio.write(path, Size(900, 700), seed=6)
-    sid = sent_in(chromium, coverslip, path)
     with signed_in(chromium, coverslip) as context:
         page = context.pages[0]
         page.goto(f"/slides/{sid}")
@@ -64,11 +69,8 @@ def test_who_looks_at_a_slide_sees_what_another_decided(chromium, coverslip, tmp
         looking.still(page)
 
 
-def test_a_page_that_hears_nothing_decides_nothing_old(chromium, coverslip, tmp_path):
+def test_a_page_that_hears_nothing_decides_nothing_old(chromium, coverslip, sid):
     """It says so and leads back; there the decision is one of what is seen."""
-    path = tmp_path / "slide.svs"
-    aperio.write(path, Size(900, 700), seed=8)
-    sid = sent_in(chromium, coverslip, path)
     with signed_in(chromium, coverslip) as context:
         page = context.pages[0]
         page.route("**/live", lambda route: route.fulfill(status=502, body="no server"))

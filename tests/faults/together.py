@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
@@ -55,14 +54,13 @@ def main() -> int:
         process = subprocess.Popen([sys.executable, "-m", "workers", "all"], env=environment, start_new_session=True)
         try:
             demo.wait_until_ready(demo.Client(port), process)
+            client = demo.Client(port, (data / "phi" / "demo.key").read_text().strip())
             sids: list[str] = []
-            people = Thread(
-                target=_bring, args=(lambda: _client(port, data), _slides(Path(folder), chosen.slides), sids)
-            )
+            people = Thread(target=_bring, args=(client, _slides(Path(folder), chosen.slides), sids))
             people.start()
             blows = _strike(process.pid, dice, chosen.seconds)
             people.join()
-            took, states = _settled(lambda: _client(port, data), sids)
+            took, states = _settled(client, sids)
             alive = process.poll() is None
         finally:
             process.terminate()
@@ -79,17 +77,12 @@ def _slides(folder: Path, number: int) -> list[Path]:
     return paths
 
 
-def _client(port: int, data: Path) -> demo.Client:
-    """With the key of the service that runs now: one that tries things out makes a new one each time it starts."""
-    return demo.Client(port, (data / "phi" / "demo.key").read_text().strip())
-
-
-def _bring(client: Callable[[], demo.Client], slides: list[Path], sids: list[str]) -> None:
+def _bring(client: demo.Client, slides: list[Path], sids: list[str]) -> None:
     """Each until it was taken; who is refused, or cut off, comes again."""
     for slide in slides:
         while True:
             try:
-                sids.append(demo.upload(client(), slide))
+                sids.append(demo.upload(client, slide))
                 break
             except (OSError, demo.DemoFailed, ValueError):
                 time.sleep(0.5)
@@ -119,11 +112,11 @@ def _role(process: psutil.Process) -> str:
     return next((name for name in ("valkey", "service", "celery", "zygote") if name in called), "child")
 
 
-def _settled(client: Callable[[], demo.Client], sids: list[str]) -> tuple[float, Counter[str]]:
+def _settled(client: demo.Client, sids: list[str]) -> tuple[float, Counter[str]]:
     began, states = time.monotonic(), Counter[str]()
     while (took := time.monotonic() - began) < PATIENCE:
         try:
-            states = Counter(json.loads(client().get(f"/api/v1/slides/{sid}"))["state"] for sid in sids)
+            states = Counter(json.loads(client.get(f"/api/v1/slides/{sid}"))["state"] for sid in sids)
         except (OSError, demo.DemoFailed):
             states = Counter()
         if states and not {"received", "queued", "processing"} & set(states):

@@ -4,7 +4,6 @@ import base64
 import binascii
 import html
 import json
-import random
 import urllib.parse
 
 import pytest
@@ -12,26 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coverslip.verify import forms
-from coverslip.verify.claim import Secret
 from coverslip.verify.forms import Ordinary, patterns, texts, wanted, windows
-from coverslip.verify.leaks import Hunt
+from tests.verify.hunting import NOISE, around, finds
 
 NAME = "Jänette & Doemann?"
 """In one piece: no part of it is looked for by itself."""
 PLAIN = ("utf-8", "utf-16-le", "utf-16-be", "latin-1")
 NOBODY = Ordinary(())
-
-
-def finds(value, data, kept=()):
-    """Whether a removed value is found in these bytes."""
-    hunt = Hunt((Secret("here", value),), kept)
-    hunt.search(data, "here")
-    return bool(hunt.hits)
-
-
-def around(written):
-    """Something on either side."""
-    return b"before\x01" + written + b"\x02behind"
 
 
 @pytest.mark.parametrize("case", [str, str.lower, str.upper, str.swapcase])
@@ -157,9 +143,6 @@ def test_letters_beyond_latin_1():
 def test_pixels_that_are_printable_are_no_words(run, reads):
     """Seven letters of ten are ASCII in words of any European language."""
     assert (run.decode("latin-1") in set(texts(b"\x01\xff\x02" + run + b"\x01"))) is reads
-
-
-NOISE = random.Random(3).randbytes(4000)
 
 
 @pytest.mark.parametrize("length", [8, 9, 31, 32, 33, 64, 100, 511, 4000])

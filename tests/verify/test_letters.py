@@ -7,10 +7,9 @@ from unicodedata import normalize
 import pytest
 
 from coverslip.verify import letters
-from coverslip.verify.claim import Secret
 from coverslip.verify.forms import Ordinary, texts, wanted
-from coverslip.verify.leaks import Hunt
 from coverslip.verify.parts import parts
+from tests.verify.hunting import NOISE, around, finds
 
 NAMES = {
     "German": "Jürgen Weiß",
@@ -30,19 +29,6 @@ NAMES = {
     "Korean": "김민준",
 }
 CODECS = ("utf-8", "utf-16-le", "utf-16-be")
-NOISE = random.Random(1).randbytes(3000)
-
-
-def finds(value, data):
-    """Whether a removed value is found in these bytes."""
-    hunt = Hunt((Secret("here", value),), ())
-    hunt.search(data, "here")
-    return bool(hunt.hits)
-
-
-def around(written):
-    """Something on either side."""
-    return b"before\x01" + written + b"\x02behind"
 
 
 @pytest.mark.parametrize("leak", CODECS)

@@ -4,23 +4,8 @@ import random
 
 import pytest
 
-from coverslip.verify.claim import Secret
-from coverslip.verify.leaks import Hunt
 from coverslip.verify.stretches import samples, stretches
-
-NOISE = random.Random(3).randbytes(4000)
-
-
-def finds(value, data):
-    """Whether a removed value is found in these bytes."""
-    hunt = Hunt((Secret("here", value),), ())
-    hunt.search(data, "here")
-    return bool(hunt.hits)
-
-
-def around(written):
-    """Something on either side."""
-    return b"before\x01" + written + b"\x02behind"
+from tests.verify.hunting import NOISE, around, finds
 
 
 def segment(marker, payload):

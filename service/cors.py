@@ -89,7 +89,7 @@ class Outward:
 
     def is_preflight(self, scope: Scope) -> bool:
         """Whether a browser asks, before it asks."""
-        return not self.cors.closed and scope["method"] == "OPTIONS"
+        return not self.cors.closed and scope["method"] == "OPTIONS" and scope["path"].startswith(READABLE)
 
     async def preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The answer to that; `told` puts on what every answer has."""

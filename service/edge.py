@@ -16,7 +16,7 @@ from coverslip.errors import NotFound
 from coverslip.pyramid.made_by import made_by
 from service import lent
 from service.cors import READABLE, Outward
-from service.errors import PROBLEM_TYPE, UNEXPECTED, answer, body_of
+from service.errors import Overloaded, answer, crashed
 from service.later import Later
 from service.pinned import Pinned
 from service.routes.tiles import Tiles
@@ -92,33 +92,37 @@ class Edge:
         self.answers: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a request to where it belongs."""
+        """Answer a request, or say in one word that it could not be."""
         if scope["type"] == "lifespan":
             return await self._live(receive, send)
         if scope["type"] != "http":
             return None  # no websockets here: the server refuses on its own
         if scope["path"].startswith(READABLE):
             send = self._outward.told(scope, send)
-            if self._outward.is_preflight(scope):
-                return await self._guard(self._outward.preflight, scope, receive, send)
+        return await self._guard(scope, receive, send)
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a request to where it belongs."""
+        if self._outward.is_preflight(scope):
+            return await self._outward.preflight(scope, receive, send)
         if scope["path"].startswith(lent.PREFIX):
             inner = lent.returned(scope)
             if inner is None:
                 return await answer(NotFound())(scope, receive, send)
             scope = inner
         if Pinned.takes(scope["path"]):
-            return await self._guard(self._pinned, scope, receive, send)
+            return await self._pinned(scope, receive, send)
         return await self._floating(scope, receive, send)
 
     async def _floating(self, scope: Scope, receive: Receive, send: Send) -> None:
         if Tiles.takes(scope):
-            return await self._guard(self.tiles, scope, receive, send)
+            return await self.tiles(scope, receive, send)
         if scope["path"].startswith(PICTURES) and (pictures := await self._pictures.get()).takes(scope):
-            return await self._guard(pictures, scope, receive, send)
+            return await pictures(scope, receive, send)
         if lent.LINK in scope:  # a link shows pixels, nothing else
             return await answer(NotFound())(scope, receive, send)
         pages, scope = await self._pages.get(), without_strange_range(scope)
-        return await self._guard(pages, scope, self._bounded(scope, receive), self._dressed(scope, send))
+        return await pages(scope, self._bounded(scope, receive), self._dressed(scope, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop (ASGI's lifespan protocol); what loads slowly is loaded once the first moments are over."""
@@ -138,24 +142,32 @@ class Edge:
         self._pictures()
         made_by()
 
-    async def _guard(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place."""
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an unexpected exception become a 500 that says nothing, and a log line that names only the place.
+
+        A server that stops ends what is still under way after its grace: whoever is not answered yet is told to come
+        back, for the next one will answer.
+        """
         started = False
 
         async def watch(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                if "coverslip.pinned" not in scope:  # counted once, further out
-                    self.answers[message["status"]] += 1
+                self.answers[message["status"]] += 1
             await send(message)
 
         try:
-            await app(scope, receive, watch)
+            await self._routed(scope, receive, watch)
+        except asyncio.CancelledError:  # nobody but the server ends a request, and it waits for nothing but its end
+            excuse = answer(Overloaded("This server is being stopped. Try again in a moment."))
         except Exception as error:  # noqa: BLE001  the request's outermost edge
             _log(error)
-            if not started:
-                await _answer(watch)
+            excuse = crashed()
+        else:
+            return
+        if not started:
+            await excuse(scope, receive, self._dressed(scope, watch))
 
     def _dressed(self, scope: Scope, send: Send) -> Send:
         tus = scope["path"].startswith("/uploads")
@@ -213,13 +225,6 @@ def _log(error: Exception) -> None:
     import structlog  # a tenth of a start, for what should never happen
 
     structlog.get_logger("service").error("unexpected", kind=type(error).__name__, place=_place(error))
-
-
-async def _answer(send: Send) -> None:
-    body = body_of(*UNEXPECTED)
-    headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(body)), *HEADERS]
-    await send({"type": "http.response.start", "status": UNEXPECTED[1], "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _place(error: BaseException) -> str:

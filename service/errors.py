@@ -331,6 +331,11 @@ def answer(error: CoverslipError) -> Response:
     return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
 
 
+def crashed() -> Response:
+    """What is said of an exception nobody foresaw: nothing; `service.edge` logs the place."""
+    return Response(body_of(*UNEXPECTED), UNEXPECTED[1], {"Cache-Control": "no-store"}, PROBLEM_TYPE)
+
+
 def no_such_method() -> Response:
     """Where tiles and pictures are, things are only looked at."""
     code, detail = ROUTING_CODES[405]

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from coverslip.errors import CoverslipError
-from service.errors import PROBLEM_TYPE, ROUTING_CODES, UNEXPECTED, RequestRefused, answer, body_of, sentence_of
+from service.errors import PROBLEM_TYPE, ROUTING_CODES, RequestRefused, answer, body_of, crashed, sentence_of
 
 Page = Callable[[Request, int, str, str], Response]
 """Draws a refusal for somebody who reads: request, status, code, sentence."""
@@ -54,8 +54,8 @@ def invalid(request: Request, error: Exception) -> Response:
 
 
 def unexpected(request: Request, error: Exception) -> Response:
-    """Handler for what nobody foresaw: says nothing; `service.edge` logs the place."""
-    return Response(body_of(*UNEXPECTED), UNEXPECTED[1], {"Cache-Control": "no-store"}, PROBLEM_TYPE)
+    """Handler for what nobody foresaw."""
+    return crashed()
 
 
 def install(app: FastAPI, page: Page) -> None:

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 import coverslip.errors
-import service.safety  # noqa: F401  defines a refusal of its own
+import service.main
+import service.safety  # defines a refusal of its own
 from coverslip.settings import Settings
 from service import errors
 from service.main import create_app
@@ -72,27 +73,44 @@ def test_large_bodies_end_early(house):
     assert answer.status_code in (400, 413)
 
 
+def asked(app, path):
+    """What the edge itself answers to a GET: status, headers and body."""
+
+    async def sent(message):
+        messages.append(message)
+
+    messages = []
+    scope = {"type": "http", "path": path, "method": "GET", "headers": [], "query_string": b""}
+    asyncio.run(app(scope, None, sent))
+    return messages[0]["status"], dict(messages[0]["headers"]), messages[1]["body"]
+
+
 def test_a_crash_at_the_edge_ends_there(tmp_path, monkeypatch, capsys):
     """What a tile or page raises unforeseen never reaches the server's own log, which would print its text."""
 
     async def broken(self, scope, receive, send):
         raise RuntimeError(SECRET)
 
-    async def run():
-        scope = {"type": "http", "path": "/slides/x.dzi", "method": "GET", "headers": [], "query_string": b""}
-        await create_app(Settings(data_dir=tmp_path))(scope, None, sent)
-
-    async def sent(message):
-        messages.append(message)
-
-    messages = []
     monkeypatch.setattr(Tiles, "__call__", broken)
-    asyncio.run(run())
-    assert messages[0]["status"] == 500
-    assert b"DOE" not in messages[1]["body"]
+    status, _, body = asked(create_app(Settings(data_dir=tmp_path)), "/slides/x.dzi")
+    assert status == 500
+    assert b"DOE" not in body
     logged = capsys.readouterr().out
     assert "test_errors.py:" in logged
     assert "DOE" not in logged
+
+
+@pytest.mark.parametrize(("part", "path"), [("website", "/slides"), ("pictures", "/iiif/3/x/info.json")])
+def test_what_cannot_be_loaded_ends_there_too(tmp_path, monkeypatch, part, path):
+    """Pages and pictures are loaded when first asked for; a machine out of memory or threads may not manage it."""
+
+    def broken(service):
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(service.main, part, broken)
+    status, headers, body = asked(create_app(Settings(data_dir=tmp_path)), path)
+    assert (status, headers[b"content-type"]) == (500, b"application/problem+json")
+    assert b"DOE" not in body
 
 
 def test_a_crash_says_nothing(house, monkeypatch, capsys):

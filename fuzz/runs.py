@@ -34,15 +34,15 @@ class TookLong(Exception):
 def inputs(target: str, *, brief: bool = False) -> Iterator[tuple[str, bytes]]:
     """Each run by itself, behind a sound input, in its middle and before its last two bytes; with what it is.
 
-    `brief`: by itself and in one of the three places, in turn.
+    `brief`: each in one of the four ways, in turn.
     """
     sound = corpus(target)[0]
     places = (("behind", len(sound)), ("inside", len(sound) // 2), ("before the end of", len(sound) - 2))
     for number, unit in enumerate(UNITS):
         run = unit * (LENGTH // len(unit))
-        yield f"{unit!r} alone", run
-        for where, at in [places[number % 3]] if brief else places:
-            yield f"{unit!r} {where} a sound one", sound[:at] + run + b"\0" + sound[at:]
+        found = [(f"{unit!r} alone", run)]
+        found += [(f"{unit!r} {where} a sound one", sound[:at] + run + b"\0" + sound[at:]) for where, at in places]
+        yield from [found[number % 4]] if brief else found
 
 
 def seconds(target: Callable[[bytes], None], data: bytes) -> float:
@@ -60,7 +60,7 @@ def main() -> int:
     """Run all; 1 when one took too long."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.runs", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all without one")
-    parser.add_argument("--brief", action="store_true", help="half as many inputs")
+    parser.add_argument("--brief", action="store_true", help="a quarter of the inputs")
     chosen = parser.parse_args()
     signal.signal(signal.SIGVTALRM, _ring)
     names = chosen.targets or list(targets.TARGETS)

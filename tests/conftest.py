@@ -18,6 +18,7 @@ import pytest
 
 from coverslip import durable
 from samples.real import find
+from tests.dealing import dealt
 
 KERNEL_FORBIDS = "the kernel forbids it: "
 KERNEL = Path(__file__).parent / "faults" / "kernel.py"
@@ -29,8 +30,8 @@ httpx._transports.default.create_ssl_context = functools.cache(httpx._transports
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow ones first: many of them wait rather than work, and at the end nobody waits for one that began last."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Each worker's share, in the order in which it should run."""
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,8 +12,8 @@ from coverslip.archive.records import Refused
 from coverslip.archive.storage import Zone
 
 KINDS = tuple(JobKind)
-FEW, MANY = 40, 400
-STEPS = 50
+FEW, MANY = 20, 200
+STEPS = 10
 """Instructions of SQLite's machine between two that are counted."""
 
 

@@ -318,7 +318,7 @@ class JobsContract(Catalogues):
         while catalog.slide(sid).state is State.QUEUED:
             begin = clock.now
             while (claim := catalog.claim(job, "a")) is None:
-                clock.wait(seconds=5)
+                clock.wait(seconds=5 if len(waits) < 4 else 20)
             waits.append((clock.now - begin).total_seconds())
             catalog.put_off(claim, code)
             if catalog.slide(sid).state is State.QUEUED:

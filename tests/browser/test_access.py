@@ -5,7 +5,7 @@ import pytest
 from tests.browser import elsewhere
 from tests.browser.looking import still, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 ASK = """axe.run(document, {resultTypes: ["violations"]}).then((said) => said.violations
   .filter((rule) => ["serious", "critical"].includes(rule.impact))

@@ -14,7 +14,7 @@ from coverslip.preflight.zip import open_zip
 from samples import aperio, dicom, mirax
 from tests.browser.looking import ENDS, PATIENCE
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 PERSON = "DOE Jane 1961"
 

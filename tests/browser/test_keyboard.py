@@ -4,7 +4,7 @@ import pytest
 
 from tests.browser.looking import still, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 HERE = """(() => {
   const node = document.activeElement;

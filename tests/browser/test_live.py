@@ -8,7 +8,7 @@ from tests.browser import looking
 from tests.browser.conftest import move, sent_in, signed_in
 from tests.browser.looking import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 COUNT = """window.changes = 0; document.body.addEventListener("coverslip:changed", () => window.changes++)"""
 

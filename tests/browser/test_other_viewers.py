@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.looking import tissue
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 VIEWERS = (
     *("openseadragon-iiif", "openseadragon-dzi", "mirador", "mirador-3"),

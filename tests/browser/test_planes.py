@@ -14,7 +14,7 @@ from tests.browser.looking import still, until
 from tests.browser.test_access import axe, objections
 
 __all__ = ["axe"]
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 SETTLED = """coverslipViews.every(({ osd, place, item }) => osd.world.getItemCount() === 1 && item.getFullyLoaded()
   && !place.classList.contains("loading"))"""

@@ -13,7 +13,7 @@ from service import vendor
 from tests.browser.conftest import move, sent_in
 from tests.browser.looking import SHOWN, still, tissue, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 KEYS = ["+", "-", "0", "1", "6", "n", "←", "→", "↑", "↓", "[", "]", "{", "}", *"blgsypvf?", "Enter", "Esc", "Backspace"]
 

@@ -10,7 +10,7 @@ from samples import aperio
 from samples.real import find
 from tests.browser.looking import reviewed, tissue, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 
 SLIDE = "CMU-1-Small-Region.svs"
 

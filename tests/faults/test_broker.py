@@ -7,7 +7,7 @@ from tests.faults import broker
 ROUNDS = {"kill": 4, "reset": 3, "read-only": 2, "full": 1, "stall": 1}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(70)
 def test_work_goes_on_by_itself(tmp_path, socket_dir, record_property):
     """Killed, cut off, read-only, full, silent for a minute: 15 s after its return all is done (target 7).
 

@@ -11,7 +11,7 @@ STORMS = {"sqlite": (60, 1), "postgresql": (30, 2)}
 """Seconds of blows, and the seed of their order: the same in each run, as far as an order is all that is chance."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(100)
 @pytest.mark.parametrize("database", STORMS)
 def test_a_storm(database, record_property):
     """0 lost, 0 published twice, nothing left over, nobody told nonsense; all at an end within a minute (target 5).
@@ -34,7 +34,7 @@ def test_a_storm(database, record_property):
     assert figures.is_calm, figures
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_a_storm_over_a_bucket(record_property):
     """The same where slides lie in a bucket, which is struck as well: nothing begun or half there stays in it either.
 

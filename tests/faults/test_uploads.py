@@ -244,7 +244,7 @@ def front(request, tmp_path):
     found.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(80)
 @pytest.mark.parametrize(("front", "sequences"), [("disk", SEQUENCES), ("bucket", IN_BUCKET)], indirect=["front"])
 def test_uploads_survive_anything_in_any_order(front, sequences, record_property):
     """COVERSLIP_UPLOAD_SEQUENCES sequences of up to eight misfortunes each; fewer over a bucket, where each is slow."""

@@ -183,10 +183,18 @@ def below() -> Callable[[int], set[int]]:
     return children
 
 
+def runs(pid: int) -> bool:
+    """Whether it has not ended; it may while we ask."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.fixture
 def alive() -> Callable[[int], bool]:
     """Whether a process runs (a zombie does not)."""
-    return lambda pid: Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return runs
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ httpx._transports.default.create_ssl_context = functools.cache(httpx._transports
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker's share, in the order in which it should run."""
-    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    """What takes long begins early."""
+    items[:] = dealt(items)
 
 
 @pytest.hookimpl(wrapper=True)

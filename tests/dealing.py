@@ -1,35 +1,29 @@
 """In which order tests run: the slow ones first, with quick ones beside them.
 
 pytest-xdist gives each worker an equal stretch of the list, and who is done early takes half of what another has left,
-from its end. So each stretch but the last begins with slow ones: many of those wait rather than work, and the last
-worker keeps the processor busy meanwhile. In the end only quick ones are left, and nobody waits for one that began
-last.
+from its end. So the first worker begins with the slow ones, the longest before all: many of those wait rather than
+work, and the others keep the processor busy meanwhile. What is left of them in the end are short ones, and nobody waits
+for a long one that began last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby
 
 import pytest
 
 USUAL = 10.0
 """Seconds a test marked `slow` takes on a quiet machine, where the mark does not say."""
 TOGETHER = "browser"
-"""A folder whose tests share what takes long to start: one worker runs all of them."""
+"""A folder whose tests share what takes long to start."""
 
 
-def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
-    """The same tests in the order in which so many workers should be given them."""
-    slow = [item for item in items if seconds(item)]
-    quick = iter([item for item in items if not seconds(item)])
-    lanes = _lanes(slow, max(1, workers - 1))
-    found: list[pytest.Item] = []
-    for number in range(workers):
-        share = (len(items) - len(found)) // (workers - number)
-        lane = lanes[number] if number < len(lanes) else []
-        found += [*lane, *islice(quick, max(0, share - len(lane)))]
-    return [*found, *quick]
+def dealt(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The same tests in the order in which they should begin; modules stay together, for they share what is started."""
+    modules = [list(module) for _, module in groupby((item for item in items if seconds(item)), _module)]
+    slow = sorted(modules, key=_weight, reverse=True)
+    return [*chain(*slow), *(item for item in items if not seconds(item))]
 
 
 def seconds(item: pytest.Item) -> float:
@@ -38,15 +32,6 @@ def seconds(item: pytest.Item) -> float:
     if mark is None:
         return 0
     return float(mark.args[0]) if mark.args else USUAL
-
-
-def _lanes(slow: Sequence[pytest.Item], count: int) -> list[list[pytest.Item]]:
-    """Longest module first, each to who has least to do so far: what tests of one share is started once."""
-    lanes: list[list[pytest.Item]] = [[] for _ in range(count)]
-    modules = [list(module) for _, module in groupby(slow, _module)]
-    for module in sorted(modules, key=_weight, reverse=True):
-        min(lanes, key=_weight).extend(module)
-    return lanes
 
 
 def _module(item: pytest.Item) -> object:

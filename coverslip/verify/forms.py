@@ -121,18 +121,24 @@ def wanted(value: bytes, ordinary: Ordinary) -> set[str]:
 
 def patterns(text: str) -> set[bytes]:
     """Every way this text could be written, folded to lower case: encodings, base64, hex, escapes."""
-    plain = {text, text.lower(), text.upper()}
-    plain |= {normalize(form, variant) for form in ("NFC", "NFD") for variant in plain}
-    encoded = {variant.encode(codec) for variant in plain for codec in _codecs(variant)}
-    encoded |= set(_base64(text.encode("utf-8"))) | set(_base64(text.encode("utf-16-le")))
-    encoded |= {text.encode(codec).hex().encode() for codec in ("utf-8", "utf-16-le")}
-    encoded |= {form.encode("utf-8") for form in _escapes(text)}
+    plain, wide = text.encode("utf-8"), text.encode("utf-16-le")
+    encoded = {variant.encode(codec) for variant in _variants(text) for codec in _codecs(variant)}
+    encoded.update(_base64(plain), _base64(wide), (plain.hex().encode(), wide.hex().encode()))
+    encoded.update(form.encode("utf-8") for form in _escapes(text))
     return {form.lower() for form in encoded if len(form) >= MIN_LENGTH}
+
+
+def _variants(text: str) -> set[str]:
+    """In small and in large letters, with marks joined and apart; all that is ASCII is folded later."""
+    if text.isascii():
+        return {text}
+    plain = {text, text.lower(), text.upper()}
+    return plain | {normalize(form, variant) for form in ("NFC", "NFD") for variant in plain}
 
 
 def _codecs(text: str) -> Iterator[str]:
     yield from ("utf-8", "utf-16-le", "utf-16-be")
-    if all(ord(character) < 256 for character in text):
+    if not text.isascii() and all(ord(character) < 256 for character in text):
         yield "latin-1"
 
 
@@ -150,9 +156,10 @@ def _escapes(text: str) -> Iterator[str]:
     yield text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     yield quote(text)
     yield quote(text, safe="")
-    yield "".join(f"&#{ord(character)};" for character in text)
-    yield "".join(f"&#x{ord(character):x};" for character in text)
-    yield "".join(f"\\u{ord(character):04x}" for character in text)
+    numbers = [*map(ord, text)]
+    yield "&#" + ";&#".join(map(str, numbers)) + ";"
+    yield "&#x" + ";&#x".join(map("%x".__mod__, numbers)) + ";"
+    yield "\\u" + text.encode("utf-16-be").hex("u", 2).replace("u", "\\u")
 
 
 def windows(value: bytes) -> set[bytes]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 
 import numpy as np
@@ -22,6 +23,9 @@ from coverslip.verify.search import Searcher
 from coverslip.verify.stretches import APART, samples, stretches
 from coverslip.verify.tiff_walk import ARRAY_TAGS, Tiff, raw
 from coverslip.verify.unpack import Unpacked
+
+Written = Callable[[str], set[bytes]]
+"""Says every way a text could be written."""
 
 PIECE = 8 << 20
 SHORTEST_IN_SCAN = 8
@@ -42,14 +46,14 @@ class Hunt:
 
     def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str], standing: Iterable[bytes] = ()) -> None:
         """Decide for each secret how it can be proved gone; what is `standing`, whole, is proved by structure."""
-        ordinary = Ordinary(kept_words)
+        ordinary, written = Ordinary(kept_words), cache(patterns)  # many values share a part
         self.secrets = secrets
         known: dict[bytes, frozenset[bytes]] = dict.fromkeys(standing, frozenset())
         for secret in secrets:
             if secret.untrusted_value not in known:
-                known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary)
+                known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary, written)
         self.forms = [known[secret.untrusted_value] for secret in secrets]
-        self._owners: list[list[int]] = []
+        self._owners = [[number] for number in range(len(secrets))]
         numbered = self._numbered()
         self._searcher = Searcher(numbered)
         words = {
@@ -64,13 +68,16 @@ class Hunt:
         self._counting = Lock()
 
     def _numbered(self) -> dict[bytes, int]:
+        """Each form with the number of its owners; a secret's own number stands for itself alone."""
         numbers: dict[bytes, int] = {}
         for secret, forms in enumerate(self.forms):
             for form in forms:
-                if form not in numbers:
+                owner = numbers.setdefault(form, secret)
+                if owner >= len(self.forms):
+                    self._owners[owner].append(secret)
+                elif owner != secret:
                     numbers[form] = len(self._owners)
-                    self._owners.append([])
-                self._owners[numbers[form]].append(secret)
+                    self._owners.append([owner, secret])
         return numbers
 
     def search(self, data: bytes, where: str, shortest: int = MIN_LENGTH) -> None:
@@ -118,19 +125,19 @@ class Hunt:
         return found[: 10 * MAX_FINDINGS_PER_CODE]
 
 
-def _forms(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
+def _forms(value: bytes, ordinary: Ordinary, written: Written) -> frozenset[bytes]:
     words, value = ome.unfolded(value)
-    inside = {form for word in words for text in wanted(word.encode(), ordinary) for form in patterns(text)}
-    return _forms_outside(value, ordinary) | inside
+    found = (written(text) for word in words for text in wanted(word.encode(), ordinary))
+    return _forms_outside(value, ordinary, written).union(*found)
 
 
-def _forms_outside(value: bytes, ordinary: Ordinary) -> frozenset[bytes]:
+def _forms_outside(value: bytes, ordinary: Ordinary, written: Written) -> frozenset[bytes]:
     if _is_text(value):
-        return frozenset(form for text in wanted(value, ordinary) for form in patterns(text))
+        return frozenset().union(*map(written, wanted(value, ordinary)))
     apart = stretches(value)
     value = APART.join(apart)
     found = {text for inside in (value, *parts(value)) for text in wanted(inside, ordinary)}
-    return frozenset({form for text in found for form in patterns(text)} | samples(apart))
+    return frozenset().union(*map(written, found), samples(apart))
 
 
 def _is_text(value: bytes) -> bool:

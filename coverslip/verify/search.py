@@ -16,13 +16,15 @@ class Searcher:
 
     def __init__(self, patterns: Mapping[bytes, int]) -> None:
         """Take folded patterns of at least six bytes, each with the number of what it stands for."""
-        self._by_prefix: dict[bytes, list[tuple[bytes, int]]] = {}
+        self._owners = patterns
+        self._by_prefix: dict[bytes, list[bytes]] = {}
+        for pattern in patterns:
+            self._by_prefix.setdefault(pattern[:MIN_LENGTH], []).append(pattern)
+        beginnings = np.frombuffer(b"".join(self._by_prefix), np.uint8).reshape(-1, MIN_LENGTH).astype(np.uint16)
+        pairs = beginnings[:, 0::2] | beginnings[:, 1::2] << 8
         self._table = np.zeros(65536, np.uint8)
-        for pattern, owner in patterns.items():
-            self._by_prefix.setdefault(pattern[:MIN_LENGTH], []).append((pattern, owner))
-            for place in range(3):
-                pair = pattern[2 * place] | pattern[2 * place + 1] << 8
-                self._table[pair] |= 1 << place
+        for place in range(3):
+            self._table[pairs[:, place]] |= 1 << place
         self._overlap = max((len(pattern) for pattern in patterns), default=1) - 1
 
     def find(self, data: bytes, shortest: int = MIN_LENGTH) -> Iterator[tuple[int, int]]:
@@ -34,9 +36,9 @@ class Searcher:
             for position in self._candidates(chunk):
                 if position >= CHUNK:
                     break
-                for pattern, owner in self._by_prefix.get(chunk[position : position + MIN_LENGTH], ()):
+                for pattern in self._by_prefix.get(chunk[position : position + MIN_LENGTH], ()):
                     if len(pattern) >= shortest and chunk.startswith(pattern, position):
-                        yield start + position, owner
+                        yield start + position, self._owners[pattern]
 
     def _candidates(self, chunk: bytes) -> list[int]:
         """Positions whose first three byte pairs all begin some pattern (in these places, not of the same one)."""

@@ -47,7 +47,7 @@ def coverslip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "DATA_DIR": str(folder),
         "PORT": str(port),
         "DEMO": "1",
-        "SWEEP_EVERY": "0.5",
+        "SWEEP_EVERY": "2",
         "CORS_ORIGINS": "*",
         "EMBED_ORIGINS": "http://127.0.0.1:*",
     }

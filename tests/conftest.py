@@ -174,22 +174,63 @@ def _wait_for_postgres(binaries: Path, folder: Path) -> None:
     raise TimeoutError("PostgreSQL did not start")
 
 
-@pytest.fixture
-def postgres_url(postgres_server: Path) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+@contextmanager
+def _postgres_database(server: Path, like: str = "template1") -> Iterator[tuple[str, str]]:
+    """The name and the URL of a new PostgreSQL database that holds what another does."""
     import psycopg
 
     name = f"test_{uuid.uuid4().hex}"
-    administrator = f"host={postgres_server} user=postgres dbname=postgres"
+    administrator = f"host={server} user=postgres dbname=postgres"
     with psycopg.connect(administrator, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield f"postgresql://postgres@/{name}?host={postgres_server}"
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
+    yield name, f"postgresql://postgres@/{name}?host={server}"
     with psycopg.connect(administrator, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def postgres_tables(postgres_server: Path) -> Iterator[str]:
+    """The name of a PostgreSQL database with our tables and nothing in them."""
+    from coverslip.archive.schema import opened
+
+    with _postgres_database(postgres_server) as (name, url):
+        opened(url).close()
+        yield name
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def postgres_url(postgres_server: Path, postgres_tables: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database with our tables and nothing in them."""
+    with _postgres_database(postgres_server, postgres_tables) as (_, url):
+        yield url
+
+
+@pytest.fixture
+def bare_postgres_url(postgres_server: Path) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    with _postgres_database(postgres_server) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with our tables and nothing in them."""
+    from coverslip.archive.schema import opened
+
+    path = tmp_path_factory.mktemp("tables") / "catalogue.sqlite"
+    opened(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(bare_sqlite_url: str, tmp_path: Path, sqlite_tables: Path) -> str:
+    """The URL of such a database of one's own: copied, since making tables takes ten times as long as most tests."""
+    shutil.copyfile(sqlite_tables, tmp_path / "catalogue.sqlite")
+    return bare_sqlite_url
+
+
+@pytest.fixture
+def bare_sqlite_url(tmp_path: Path) -> str:
     """The URL of an SQLite database that does not exist yet."""
     return f"sqlite:///{tmp_path / 'catalogue.sqlite'}"
 

@@ -27,7 +27,7 @@ from coverslip.settings import MAX_SOCKET_NAME, Settings
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("url", ["bare_sqlite_url", pytest.param("bare_postgres_url", marks=pytest.mark.postgres)])
 def test_migrations_make_the_tables_the_code_expects(request, url):
     """A column added to a model without a migration shows here."""
     database = Database(request.getfixturevalue(url))
@@ -46,7 +46,7 @@ INSERT INTO originals (uid, name, wrapped, purged) VALUES ('b', 'x', NULL, NULL)
 """
 
 
-@pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("url", ["bare_sqlite_url", pytest.param("bare_postgres_url", marks=pytest.mark.postgres)])
 def test_originals_from_before_they_were_weighed_count(request, url):
     """With or without a row of their own, as long as they are not purged."""
     database, config = Database(request.getfixturevalue(url)), Config()
@@ -63,10 +63,10 @@ def test_originals_from_before_they_were_weighed_count(request, url):
     database.close()
 
 
-def test_who_finds_every_connection_stuck_does_not_wait_as_well(sqlite_url, monkeypatch):
+def test_who_finds_every_connection_stuck_does_not_wait_as_well(bare_sqlite_url, monkeypatch):
     """One waits in vain, the next is told at once; a connection that comes back is taken at once."""
     monkeypatch.setattr(database_module, "PATIENCE", 0.2)
-    database = Database(sqlite_url)
+    database = Database(bare_sqlite_url)
     held = [database.engine.connect() for _ in range(database_module.CONNECTIONS)]
     with pytest.raises(StorageFailed), database.read() as session:
         session.execute(text("SELECT 1"))
@@ -92,9 +92,9 @@ def test_a_server_that_is_gone_without_a_word_is_noticed(postgres_url):
     database.close()
 
 
-def test_sqlite_is_durable_and_patient(sqlite_url):
+def test_sqlite_is_durable_and_patient(bare_sqlite_url):
     """WAL, full sync and a busy timeout hold on every connection."""
-    database = Database(sqlite_url)
+    database = Database(bare_sqlite_url)
     with database.engine.connect() as connection:
         found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
     assert found == PRAGMAS

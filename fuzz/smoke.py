@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["coverslip"]):
 from fuzz.__main__ import MAX_LENGTH
 from fuzz.seeds import corpus
 
-RUNS: Final = 1500
+RUNS: Final = 1000
 AT_A_TIME: Final = 2
 TIMEOUT: Final = 120
 """Seconds for one input: only a loop without end takes so long on any machine."""

@@ -9,9 +9,9 @@ from coverslip.errors import tree
 from samples import hostile
 from tests.hostile.running import mutations
 
-RUNS = int(os.environ.get("COVERSLIP_HOSTILE_RUNS", "30"))
+RUNS = int(os.environ.get("COVERSLIP_HOSTILE_RUNS", "16"))
 """Damaged slides per kind; 500 for a long run."""
-BATCH = 10
+BATCH = 8
 CODES = {"ok", *(error.code for error in tree())} - {"coverslip-error", "child-crashed", "storage-failed"}
 """A crash is typed too, but none is accepted: what libraries do on damage is known and named."""
 PLANTED = re.compile(

@@ -56,7 +56,7 @@ class Ordinary:
 
     def __call__(self, text: str) -> bool:
         """True when this text is not worth a search."""
-        folded = text.strip().lower()
+        folded = text.strip(_AROUND).lower()
         written = folded.encode("utf-8", "replace")
         if len(written) < MIN_LENGTH or len(set(written) - set(b".:")) < 3:
             return True
@@ -99,15 +99,21 @@ def _is_mostly_ascii(run: bytes) -> bool:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """The text, its lines and listed parts, values of pairs, base names of paths, and words that hold a digit."""
+    """The text, its end, its lines and listed parts, values of pairs, base names of paths, words that hold a digit."""
     whole = text.strip(_AROUND)
     yield whole
+    yield whole[-MAX_PIECE:]
     for part in _PIECES.split(whole)[:MAX_PIECES]:
-        yield part.strip()
-        yield _SCHEMES.sub("", part.strip(), count=1)
-        yield part.partition("=")[2].strip()
-        yield part.partition(":")[2].strip()
-        yield re.split(r"[/\\]", part.strip())[-1].strip()
+        name = re.split(r"[/\\]", part)[-1]
+        for value in (
+            part,
+            _SCHEMES.sub("", part.strip(), count=1),
+            part.partition("=")[2],
+            part.partition(":")[2],
+            name,
+        ):
+            yield value.strip(_AROUND)
+            yield value.strip()  # also what is blank in Latin-1, which elsewhere may be half of a letter
     for token in _TOKENS.split(whole)[:MAX_PIECES]:
         if any(character.isdigit() for character in token):
             yield token.strip(".:-_")

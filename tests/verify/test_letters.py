@@ -86,6 +86,22 @@ def test_a_name_in_an_old_code_page_is_found_in_unicode(page, name, leak):
     assert finds(written, around(written))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"\xe6Doe\x85\x85\x85", id="blank in Latin-1, elsewhere half of a letter"),
+        pytest.param(b"\xa0\xa0\xfa\xfa\xfa\x85", id="the same on both sides"),
+        pytest.param(b"vb=" + b"\xa0" * 10, id="the same behind a name"),
+        pytest.param(b"\x81" * 8 + b" ", id="one byte again and again"),
+        pytest.param(b"\xc0" * 700 + b"a", id="one byte, and another at last"),
+        pytest.param(b"\x81" * 600 + b"Doe12", id="a name behind what fills a field"),
+    ],
+)
+def test_what_is_looked_for_as_letters_is_looked_for_as_it_stands(value):
+    """In some code page or other nearly all bytes are letters; Latin-1 and the first 512 bytes do not say which."""
+    assert not wanted(value, Ordinary(())) or finds(value, around(value))
+
+
 def test_pixels_are_in_no_code_page():
     """Nor is anything long, or with bytes no text has."""
     assert not list(letters.in_code_pages("Жуков".encode("cp1251")))

@@ -36,7 +36,7 @@ from coverslip.verify import icc as verify_icc
 from coverslip.verify import j2k_walk, jpeg_meaning, jpeg_walk, lzw_walk, tiff_walk, unpack
 from coverslip.verify import ome as verify_ome
 from coverslip.verify.claim import Secret
-from coverslip.verify.forms import MIN_LENGTH
+from coverslip.verify.forms import MIN_LENGTH, Ordinary, wanted
 from coverslip.verify.leaks import Hunt
 from coverslip.verify.reading import Bytes
 from samples import broken
@@ -160,12 +160,13 @@ _BLANK: Final = bytes(range(33)) + b"\xfe\xff"
 def secret(data: bytes) -> None:
     """What a removed value is looked for as; one that is worth a search is found where it stands as it was.
 
-    But for two characters in UTF-16, which are four bytes without what is blank around them: those are looked for in
-    UTF-8 only.
+    But for two characters in UTF-16 or a code page, which are four bytes: those are looked for in UTF-8 only.
     """
     hunt = Hunt((Secret("here", data),), ())
     hunt.search(data, WHERE)
-    assert hunt.hits or not hunt.forms[0] or len(data.strip(_BLANK)) < MIN_LENGTH
+    words = wanted(data, Ordinary(()))
+    short = len(data.strip(_BLANK)) < MIN_LENGTH or (words and max(map(len, words)) < 3)
+    assert hunt.hits or not hunt.forms[0] or short
 
 
 def description(data: bytes) -> None:

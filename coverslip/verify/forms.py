@@ -81,7 +81,7 @@ def texts(value: bytes) -> Iterator[str]:
         yield from (run[1:].decode("ascii") for run in runs if not run[:1].isalpha())  # behind its length
         yield from letters.wide(value)
     if value[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        yield value.decode("utf-16", "ignore")
+        yield from value.decode("utf-16", "replace").split("\ufffd")  # half of a pair stands between, not nothing
 
 
 def _runs(value: bytes) -> Iterator[str]:

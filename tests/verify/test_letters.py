@@ -95,6 +95,7 @@ def test_a_name_in_an_old_code_page_is_found_in_unicode(page, name, leak):
         pytest.param(b"\x81" * 8 + b" ", id="one byte again and again"),
         pytest.param(b"\xc0" * 700 + b"a", id="one byte, and another at last"),
         pytest.param(b"\x81" * 600 + b"Doe12", id="a name behind what fills a field"),
+        pytest.param(b"\xff\xfe\x03\x03\x03" + b"\xd9" * 10 + b"l" * 10, id="halves of pairs in UTF-16"),
     ],
 )
 def test_what_is_looked_for_as_letters_is_looked_for_as_it_stands(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Iterator
 from unicodedata import normalize
@@ -160,6 +161,8 @@ def _base64(data: bytes) -> Iterator[bytes]:
 
 def _escapes(text: str) -> Iterator[str]:
     yield text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    yield json.dumps(text)[1:-1]
+    yield text.encode("ascii", "xmlcharrefreplace").decode("ascii")
     yield quote(text)
     yield quote(text, safe="")
     numbers = [*map(ord, text)]

@@ -17,10 +17,8 @@ SHORTEST: Final = 6
 """Bytes in UTF-8, and of a short value as it stands: fewer stand everywhere."""
 LONGEST: Final = 4096
 """Bytes of a value that may be one text in any script."""
-DISTINCT: Final = 3
-"""Different bytes in it."""
 STRETCH: Final = 512
-"""Bytes of it that are looked for as they stand, each time."""
+"""Bytes of it that are looked for as they stand, each time: as much of a text as `forms` takes."""
 LETTERS: Final = 0.5
 """Share of a text that has to be letters."""
 ORDERS: Final = ("utf-16-le", "utf-16-be")
@@ -58,10 +56,10 @@ def inside(value: bytes) -> Iterator[str]:
 def in_code_pages(value: bytes) -> Iterator[str]:
     """A short value that is text in eight bits, in every code page it may be in: nothing says in which.
 
-    And byte for byte, which is how Latin-1 reads. Two bytes again and again are no text in any.
+    And byte for byte, which is how Latin-1 reads. One byte again and again is no text in any.
     """
     said = value.rstrip(b"\0")
-    if not SHORTEST <= len(said) <= LONGEST or len(set(said)) < DISTINCT or _NO_TEXT.search(said):
+    if not SHORTEST <= len(said) <= LONGEST or len(set(said.strip())) < 2 or _NO_TEXT.search(said):
         return
     found = frozenset(text for page in CODE_PAGES for text in _read_in(page, said))
     yield from found

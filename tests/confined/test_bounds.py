@@ -19,6 +19,7 @@ from coverslip.confined.messages import Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import Cancelled, ConfinementFailed, LimitExceeded
 from coverslip.progress import silent
+from tests.processes import runs
 
 HOARDING = "tests.confined.hoarding"
 
@@ -127,17 +128,9 @@ def test_a_child_dies_with_what_it_was_forked_from(task, limits):
             zygote.run(f"{HOARDING}:nothing", task, limits, progress=kill)
     assert children
     deadline = time.monotonic() + 10
-    while any(map(is_running, children)) and time.monotonic() < deadline:
+    while any(map(runs, children)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not any(map(is_running, children))
-
-
-def is_running(pid):
-    """Whether a process is there and no corpse."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
+    assert not any(map(runs, children))
 
 
 WAYS = {

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coverslip.verify import forms
+from coverslip.verify.claim import Secret
 from coverslip.verify.forms import Ordinary, patterns, texts, wanted, windows
+from coverslip.verify.leaks import Hunt
 from tests.verify.hunting import NOISE, around, finds
 
 NAME = "Jänette & Doemann?"
@@ -132,6 +134,27 @@ def test_what_was_kept_proves_nothing():
 def test_every_pattern_is_long_enough_and_folded(text):
     """Shorter ones would stand everywhere; large letters would never be found."""
     assert all(len(pattern) >= forms.MIN_LENGTH and pattern == pattern.lower() for pattern in patterns(text))
+
+
+def test_who_is_beyond_the_first_plane_is_found_in_json():
+    """Its escapes are those of a pair in UTF-16 (RFC 8259, 7)."""
+    assert finds("Jane \U0001f600 Doe".encode(), around(json.dumps("Jane \U0001f600 Doe").encode()))
+    assert b"\\ud83d\\ude00\\u0031\\u0032" in patterns("\U0001f60012")
+
+
+@pytest.mark.parametrize("name", ["Jürgen Weiß", "王小明 Jane", 'Jürgen "Jo" Weiß'])
+def test_where_only_other_letters_are_escaped(name):
+    """As most programs write JSON and XML."""
+    assert finds(name.encode(), around(json.dumps(name).encode()))
+    assert finds(name.encode(), around(name.encode("ascii", "xmlcharrefreplace")))
+
+
+def test_values_that_share_a_part_are_all_named():
+    """Each by its own place; who shares nothing is not."""
+    secrets = [Secret(path, f"{path};Jane Doe".encode()) for path in ("first", "second", "third")]
+    hunt = Hunt((*secrets, Secret("fourth", b"somebody else")), ())
+    hunt.search(b"here Jane Doe stands", "here")
+    assert sorted(number for number, _ in hunt.hits) == [0, 1, 2]
 
 
 def test_letters_beyond_latin_1():

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from coverslip.archive.states import State
 from coverslip.confined.layers import Limits
 from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
+from tests.processes import runs
 from workers.programs import Program
 from workers.station import Station
 from workers.valkey import Valkey
@@ -181,14 +181,6 @@ def children(pid: int) -> set[int]:
 def below() -> Callable[[int], set[int]]:
     """Every process below one."""
     return children
-
-
-def runs(pid: int) -> bool:
-    """Whether it has not ended; it may while we ask."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture

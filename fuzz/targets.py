@@ -160,13 +160,18 @@ _BLANK: Final = bytes(range(33)) + b"\xfe\xff"
 def secret(data: bytes) -> None:
     """What a removed value is looked for as; one that is worth a search is found where it stands as it was.
 
-    But for two characters in UTF-16 or a code page, which are four bytes: those are looked for in UTF-8 only.
+    But for what stands there in fewer than six bytes, as two characters in UTF-16 or five in a code page do: that is
+    looked for in UTF-8 only.
     """
     hunt = Hunt((Secret("here", data),), ())
     hunt.search(data, WHERE)
     words = wanted(data, Ordinary(()))
-    short = len(data.strip(_BLANK)) < MIN_LENGTH or (words and max(map(len, words)) < 3)
+    short = len(data.strip(_BLANK)) < MIN_LENGTH or (words and all(_stands_briefly(word, data) for word in words))
     assert hunt.hits or not hunt.forms[0] or short
+
+
+def _stands_briefly(word: str, data: bytes) -> bool:
+    return len(word) < 3 or (len(word) < MIN_LENGTH and word.encode("latin-1", "replace") in data)
 
 
 def description(data: bytes) -> None:

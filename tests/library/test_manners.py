@@ -126,7 +126,7 @@ def test_names_are_bytes(name, way, slide, tmp_path):
     shutil.copy(slide, given)
     out = tmp_path / os.fsdecode(b"out\xe9")
     code, said, complaint = deidentify(given, out=out, more=way)
-    assert (code, "Traceback" in complaint) == (0, False), said + complaint
+    assert (code, "Traceback" in complaint) == (0, False), ascii(said + complaint)
     assert len(list(out.iterdir())) == 4
     assert str(out) in said
 

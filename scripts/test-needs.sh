@@ -4,7 +4,7 @@
 # skip.
 set -eu
 missing=""
-command -v chromium >/dev/null || missing="$missing chromium"
+command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || missing="$missing chromium-headless-shell"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v fiu-ctrl >/dev/null || missing="$missing fiu-utils"
 command -v mkfs.xfs >/dev/null || missing="$missing xfsprogs"

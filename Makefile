@@ -15,7 +15,7 @@ NPM := PATH="$$PATH:$(abspath $(BIN))" npm
 # anew, which it does on every start where PYTHONDONTWRITEBYTECODE is set and in a folder it may not write to.
 COMPILE := $(RUN) -m compileall -q coverslip service workers samples
 
-.PHONY: help demo smoke test check bench chaos docs iiif lock clean
+.PHONY: help demo smoke test check system style types suite bench chaos docs iiif fuzz hostile lock clean
 
 help:
 	@echo "make demo    a real slide uploaded, de-identified, verified, tiled and shown in your browser"
@@ -40,17 +40,28 @@ smoke: .venv/.app service/static/vendor/.ready
 	$(COMPILE)
 	$(RUN) -m scripts.demo --smoke
 
-test: .venv/.dev service/static/vendor/.ready $(VIEWERS)/node_modules/.ready
-	sh scripts/test-needs.sh
-	$(MAKE) --no-print-directory check
+# Downloads wait for the network and mypy for one core: each has company.
+test:
+	$(MAKE) --no-print-directory --jobs 3 .venv/.dev service/static/vendor/.ready $(VIEWERS)/node_modules/.ready system
+	$(MAKE) --no-print-directory style
 	$(COMPILE)
-	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
+	$(MAKE) --no-print-directory --jobs 2 types suite
 
-check: .venv/.dev
+check: style types
+
+system:
+	sh scripts/test-needs.sh
+
+style: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+suite: .venv/.dev
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal
 
 bench: .venv/.bench service/static/vendor/.ready
 	sh scripts/bench-needs.sh

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import importlib.util
 import os
 import shutil
@@ -27,6 +28,15 @@ KERNEL = Path(__file__).parent / "faults" / "kernel.py"
 
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 """The world's certificates are read once a process, not for each of the clients that ask a server of our own."""
+
+
+gc.disable()  # what is collected here stays: looking for garbage in it took a third of the time
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for, in what tests make alone; pages shared with forked processes stay shared."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

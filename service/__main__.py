@@ -1,89 +1,10 @@
-"""`python -m service`: serve; `python -m service key ROLE…`: make an API key and show it once."""
+"""`python -m service`: see `service.command`."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
-
-import uvicorn
-
-from coverslip.archive.archive import Archive
-from coverslip.archive.database import answers
-from coverslip.archive.keys import ROLES
-from coverslip.errors import CoverslipError
-from coverslip.settings import Settings
-from service.express import express
-from service.guard import connections_to_allow
-from service.main import create_app
-from service.memory import give_back_large_pieces
-
-EXIT_REFUSED = 78
-"""sysexits' EX_CONFIG: the configuration is not one we run with."""
-
-EXIT_INTERRUPTED = 130
-LONGEST_WAIT = 30.0
-"""Seconds between two tries to reach the database at start."""
-
-
-def serve(settings: Settings) -> int:
-    """Run until told to stop."""
-    give_back_large_pieces()
-    wait_for_database(settings.database)
-    app = create_app(settings)
-    uvicorn.run(
-        app,
-        http=express(app, connections_to_allow(settings.max_connections)),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,  # paths are ids only, but a query string may be anything
-        log_level=settings.log_level.lower(),
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=3,  # live pages hold their streams open for ever
-    )
-    return 0
-
-
-def wait_for_database(url: str) -> None:
-    """Until it answers, however long: a machine that starts everything at once starts nothing in order."""
-    patience = 1.0
-    while not answers(url):
-        sys.stderr.write(
-            f"Coverslip waits: the database (COVERSLIP_DATABASE_URL) does not answer, next try in {patience:.0f} s\n"
-        )
-        time.sleep(patience)
-        patience = min(patience * 2, LONGEST_WAIT)
-
-
-def make_key(settings: Settings, roles: list[str], owner: str) -> int:
-    """Print a new key: the only time anybody can see it."""
-    archive = Archive.open(settings, with_vault=False)
-    _, secret = archive.catalog.create_key("made on the command line", roles, owner)
-    archive.close()
-    sys.stdout.write(f"{secret}\n")
-    return 0
-
-
-def main() -> int:
-    """Do what the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m service")
-    commands = parser.add_subparsers(dest="command")
-    key = commands.add_parser("key", help="make an API key")
-    key.add_argument("roles", nargs="+", choices=sorted(ROLES))
-    key.add_argument("--owner", default="admin", help="an opaque name for whoever holds it")
-    chosen = parser.parse_args()
-    try:
-        settings = Settings()
-        if chosen.command == "key":
-            return make_key(settings, chosen.roles, chosen.owner)
-        return serve(settings)
-    except CoverslipError as error:
-        sys.stderr.write(f"Coverslip does not start: {error}\n")
-        return EXIT_REFUSED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-
+from coverslip.loading import loading
 
 if __name__ == "__main__":
+    with loading():
+        from service.command import main
     raise SystemExit(main())

@@ -37,7 +37,7 @@ def command(name: str, settings: Settings, app: str) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "celery",
+        "workers.celery_worker",
         "--quiet",
         "-A",
         app,

@@ -7,7 +7,6 @@ interpreter with numpy and the readers costs a second. It never looks at a slide
 from __future__ import annotations
 
 import fcntl
-import gc
 import importlib
 import json
 import os
@@ -25,6 +24,7 @@ from coverslip.confined import calls, faults, forks, layers, libc, twin
 from coverslip.confined.layers import Reach
 from coverslip.confined.messages import Confined, Outcome, Request, Task
 from coverslip.confined.saying import reporter, say
+from coverslip.loading import loading
 from coverslip.progress import Progress
 
 Work = Callable[[Task, Progress], Outcome]
@@ -48,12 +48,10 @@ def main(arguments: list[str]) -> int:
 
 def preload(modules: list[str]) -> None:
     """Import what children will need, and make the list of calls they will be held to."""
-    gc.disable()  # loading makes much that stays and little garbage: looking for it would take an eighth of the time
-    calls.program()
-    for name in modules:
-        importlib.import_module(name)
-    gc.freeze()  # keeps the shared pages shared
-    gc.enable()
+    with loading():
+        calls.program()
+        for name in modules:
+            importlib.import_module(name)
 
 
 def serve_one(door: socket.socket) -> bool:

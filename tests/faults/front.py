@@ -21,7 +21,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.frames import FRAME
 from coverslip.confined import libc
 from coverslip.settings import Settings
-from service.__main__ import main
+from service.command import main
 from tests.faults.forks import context
 
 START_UP = 180.0

@@ -13,7 +13,7 @@ HEAVY = ("fastapi", "structlog", "jinja2", "openslide", "alembic", "service.rout
 
 def test_a_start_loads_what_tiles_need():
     """`python -m service` reaches its first tile without website, template engine and decoders of slides."""
-    program = f"import sys, service.__main__; print([name for name in {HEAVY} if name in sys.modules])"
+    program = f"import sys, service.command; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

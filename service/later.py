@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
+from coverslip.loading import loading
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,8 @@ class Later(Generic[T]):
         """The part; blocks the first time, whichever thread comes first."""
         with self._lock:
             if self._made is None:
-                self._made = self._make()
+                with loading():
+                    self._made = self._make()
             return self._made
 
     async def get(self) -> T:

@@ -20,7 +20,7 @@ from coverslip.verify.parts import parts
 from coverslip.verify.reading import Bytes
 from coverslip.verify.report import Finding, LeakProof, LeakSummary
 from coverslip.verify.search import Searcher
-from coverslip.verify.stretches import APART, samples, stretches
+from coverslip.verify.stretches import samples, stretches, to_read
 from coverslip.verify.tiff_walk import ARRAY_TAGS, Tiff, raw
 from coverslip.verify.unpack import Unpacked
 
@@ -135,8 +135,8 @@ def _forms_outside(value: bytes, ordinary: Ordinary, written: Written) -> frozen
     if _is_text(value):
         return frozenset().union(*map(written, wanted(value, ordinary)))
     apart = stretches(value)
-    value = APART.join(apart)
-    found = {text for inside in (value, *parts(value)) for text in wanted(inside, ordinary)}
+    insides = (inside for stretch in to_read(apart) for inside in (stretch, *parts(stretch)))
+    found = {text for inside in insides for text in wanted(inside, ordinary)}
     return frozenset().union(*map(written, found), samples(apart))
 
 

@@ -12,9 +12,9 @@ from coverslip.verify.jpeg_tables import is_sound, tables_of
 from coverslip.verify.jpeg_walk import DHT, DQT, DRI, SOS
 
 APART: Final = b"\x01"
-"""What to put between stretches: no half of a character, no letter."""
+"""What to put between stretches that are read as one: no half of a character, no letter."""
 MAX_STRETCHES: Final = 256
-"""That samples are taken of."""
+"""That are read one by one, and that samples are taken of."""
 _SHARED = re.compile(rb"\xff([\xc0\xc2\xc4\xda\xdb\xdd])([\x00-\x07].)", re.DOTALL)
 """What a segment that JPEGs share begins with: its marker and its length."""
 _COMPONENTS: Final = (1, 2, 3, 4)
@@ -33,6 +33,13 @@ def stretches(value: bytes) -> tuple[bytes, ...]:
             kept.append(value[position : match.start()])
             position = end
     return tuple(stretch for stretch in (*kept, value[position:]) if stretch)
+
+
+def to_read(apart: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Each stretch, for a text ends where one ends; of very many the last are read as one."""
+    if len(apart) <= MAX_STRETCHES:
+        return tuple(apart)
+    return (*apart[:MAX_STRETCHES], APART.join(apart[MAX_STRETCHES:]))
 
 
 def samples(apart: Sequence[bytes]) -> set[bytes]:

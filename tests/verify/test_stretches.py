@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from coverslip.verify.claim import Secret
+from coverslip.verify.leaks import Hunt
 from coverslip.verify.stretches import samples, stretches
 from tests.verify.hunting import NOISE, around, finds
 
@@ -108,3 +110,18 @@ def test_many_short_ones_take_no_long_one_s_place():
     """Restart intervals one behind the other, and then what matters."""
     wordless = bytes(random.Random(4).choices(range(0x80, 0xA0), k=200))
     assert finds((b"ab\x01" + SHARED["restarts"]) * 300 + wordless, around(wordless[60:160]))
+
+
+def test_a_text_ends_where_a_stretch_ends():
+    """What would stand across a table stands nowhere: such a value is said to be proved by structure, not searched."""
+    value = b"0" + SHARED["restarts"] + b";AKE\0"
+    hunt = Hunt((Secret("here", value),), ())
+    assert hunt.forms == [frozenset()]
+    assert [proof.proof for proof in hunt.summary().secrets] == ["structure"]
+
+
+@pytest.mark.parametrize("number", [1, 300, 3000])
+def test_every_stretch_is_read(number):
+    """However many there are before it."""
+    value = (b"\x90\x91" + SHARED["restarts"]) * number + b"\x90Jane Doe-Miller\x91"
+    assert finds(value, around(b"Jane Doe-Miller"))

@@ -27,6 +27,7 @@ CODE_PAGES: Final = (
     *("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"),
 )
 """What programs wrote before UTF-8, by country; Latin-1 is everybody's."""
+_BESIDE = frozenset(b"\t\n\v\f\r .:")
 _NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _UTF8 = re.compile(rb"(?:[\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}){2,}")
 _IDEOGRAPHS = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"
@@ -56,10 +57,10 @@ def inside(value: bytes) -> Iterator[str]:
 def in_code_pages(value: bytes) -> Iterator[str]:
     """A short value that is text in eight bits, in every code page it may be in: nothing says in which.
 
-    And byte for byte, which is how Latin-1 reads. One byte again and again is no text in any.
+    And byte for byte, which is how Latin-1 reads. One byte again and again is no text in any, whatever stands beside.
     """
     said = value.rstrip(b"\0")
-    if not SHORTEST <= len(said) <= LONGEST or len(set(said.strip())) < 2 or _NO_TEXT.search(said):
+    if not SHORTEST <= len(said) <= LONGEST or len(set(said) - _BESIDE) < 2 or _NO_TEXT.search(said):
         return
     found = frozenset(text for page in CODE_PAGES for text in _read_in(page, said))
     yield from found

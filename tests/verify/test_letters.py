@@ -93,6 +93,7 @@ def test_a_name_in_an_old_code_page_is_found_in_unicode(page, name, leak):
         pytest.param(b"\xa0\xa0\xfa\xfa\xfa\x85", id="the same on both sides"),
         pytest.param(b"vb=" + b"\xa0" * 10, id="the same behind a name"),
         pytest.param(b"\x81" * 8 + b" ", id="one byte again and again"),
+        pytest.param(b"." + b"\x88" * 20, id="one byte again and again behind a full stop"),
         pytest.param(b"\xc0" * 700 + b"a", id="one byte, and another at last"),
         pytest.param(b"\x81" * 600 + b"Doe12", id="a name behind what fills a field"),
         pytest.param(b"\xff\xfe\x03\x03\x03" + b"\xd9" * 10 + b"l" * 10, id="halves of pairs in UTF-16"),

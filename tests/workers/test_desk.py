@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from coverslip.archive.states import State
-from workers import __main__ as command
+from workers import command
 
 
 @pytest.fixture

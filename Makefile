@@ -40,9 +40,10 @@ smoke: .venv/.app service/static/vendor/.ready
 	$(COMPILE)
 	$(RUN) -m scripts.demo --smoke
 
-# Downloads wait for the network and mypy for one core: each has company.
+# Downloads wait for the network and mypy for one core: each has company. Not where Node comes as a wheel: two pips in
+# one environment do not look out for each other.
 test:
-	$(MAKE) --no-print-directory --jobs 3 .venv/.dev service/static/vendor/.ready $(VIEWERS)/node_modules/.ready system
+	$(MAKE) --no-print-directory --jobs $(if $(shell command -v npm),3,1) .venv/.dev service/static/vendor/.ready $(VIEWERS)/node_modules/.ready system
 	$(MAKE) --no-print-directory style
 	$(COMPILE)
 	$(MAKE) --no-print-directory --jobs 2 types suite

@@ -28,6 +28,7 @@ CODE_PAGES: Final = (
 )
 """What programs wrote before UTF-8, by country; Latin-1 is everybody's."""
 _BESIDE = frozenset(b"\t\n\v\f\r .:")
+"""Bytes that make no text of what they stand beside, as in `forms.Ordinary`."""
 _NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _UTF8 = re.compile(rb"(?:[\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}){2,}")
 _IDEOGRAPHS = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef"

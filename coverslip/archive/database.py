@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Update, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
+from coverslip import stopped
 from coverslip.errors import StorageFailed
 
 BUSY_TIMEOUT_MS = 20_000
-"""How long a SQLite writer waits for another one (operations.md, decision 19)."""
+"""How long a writer waits for another one (operations.md, decision 19)."""
+LOOKS = 4
+"""How often a SQLite writer that waits looks whether the one it waits for was stopped."""
+IDLE_TIMEOUT_MS = 15_000
+"""How long PostgreSQL lets somebody begin a transaction and say no more: it was stopped, or its machine is gone."""
 
 CONNECT_TIMEOUT = 10
 """Seconds a PostgreSQL server may take to answer a new connection."""
@@ -34,6 +41,9 @@ ALIVE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3,
 """How soon a connection to a server that is gone without a word is given up; libpq would wait for hours."""
 READ_ONLY = "25006"
 """What PostgreSQL answers a writer that is not, or no longer, the primary (its manual, appendix A)."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -106,7 +116,7 @@ def _engine(url: str) -> Engine:
     pool = {"pool_size": 5, "max_overflow": CONNECTIONS - 5, "pool_timeout": PATIENCE}
     match parsed.get_backend_name():
         case "sqlite":
-            patience = {"timeout": BUSY_TIMEOUT_MS / 1000}
+            patience = {"timeout": _a_look() / 1000}
             engine = create_engine(parsed, hide_parameters=True, connect_args=patience, **pool)
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -114,6 +124,7 @@ def _engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
             patience = {"connect_timeout": CONNECT_TIMEOUT, **ALIVE}
             engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=patience, **pool)
+            event.listen(engine, "connect", _tune_postgresql)
             event.listen(engine, "handle_error", _leave_a_standby)
         case _:
             raise StorageFailed("The catalogue lives in SQLite or PostgreSQL.", where="database_url")
@@ -157,7 +168,7 @@ def _leave_a_standby(context: ExceptionContext) -> None:
 
 def _tune_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types
     connection.isolation_level = None  # the driver must not begin transactions by itself
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA busy_timeout={_a_look()}")
     _patiently(connection, "PRAGMA journal_mode=WAL")
     for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -176,7 +187,39 @@ def _patiently(connection: Any, statement: str) -> None:  # noqa: ANN401  the dr
             time.sleep(0.01)
 
 
+def _a_look() -> int:
+    """Milliseconds from one look at who is waited for to the next."""
+    return BUSY_TIMEOUT_MS // LOOKS
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer that starts by reading would fail with "database is locked" at once instead of waiting.
-    reading = connection.get_execution_options().get("coverslip_read", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("coverslip_read", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    for left in reversed(range(LOOKS)):
+        try:
+            # A writer that starts by reading would fail with "database is locked" at once instead of waiting.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        except OperationalError as error:
+            if not (left and _is_busy(error)):
+                raise
+        _wake_holders(connection)
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _wake_holders(connection: Connection) -> None:
+    name = connection.engine.url.database or ""
+    if stopped.wake_holders(Path(name), Path(f"{name}-shm")):
+        log.warning("woke a stopped process that held the catalogue")
+
+
+def _tune_postgresql(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types
+    values = {"lock_timeout": BUSY_TIMEOUT_MS, "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS}
+    with connection.cursor() as cursor:
+        for name, milliseconds in values.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, str(milliseconds)))
+    connection.commit()

@@ -28,12 +28,22 @@ def upgrade(database: Database) -> None:
     Raises `StorageFailed`, and `SettingsInvalid` for tables of a newer version: what they mean is not known here.
     """
     try:
+        if _is_up_to_date(database):
+            return
         with database.engine.begin() as connection:
             if not database.is_sqlite:
+                connection.execute(text("SET LOCAL lock_timeout = 0"))  # for as long as the other one is at it
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             _upgrade(connection)
     except DBAPIError as error:
         raise StorageFailed("The catalogue's tables cannot be brought up to date.", where="database_url") from error
+
+
+def _is_up_to_date(database: Database) -> bool:
+    """Asked before the lock is, so that nobody who starts waits for whoever is writing."""
+    with database.engine.connect() as connection:
+        connection.execution_options(coverslip_read=True)
+        return _revision(connection) == head()
 
 
 def _upgrade(connection: Connection) -> None:

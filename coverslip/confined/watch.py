@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from coverslip import stopped
 from coverslip.confined.layers import Limits, most_threads
 from coverslip.errors import LimitExceeded
 
@@ -41,8 +42,12 @@ class Watch:
 
     def look(self) -> None:
         """Raise `LimitExceeded` when the child has more than it may; costs microseconds most of the time."""
-        if max(map(_threads, self.pids)) > most_threads():
-            self._stop("The child started more threads than it may.")
+        for pid in self.pids:
+            status = _told(pid, "stat")
+            if _threads(status) > most_threads():
+                self._stop("The child started more threads than it may.")
+            if stopped.is_stopped(status):  # whoever stopped it, and be it itself, stops the slide's only work
+                stopped.wake(pid)
         begin = time.monotonic()
         if begin < self._next:
             return
@@ -64,8 +69,8 @@ class Watch:
         return any(ours in line and line.endswith(b" (deleted)") for line in maps)
 
 
-def _threads(pid: int) -> int:
-    fields = _told(pid, "stat").rpartition(b")")[2].split()
+def _threads(status: bytes) -> int:
+    fields = status.rpartition(b")")[2].split()
     return int(fields[17]) if len(fields) > 17 else 0
 
 

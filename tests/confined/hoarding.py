@@ -89,3 +89,11 @@ def nothing(task: Task, progress: Progress) -> Outcome:
     progress(Stage.WRITE, 0.5)
     time.sleep(600)
     return Declined(code="unsupported-slide")
+
+
+def twice(task: Task, progress: Progress) -> Outcome:
+    """Say something, and a moment later something else."""
+    progress(Stage.WRITE, 0.5)
+    time.sleep(1)
+    progress(Stage.WRITE, 0.9)
+    return Declined(code="unsupported-slide")

@@ -15,7 +15,7 @@ import pytest
 from coverslip.clearing import clear
 from coverslip.confined import layers, watch
 from coverslip.confined.layers import Limits
-from coverslip.confined.messages import Task
+from coverslip.confined.messages import Declined, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import Cancelled, ConfinementFailed, LimitExceeded
 from coverslip.progress import silent
@@ -82,6 +82,19 @@ def test_a_child_leaves_no_core(run, zygote):
 
     run_until(run, look)
     assert seen[0].split()[4:6] in (["1", "1"], ["0", "0"])
+
+
+def test_a_child_that_is_stopped_is_woken(run, zygote):
+    """Whoever did it: nobody else would before its time is over."""
+    stages = []
+
+    def stop(stage, done):
+        stages.append(stage)
+        if len(stages) == 1:
+            os.kill(next(iter(below(zygote._process.pid))), signal.SIGSTOP)
+
+    assert run("twice", stop, wall=timedelta(seconds=60)) == Declined(code="unsupported-slide")
+    assert len(stages) == 2
 
 
 def below(pid):

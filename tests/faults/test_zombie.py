@@ -7,6 +7,7 @@ import pytest
 
 from coverslip.archive.states import State
 from tests.faults.rig import Rig, family_of
+from tests.processes import suspend
 
 SLOW = 300.0
 
@@ -20,8 +21,7 @@ def test_a_worker_that_wakes_up_too_late(tmp_path, socket_dir):
         catalog, (sid,) = rig.archive.catalog, rig.sids
         rig.until(lambda: catalog.slide(sid).stage == "write", SLOW)
         asleep = family_of(rig.workers[0])
-        for process in asleep:
-            process.suspend()
+        suspend(asleep, rig.settings.data_dir / "catalogue.sqlite")
         rig.add_worker()
         rig.until(lambda: catalog.slide(sid).state is State.IN_REVIEW, SLOW)
         done = catalog.slide(sid).artefact

@@ -13,6 +13,7 @@ from coverslip.confined.supervisor import Zygote
 from coverslip.geometry import Size
 from coverslip.pyramid import build, check
 from samples import generic
+from tests.processes import suspend
 from tests.workers.conftest import RUN
 from tests.workers.resuming import CRASHES, STANDS
 from workers.process import process
@@ -140,8 +141,7 @@ def test_a_worker_that_wakes_up_too_late_spoils_nothing(installation, start_resu
     """Stopped past its lease in mid-build; the next one takes up its files and finishes; then it writes on."""
     sid, _, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
     asleep = [psutil.Process(pid) for pid in (worker.pid, *below(worker.pid))]
-    for process_ in asleep:
-        process_.suspend()
+    suspend(asleep, catalogue_of(installation))
     start_resuming(installation, "second")
     installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
     for process_ in asleep:
@@ -151,3 +151,20 @@ def test_a_worker_that_wakes_up_too_late_spoils_nothing(installation, start_resu
     assert published(installation, sid, tmp_path)
     assert [event.after for event in installation.archive.catalog.events(sid)].count("in_review") == 1
     assert installation.slide(sid).artefact.endswith("-2")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_while_it_writes_stops_nobody(installation, start_resuming, original, tmp_path, below):
+    """It has the catalogue's only lock for writing; whoever waits for it wakes it, and nobody else has to."""
+    sid, _, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
+    family = [psutil.Process(pid) for pid in (worker.pid, *below(worker.pid))]
+    suspend(family, catalogue_of(installation), writer=worker.pid)
+    start_resuming(installation, "second")
+    installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
+    assert published(installation, sid, tmp_path)
+    assert "woke a stopped process" in (tmp_path / "second.log").read_text()
+
+
+def catalogue_of(installation):
+    """The file everybody writes to."""
+    return installation.settings.data_dir / "catalogue.sqlite"

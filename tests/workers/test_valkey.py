@@ -91,6 +91,32 @@ def test_of_several_one_runs_it_and_the_next_takes_over(socket_dir):
         assert second.pid is not None
 
 
+def test_one_whose_owner_is_stopped_as_well_comes_back(socket_dir, installation, monkeypatch):
+    """Whoever shares it wakes the one that runs it, which starts it again; nobody else has to."""
+    monkeypatch.setattr("workers.valkey.START_TIMEOUT", 1.0)
+    command = [sys.executable, "-c", OWNER.replace("time.sleep(600)", KEEPS), str(socket_dir / "v.sock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        server = int(owner.stdout.readline())
+        for pid in (owner.pid, server):
+            os.kill(pid, signal.SIGSTOP)
+        second = Valkey(socket_dir / "v.sock")
+        with pytest.raises(StorageFailed):
+            second.start()
+        installation.until(second.alive)
+        second.start()
+        assert second.pid is None
+        owner.kill()
+
+
+KEEPS = """
+import workers.valkey as module
+module.SILENT = 0.5
+while True:
+    time.sleep(0.1)
+    server.revive()
+"""
+
+
 def test_what_it_cannot_read_is_let_go(socket_dir):
     """A file damaged in its middle would keep it from ever starting again, for the sake of hints."""
     path = socket_dir / "v.sock"

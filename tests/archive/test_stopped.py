@@ -1,0 +1,151 @@
+"""Whoever is stopped while all wait for it: it is woken, or loses what it holds; who only works is left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from coverslip import stopped
+from coverslip.archive import database as database_module
+from coverslip.archive import duty
+from coverslip.archive.database import Database
+from coverslip.archive.schema import upgrade
+from coverslip.errors import StorageFailed
+
+HOLDS = """
+import os, signal, sys, time
+from datetime import UTC, datetime, timedelta
+from sqlalchemy import text
+from coverslip.archive import database, duty
+database.IDLE_TIMEOUT_MS = 1000
+ended = "well"
+try:
+    with database.Database(sys.argv[1]).write() as session:
+        duty.take(session, datetime.now(UTC), "sweep", "other", timedelta(0))
+        print("holds", flush=True)
+        {then}
+except database.StorageFailed:
+    ended = "refused"
+print(ended, flush=True)
+"""
+LOCKS_FILE = """
+import fcntl, os, sys, signal, time
+file = open(sys.argv[1], "rb+")
+fcntl.{way}(file, fcntl.LOCK_EX)
+print("holds", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+print("well", flush=True)
+"""
+STOPS = "os.kill(os.getpid(), signal.SIGSTOP)"
+WORKS = "time.sleep(600)"
+
+
+@contextmanager
+def running(code, *arguments):
+    """A process of its own, which has printed its first line if it prints any before it waits."""
+    with subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until_stopped(pid):
+    """Until a signal has stopped it."""
+    deadline = time.monotonic() + 60
+    while not stopped.is_stopped(Path(f"/proc/{pid}/stat").read_bytes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(params=["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+def url(request):
+    """A catalogue with a duty that somebody had."""
+    found = request.getfixturevalue(request.param)
+    catalogue = Database(found)
+    take(catalogue, "nobody")
+    catalogue.close()
+    return found
+
+
+def take(catalogue, holder):
+    """What everybody waits for."""
+    with catalogue.write() as session:
+        assert duty.take(session, datetime.now(UTC), "sweep", holder, timedelta(0))
+
+
+def test_who_is_stopped_in_mid_write_keeps_nobody_out(url, monkeypatch):
+    """SQLite: woken, and its write is whole. PostgreSQL: it loses what it held, and is told so when it wakes up."""
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 10_000)
+    catalogue = Database(url)
+    with running(HOLDS.format(then=STOPS), url) as other:
+        assert other.stdout.readline() == b"holds\n"
+        until_stopped(other.pid)
+        take(catalogue, "us")
+        if not catalogue.is_sqlite:
+            os.kill(other.pid, signal.SIGCONT)
+        assert other.stdout.readline() == (b"well\n" if catalogue.is_sqlite else b"refused\n")
+    with catalogue.read() as session:
+        assert session.execute(text("SELECT holder FROM locks")).scalar() == "us"
+    catalogue.close()
+
+
+def test_nobody_waits_for_ever_for_one_who_works(url, monkeypatch):
+    """A typed refusal after the timeout; starting waits for no writer at all."""
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 400)
+    catalogue = Database(url)
+    works = WORKS if catalogue.is_sqlite else "session.execute(text('SELECT pg_sleep(600)'))"
+    with running(HOLDS.format(then=works), url) as other:
+        assert other.stdout.readline() == b"holds\n"
+        begin = time.monotonic()
+        with pytest.raises(StorageFailed):
+            take(catalogue, "us")
+        assert 0.4 <= time.monotonic() - begin < 10
+        upgrade(catalogue)
+        assert other.poll() is None
+    catalogue.close()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Something to lock."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    return path
+
+
+@pytest.mark.parametrize("way", ["flock", "lockf"])
+def test_a_stopped_holder_is_woken(file, way):
+    """Of either kind of lock; once it goes on there is nobody to wake."""
+    with running(LOCKS_FILE.format(way=way), file) as holder:
+        holder.stdout.readline()
+        until_stopped(holder.pid)
+        assert stopped.wake_holders(file.with_name("other"), file) == 1
+        assert holder.stdout.readline() == b"well\n"
+    assert stopped.wake_holders(file) == 0
+
+
+def test_who_is_stopped_and_holds_something_else_sleeps_on(file, tmp_path):
+    """Nobody waits for it; nor is one woken that works."""
+    other = tmp_path / "other"
+    other.write_bytes(b"x")
+    with running(LOCKS_FILE.format(way="lockf"), other) as sleeper:
+        sleeper.stdout.readline()
+        until_stopped(sleeper.pid)
+        assert stopped.wake_holders(file) == 0
+        with running(LOCKS_FILE.format(way="lockf").replace("SIGSTOP", "0"), file):
+            assert stopped.wake_holders(file) == 0
+        until_stopped(sleeper.pid)
+
+
+def test_a_system_that_does_not_tell_has_nobody_to_wake(file, monkeypatch):
+    """Other systems than Linux have no such list."""
+    monkeypatch.setattr(stopped, "LOCKS", file.with_name("locks"))
+    assert stopped.wake_holders(file) == 0

@@ -96,16 +96,18 @@ def test_one_whose_owner_is_stopped_as_well_comes_back(socket_dir, installation,
     monkeypatch.setattr("workers.valkey.START_TIMEOUT", 1.0)
     command = [sys.executable, "-c", OWNER.replace("time.sleep(600)", KEEPS), str(socket_dir / "v.sock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
-        server = int(owner.stdout.readline())
-        for pid in (owner.pid, server):
-            os.kill(pid, signal.SIGSTOP)
-        second = Valkey(socket_dir / "v.sock")
-        with pytest.raises(StorageFailed):
+        try:
+            server = int(owner.stdout.readline())
+            for pid in (owner.pid, server):
+                os.kill(pid, signal.SIGSTOP)
+            second = Valkey(socket_dir / "v.sock")
+            with pytest.raises(StorageFailed):
+                second.start()
+            installation.until(second.alive, 60)
             second.start()
-        installation.until(second.alive)
-        second.start()
-        assert second.pid is None
-        owner.kill()
+            assert second.pid is None
+        finally:
+            owner.kill()
 
 
 KEEPS = """

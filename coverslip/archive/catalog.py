@@ -88,7 +88,7 @@ class Catalog(UploadRecords, WorkRecords):
         With the version the person saw as `expected`, raises `Outdated` when somebody moved it since.
         Moves the record only: `Archive.transition` moves the files as well, by `follow` before the record is committed.
         """
-        with self._db.write() as session:
+        with self._db.write(moves_files=follow is not None) as session:
             row = slides.locked(session, sid, expected)
             if to not in BY_PEOPLE:
                 raise StateConflict("Only the queue makes that move.")
@@ -103,7 +103,7 @@ class Catalog(UploadRecords, WorkRecords):
     @contextmanager
     def held(self, sid: str) -> Iterator[SlideRecord]:
         """One slide that nobody else can move while the block runs; raises `NotFound`."""
-        with self._db.write() as session:
+        with self._db.write(moves_files=True) as session:
             yield slides.record(slides.locked(session, sid))
 
     def note(self, sid: str, actor: str, action: str) -> None:

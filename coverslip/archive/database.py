@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Update, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Update, create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -25,7 +25,10 @@ BUSY_TIMEOUT_MS = 20_000
 LOOKS = 4
 """How often a SQLite writer that waits looks whether the one it waits for was stopped."""
 IDLE_TIMEOUT_MS = 15_000
-"""How long PostgreSQL lets somebody begin a transaction and say no more: it was stopped, or its machine is gone."""
+"""How long PostgreSQL lets somebody begin a transaction and say no more: it was stopped, or its machine is gone.
+
+Not one that moves files, whose rows are one slide's or one upload's: those wait until it goes on or ends.
+"""
 
 CONNECT_TIMEOUT = 10
 """Seconds a PostgreSQL server may take to answer a new connection."""
@@ -61,9 +64,15 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """One transaction: all of it is stored when the block ends, nothing of it when the block raises."""
+    def write(self, *, moves_files: bool = False) -> Iterator[Session]:
+        """One transaction: all of it is stored when the block ends, nothing of it when the block raises.
+
+        With `moves_files` its rows are held however long that takes: no disk may be so slow, and nobody stopped for so
+        long, that another decides about the same files meanwhile.
+        """
         with self._our_errors(), Session(self.engine) as session, session.begin():
+            if moves_files and not self.is_sqlite:
+                session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             yield session
 
     @contextmanager

@@ -69,7 +69,7 @@ class UploadRecords(Door):
 
         `follow` runs before the record is committed: nobody ends the upload meanwhile.
         """
-        with self._db.write() as session:
+        with self._db.write(moves_files=follow is not None) as session:
             generation = uploads.begin_patch(session, self._now(), uid)
             if follow is not None:
                 follow(uid)

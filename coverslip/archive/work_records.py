@@ -44,14 +44,15 @@ class WorkRecords(Door):
         with self._db.write() as session:
             claims.heartbeat(session, self._now(), self._terms, claim, stage, done)
 
-    def finish(self, claim: Claim, verdict: Verdict, *, follow: Callable[[], None] = lambda: None) -> None:
+    def finish(self, claim: Claim, verdict: Verdict, *, follow: Callable[[], None] | None = None) -> None:
         """Record the verdict, the pointer to what was made and the event, all or none; raises `LeaseLost`.
 
         `follow` runs before the record is committed: nobody takes over meanwhile.
         """
-        with self._db.write() as session:
+        with self._db.write(moves_files=follow is not None) as session:
             endings.finish(session, self._now(), self._terms, claim, verdict)
-            follow()
+            if follow is not None:
+                follow()
 
     def require_held(self, claim: Claim) -> None:
         """Look, without writing, whether a claim still holds; raises `LeaseLost` or `Cancelled`."""
@@ -70,7 +71,7 @@ class WorkRecords(Door):
 
         Raises `LeaseLost`, and `StateConflict` when somebody decided about the slide meanwhile.
         """
-        with self._db.write() as session:
+        with self._db.write(moves_files=follow is not None) as session:
             slide = slides.record(endings.finish_pyramid(session, self._now(), claim, index_name))
             if follow is not None:
                 follow(slide)

@@ -16,7 +16,10 @@ from coverslip import stopped
 from coverslip.archive import database as database_module
 from coverslip.archive import duty
 from coverslip.archive.database import Database
+from coverslip.archive.kinds import JobKind
 from coverslip.archive.schema import upgrade
+from coverslip.archive.states import State
+from coverslip.archive.terms import Terms
 from coverslip.errors import StorageFailed
 
 HOLDS = """
@@ -111,6 +114,68 @@ def test_nobody_waits_for_ever_for_one_who_works(url, monkeypatch):
         upgrade(catalogue)
         assert other.poll() is None
     catalogue.close()
+
+
+def write_slowly(catalogue, **how):
+    """A disk that takes longer than PostgreSQL is patient here."""
+    with catalogue.write(**how) as session:
+        session.execute(text("SELECT 1"))
+        time.sleep(2)
+
+
+@pytest.mark.postgres
+def test_whoever_moves_files_keeps_what_it_holds(postgres_url, monkeypatch):
+    """However slow the disk is: another may decide about the same files only then."""
+    monkeypatch.setattr(database_module, "IDLE_TIMEOUT_MS", 1000)
+    catalogue = Database(postgres_url)
+    with pytest.raises(StorageFailed):
+        write_slowly(catalogue)
+    write_slowly(catalogue, moves_files=True)
+    catalogue.close()
+
+
+def held(catalog, filler, produced, look):
+    """A slide nobody else may move."""
+    with catalog.held(filler.slide()[0]):
+        look()
+
+
+def moved(catalog, filler, produced, look):
+    """A slide that is moved, and its files."""
+    sid, job = filler.slide()
+    catalog.finish(catalog.claim(job, "worker"), produced)
+    catalog.transition(sid, State.REJECTED, "curator", follow=look)
+
+
+def finished(catalog, filler, produced, look):
+    """An attempt that leaves files."""
+    catalog.finish(catalog.claim(filler.slide()[1], "worker"), produced, follow=look)
+
+
+def completed(catalog, filler, produced, look):
+    """A pyramid that takes the place of another."""
+    catalog.finish(catalog.claim(filler.slide()[1], "worker"), produced)
+    catalog.finish_pyramid(catalog.claim_next((JobKind.PYRAMID,), "worker"), follow=look)
+
+
+def sent(catalog, filler, produced, look):
+    """An upload's file."""
+    catalog.begin_patch(filler.upload()[0], follow=look)
+
+
+@pytest.mark.parametrize("act", [held, moved, finished, completed, sent])
+def test_each_that_moves_files_says_so(act, sqlite_url, open_catalog, fill, produced, monkeypatch):
+    """To the database, before it moves them."""
+    catalog = open_catalog(sqlite_url, terms=Terms(complete_pyramids=True))
+    said, seen, write = [], [], Database.write
+
+    def noting(self, *, moves_files=False):
+        said.append(moves_files)
+        return write(self, moves_files=moves_files)
+
+    monkeypatch.setattr(Database, "write", noting)
+    act(catalog, fill(catalog), produced, lambda *_: seen.append(said[-1]))
+    assert seen == [True]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, assert_never
 
+from coverslip import stopped
 from coverslip.confined import messages, spawn
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import (
@@ -114,6 +115,7 @@ class Zygote:
             watch = Watch([pid], watched, task.out_dir, limits)
 
             def look_around() -> None:
+                self._wake()
                 self._meet_twin(door, watch)
                 check()
 
@@ -157,8 +159,14 @@ class Zygote:
         self._door.settimeout(START_TIMEOUT)
         self._ready = False
 
+    def _wake(self) -> None:
+        """Whoever stopped it: nobody could be forked, nor buried, before our patience is over."""
+        if self._process is not None:
+            stopped.wake(self._process.pid)
+
     def _started(self) -> socket.socket:
         self.start()
+        self._wake()
         if self._door is None:
             raise ChildNotStarted
         if not self._ready and not self._received(self._door):

@@ -8,8 +8,10 @@ import os
 import threading
 import time
 
+from coverslip.beside import elsewhere
 from coverslip.confined.messages import Declined, Outcome, Task
 from coverslip.progress import Progress, Stage
+from tests.confined import twins
 
 MIB = 1 << 20
 
@@ -96,4 +98,12 @@ def twice(task: Task, progress: Progress) -> Outcome:
     progress(Stage.WRITE, 0.5)
     time.sleep(1)
     progress(Stage.WRITE, 0.9)
+    return Declined(code="unsupported-slide")
+
+
+def aided(task: Task, progress: Progress) -> Outcome:
+    """Ask for a twin a moment after the first word."""
+    progress(Stage.WRITE, 0.5)
+    time.sleep(0.5)
+    elsewhere(twins.number, task.source)
     return Declined(code="unsupported-slide")

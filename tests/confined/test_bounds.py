@@ -19,6 +19,7 @@ from coverslip.confined.messages import Declined, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import Cancelled, ConfinementFailed, LimitExceeded
 from coverslip.progress import silent
+from coverslip.stopped import is_stopped
 from tests.processes import runs
 
 HOARDING = "tests.confined.hoarding"
@@ -95,6 +96,24 @@ def test_a_child_that_is_stopped_is_woken(run, zygote):
 
     assert run("twice", stop, wall=timedelta(seconds=60)) == Declined(code="unsupported-slide")
     assert len(stages) == 2
+
+
+@pytest.mark.parametrize("name", ["twice", "aided"])
+def test_what_children_are_forked_from_is_woken_when_it_is_stopped(run, zygote, name):
+    """Before a child is forked, and while one works, which may want a twin and has to be buried in the end."""
+    zygote.start()
+    stop(zygote)
+    begin = time.monotonic()
+    assert run(name, lambda *_: stop(zygote)) == Declined(code="unsupported-slide")
+    assert time.monotonic() - begin < 60
+
+
+def stop(zygote):
+    """By a signal, which takes a moment to arrive."""
+    pid = zygote._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    while not is_stopped(Path(f"/proc/{pid}/stat").read_bytes()):
+        time.sleep(0.001)
 
 
 def below(pid):

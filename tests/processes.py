@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from coverslip.stopped import is_stopped
+
 
 def runs(pid: int) -> bool:
     """Whether it has not ended (a zombie has); it may while we ask."""
@@ -15,6 +17,14 @@ def runs(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def until_stopped(pid: int) -> None:
+    """Until a signal has stopped it: that takes a moment to arrive."""
+    deadline = time.monotonic() + 60
+    while not is_stopped(Path(f"/proc/{pid}/stat").read_bytes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def suspend(processes: Sequence[psutil.Process], database: Path, writer: int | None = None) -> None:

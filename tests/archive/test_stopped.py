@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -17,10 +18,11 @@ from coverslip.archive import database as database_module
 from coverslip.archive import duty
 from coverslip.archive.database import Database
 from coverslip.archive.kinds import JobKind
-from coverslip.archive.schema import upgrade
+from coverslip.archive.schema import MIGRATION_LOCK, upgrade
 from coverslip.archive.states import State
 from coverslip.archive.terms import Terms
 from coverslip.errors import StorageFailed
+from tests.processes import until_stopped
 
 HOLDS = """
 import os, signal, sys, time
@@ -43,7 +45,7 @@ import fcntl, os, sys, signal, time
 file = open(sys.argv[1], "rb+")
 fcntl.{way}(file, fcntl.LOCK_EX)
 print("holds", flush=True)
-os.kill(os.getpid(), signal.SIGSTOP)
+{then}
 print("well", flush=True)
 """
 STOPS = "os.kill(os.getpid(), signal.SIGSTOP)"
@@ -52,20 +54,12 @@ WORKS = "time.sleep(600)"
 
 @contextmanager
 def running(code, *arguments):
-    """A process of its own, which has printed its first line if it prints any before it waits."""
+    """A process of its own, which ends with the block."""
     with subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE) as process:
         try:
             yield process
         finally:
             process.kill()
-
-
-def until_stopped(pid):
-    """Until a signal has stopped it."""
-    deadline = time.monotonic() + 60
-    while not stopped.is_stopped(Path(f"/proc/{pid}/stat").read_bytes()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture(params=["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
@@ -113,6 +107,21 @@ def test_nobody_waits_for_ever_for_one_who_works(url, monkeypatch):
         assert 0.4 <= time.monotonic() - begin < 10
         upgrade(catalogue)
         assert other.poll() is None
+    catalogue.close()
+
+
+@pytest.mark.postgres
+def test_who_starts_waits_for_whoever_brings_the_tables_up_to_date(bare_postgres_url, monkeypatch):
+    """However long that takes: a big catalogue's may be minutes."""
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 200)
+    catalogue = Database(bare_postgres_url)
+    with psycopg.connect(bare_postgres_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        waits = pool.submit(upgrade, catalogue)
+        time.sleep(1)
+        assert not waits.done()
+        other.commit()
+        waits.result(60)
     catalogue.close()
 
 
@@ -189,7 +198,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("way", ["flock", "lockf"])
 def test_a_stopped_holder_is_woken(file, way):
     """Of either kind of lock; once it goes on there is nobody to wake."""
-    with running(LOCKS_FILE.format(way=way), file) as holder:
+    with running(LOCKS_FILE.format(way=way, then=STOPS), file) as holder:
         holder.stdout.readline()
         until_stopped(holder.pid)
         assert stopped.wake_holders(file.with_name("other"), file) == 1
@@ -201,11 +210,13 @@ def test_who_is_stopped_and_holds_something_else_sleeps_on(file, tmp_path):
     """Nobody waits for it; nor is one woken that works."""
     other = tmp_path / "other"
     other.write_bytes(b"x")
-    with running(LOCKS_FILE.format(way="lockf"), other) as sleeper:
+    with running(LOCKS_FILE.format(way="lockf", then=STOPS), other) as sleeper:
         sleeper.stdout.readline()
         until_stopped(sleeper.pid)
         assert stopped.wake_holders(file) == 0
-        with running(LOCKS_FILE.format(way="lockf").replace("SIGSTOP", "0"), file):
+        with running(LOCKS_FILE.format(way="lockf", then=WORKS), file) as worker:
+            assert worker.stdout.readline() == b"holds\n"
+            assert list(stopped._holders(file)) == [worker.pid]
             assert stopped.wake_holders(file) == 0
         until_stopped(sleeper.pid)
 

@@ -19,8 +19,7 @@ from coverslip.confined.messages import Declined, Task
 from coverslip.confined.supervisor import Zygote
 from coverslip.errors import Cancelled, ConfinementFailed, LimitExceeded
 from coverslip.progress import silent
-from coverslip.stopped import is_stopped
-from tests.processes import runs
+from tests.processes import runs, until_stopped
 
 HOARDING = "tests.confined.hoarding"
 
@@ -109,11 +108,9 @@ def test_what_children_are_forked_from_is_woken_when_it_is_stopped(run, zygote, 
 
 
 def stop(zygote):
-    """By a signal, which takes a moment to arrive."""
-    pid = zygote._process.pid
-    os.kill(pid, signal.SIGSTOP)
-    while not is_stopped(Path(f"/proc/{pid}/stat").read_bytes()):
-        time.sleep(0.001)
+    """By a signal."""
+    os.kill(zygote._process.pid, signal.SIGSTOP)
+    until_stopped(zygote._process.pid)
 
 
 def below(pid):

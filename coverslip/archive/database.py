@@ -125,7 +125,7 @@ def _engine(url: str) -> Engine:
     pool = {"pool_size": 5, "max_overflow": CONNECTIONS - 5, "pool_timeout": PATIENCE}
     match parsed.get_backend_name():
         case "sqlite":
-            patience = {"timeout": _a_look() / 1000}
+            patience = {"timeout": BUSY_TIMEOUT_MS / 1000}
             engine = create_engine(parsed, hide_parameters=True, connect_args=patience, **pool)
             event.listen(engine, "connect", _tune_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -177,7 +177,7 @@ def _leave_a_standby(context: ExceptionContext) -> None:
 
 def _tune_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401  the driver's own types
     connection.isolation_level = None  # the driver must not begin transactions by itself
-    connection.execute(f"PRAGMA busy_timeout={_a_look()}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     _patiently(connection, "PRAGMA journal_mode=WAL")
     for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -196,15 +196,19 @@ def _patiently(connection: Any, statement: str) -> None:  # noqa: ANN401  the dr
             time.sleep(0.01)
 
 
-def _a_look() -> int:
-    """Milliseconds from one look at who is waited for to the next."""
-    return BUSY_TIMEOUT_MS // LOOKS
-
-
 def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get("coverslip_read", False):
         connection.exec_driver_sql("BEGIN")
         return
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS // LOOKS}")
+    try:
+        _begin_to_write(connection)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+
+def _begin_to_write(connection: Connection) -> None:
     for left in reversed(range(LOOKS)):
         try:
             # A writer that starts by reading would fail with "database is locked" at once instead of waiting.

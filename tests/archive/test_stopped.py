@@ -221,6 +221,20 @@ def test_who_is_stopped_and_holds_something_else_sleeps_on(file, tmp_path):
         until_stopped(sleeper.pid)
 
 
+def test_a_file_of_the_same_number_elsewhere_is_another(file, tmp_path, monkeypatch):
+    """Each file system numbers its own; whoever has a namesake open is not the one everybody waits for."""
+    other = tmp_path / "other"
+    other.write_bytes(b"x")
+    with running(LOCKS_FILE.format(way="lockf", then=STOPS), other) as sleeper:
+        sleeper.stdout.readline()
+        until_stopped(sleeper.pid)
+        listed = f"1: POSIX  ADVISORY  WRITE {sleeper.pid} 00:2a:{file.stat().st_ino} 0 EOF\n"
+        monkeypatch.setattr(stopped, "LOCKS", tmp_path / "locks")
+        stopped.LOCKS.write_text(listed)
+        assert list(stopped._holders(file)) == [sleeper.pid]
+        assert stopped.wake_holders(file) == 0
+
+
 def test_a_system_that_does_not_tell_has_nobody_to_wake(file, monkeypatch):
     """Other systems than Linux have no such list."""
     monkeypatch.setattr(stopped, "LOCKS", file.with_name("locks"))

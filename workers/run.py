@@ -8,11 +8,10 @@ import time
 from contextlib import ExitStack, suppress
 
 from coverslip.archive.archive import Archive
-from coverslip.archive.kinds import JobKind
 from coverslip.errors import CoverslipError, StorageFailed
 from coverslip.settings import Settings
 from workers import logs
-from workers.app import QUEUES, create
+from workers.app import create
 from workers.frontend import FrontEnd
 from workers.programs import Program, Stopping
 from workers.starting import check_policy, reached
@@ -32,26 +31,7 @@ log = logs.get("workers.run")
 
 def command(name: str, settings: Settings, app: str) -> list[str]:
     """How Celery's worker is started."""
-    size = str(settings.concurrency)
-    quiet = ("--without-gossip", "--without-mingle", "--loglevel", settings.log_level)
-    return [
-        sys.executable,
-        "-m",
-        "workers.celery_worker",
-        "--quiet",
-        "-A",
-        app,
-        "worker",
-        "-P",
-        "prefork",
-        "-c",
-        size,
-        "-Q",
-        ",".join(QUEUES[JobKind(kind)] for kind in settings.work.split(",")),
-        "-n",
-        name,
-        *quiet,
-    ]
+    return [sys.executable, "-m", "workers.celery_worker", app, name, *settings.work.split(",")]
 
 
 def worker(settings: Settings, name: str, app: str = "workers.app") -> Program:

@@ -56,13 +56,18 @@ def leave(flags: int) -> None:
     Raises `OSError` where neither is allowed.
     """
     try:
-        _checked(_LIBC.unshare(flags))
+        unshare(flags)
     except OSError as error:
         if error.errno != errno.EPERM:
             raise
         us, ours = os.geteuid(), os.getegid()
-        _checked(_LIBC.unshare(flags | CLONE_NEWUSER))
+        unshare(flags | CLONE_NEWUSER)
         _map_ids(us, ours)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2); raises `OSError`."""
+    _checked(_LIBC.unshare(flags))
 
 
 def _map_ids(user: int, group: int) -> None:

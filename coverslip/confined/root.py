@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from coverslip.confined import libc
 
@@ -61,26 +61,55 @@ class Part:
         return cls(path, NOSUID | NODEV | NOEXEC)
 
 
-def enter(parts: Iterable[Part], pivot: Path) -> None:
-    """Make a root of those parts that there are and go there; `pivot` is any folder, over which it is put together.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The parts that there are, by their real names, and the links that lead to them."""
+
+    parts: dict[str, _Found]
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> Layout:
+        """Look for parts; of two with one name the last, and none that comes with the folder it lies in."""
+        there = [part for part in parts if part.path.exists()]
+        found = {os.path.realpath(part.path): part.attributes for part in there}
+        kept = {
+            name: _Found(attributes, os.path.isdir(name))  # noqa: PTH112
+            for name, attributes in found.items()
+            if all(found.get(os.fspath(above)) != attributes for above in Path(name).parents)
+        }
+        return cls(kept, dict(link for part in there for link in links_to(part.path)))
+
+    def joined(self, other: Layout) -> Layout:
+        """Both; what `other` says of a part holds."""
+        return Layout({**self.parts, **other.parts}, {**self.links, **other.links})
+
+
+class _Found(NamedTuple):
+    attributes: int
+    is_folder: bool
+
+
+def enter(layout: Layout, pivot: Path) -> None:
+    """Make a root of those parts and go there; `pivot` is any folder, over which it is put together.
 
     Links on the way to a part are made anew, so that it keeps its name. Raises `OSError`; then no file has moved.
     """
     number = PIVOT_ROOT.get(platform.machine())
     if number is None:
         raise OSError(errno.EOPNOTSUPP, "no new root on this machine")
-    here, found = os.getcwd(), [part for part in parts if part.path.exists()]  # noqa: PTH109  a string for the kernel
+    here = os.getcwd()  # noqa: PTH109  a string for the kernel
     libc.leave(libc.CLONE_NEWNS)
     libc.mount(None, "/", None, MS_REC | MS_PRIVATE)
     with ExitStack() as handles:
-        trees = [(real, _tree(part, handles)) for real, part in _outer_first(found)]
-        links = dict(link for part in found for link in links_to(part.path))
+        outer_first = sorted(layout.parts.items(), key=lambda part: part[0].count("/"))
+        trees = [(name, found.is_folder, _tree(name, found.attributes, handles)) for name, found in outer_first]
         libc.mount("none", str(pivot), "tmpfs", BARE, "mode=755,size=1m")
         with ExitStack() as undo:
             undo.callback(libc.unmount, str(pivot), MNT_DETACH)
             undo.callback(os.chdir, here)
             os.chdir(pivot)
-            _furnish(trees, links, here)
+            _furnish(trees, layout.links, here)
             libc.syscall(number, b".", b".")
             undo.pop_all()
     libc.unmount(".", MNT_DETACH)
@@ -101,28 +130,22 @@ def links_to(path: Path) -> Iterator[tuple[str, str]]:
         rest.extendleft(reversed([part for part in target.split("/") if part]))
 
 
-def _outer_first(parts: Iterable[Part]) -> list[tuple[str, Part]]:
-    """With their real names; of two with one name the last."""
-    found = {os.path.realpath(part.path): part for part in parts}
-    return sorted(found.items(), key=lambda item: item[0].count("/"))
-
-
-def _tree(part: Part, handles: ExitStack) -> int:
-    """A handle to a copy of what is mounted there, with the part's attributes."""
-    tree = libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(part.path), TREE)
+def _tree(name: str, attributes: int, handles: ExitStack) -> int:
+    """A handle to a copy of what is mounted there, with these attributes."""
+    tree = libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(name), TREE)
     handles.callback(os.close, tree)
-    wanted = _Attributes(part.attributes, 0, 0, 0)
+    wanted = _Attributes(attributes, 0, 0, 0)
     size = ctypes.sizeof(wanted)
     libc.syscall(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, ctypes.byref(wanted), size)
     return tree
 
 
-def _furnish(trees: Iterable[tuple[str, int]], links: dict[str, str], folder: str) -> None:
+def _furnish(trees: Iterable[tuple[str, bool, int]], links: dict[str, str], folder: str) -> None:
     """Put everything below the new root, in which we are."""
-    for real, tree in trees:
-        below = f".{real}"
+    for name, is_folder, tree in trees:
+        below = f".{name}"
         if not os.path.exists(below):  # noqa: PTH110
-            _point(below, is_folder=os.path.isdir(real))  # noqa: PTH112
+            _point(below, is_folder=is_folder)
         libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(below), MOVE_MOUNT_F_EMPTY_PATH)
     for link, target in links.items():
         if not os.path.lexists(f".{link}"):

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from coverslip import beside
-from coverslip.confined import calls, faults, forks, layers, libc, twin
+from coverslip.confined import faults, forks, layers, libc, twin
 from coverslip.confined.layers import Reach
 from coverslip.confined.messages import Confined, Outcome, Request, Task
 from coverslip.confined.saying import reporter, say
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
     if os.getppid() != int(parent):  # it died before we could ask to die with it
         return 1
     layers.leave_no_core()
+    layers.leave_network()
     preload(modules)
     with socket.socket(fileno=int(handle)) as door, suppress(ConnectionError):  # nobody needs us any more
         door.send(b'{"ready": true}')
@@ -47,9 +48,10 @@ def main(arguments: list[str]) -> int:
 
 
 def preload(modules: list[str]) -> None:
-    """Import what children will need, and make the list of calls they will be held to."""
+    """Import what children will need, and find out what is the same for each of them."""
     with loading():
-        calls.program()
+        layers.learn()
+        Request.learn()
         for name in modules:
             importlib.import_module(name)
 

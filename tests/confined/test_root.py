@@ -75,7 +75,7 @@ def test_a_root_that_cannot_be_made_leaves_things_as_they_were(store, monkeypatc
             monkeypatch.setattr(libc, "syscall", refusing(libc.syscall, root.MOVE_MOUNT))
             (store / "out" / "there").touch()
             with pytest.raises(OSError, match="refused"):
-                root.enter([root.Part.readable(store / "store")], store / "out")
+                root.enter(root.Layout.of([root.Part.readable(store / "store")]), store / "out")
             assert (store / "out" / "there").exists()
             assert (store / "store" / "neighbour").exists()
             status = 0

@@ -55,19 +55,27 @@ class _Keeper:
 
     async def settle(self) -> None:
         """Write what is held and promise everything; the last promise is kept when this returns."""
-        await self._write()
-        if self._target.offset > self._asked:
-            await self._promise()
         await self._kept()
+        if self.end > self._asked:
+            self._asked = self.end
+            self._keeping = asyncio.create_task(UPLOADING.run(self._write_and_keep, self._taken()))
+            await self._kept()
 
     async def rest(self) -> None:
         """Return when nothing of ours uses the writer any more, however that ended."""
         if self._keeping is not None:
             await asyncio.wait({self._keeping})
 
-    async def _write(self) -> None:
+    def _taken(self) -> bytes:
         data, self._held, self._held_bytes = b"".join(self._held), [], 0
-        await UPLOADING.run(self._target.write, data)
+        return data
+
+    async def _write(self) -> None:
+        await UPLOADING.run(self._target.write, self._taken())
+
+    def _write_and_keep(self, data: bytes) -> None:
+        self._target.write(data)
+        self._target.keep(self._target.mark())
 
     async def _promise(self) -> None:
         await self._kept()
@@ -151,11 +159,14 @@ class Floor:
         """Nobody writes yet."""
         self._lines: dict[str, Line] = {}
 
-    async def clear(self, uid: str) -> None:
-        """Return when nobody writes `uid` here any more and what came is promised."""
+    async def clear(self, uid: str) -> bool:
+        """Return when nobody writes `uid` here any more and what came is promised; whether somebody did."""
+        before = False
         while line := self._lines.get(uid):
+            before = True
             line.stop()
             await line.done.wait()
+        return before
 
     @asynccontextmanager
     async def taken(self, uid: str, line: Line) -> AsyncIterator[Line]:

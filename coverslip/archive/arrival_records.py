@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import select
 
-from coverslip.archive import pieces, uploads
+from coverslip.archive import pieces, rows, uploads
 from coverslip.archive.database import Database
 from coverslip.archive.models import ArrivalRow, PieceRow, UploadRow
 from coverslip.archive.pieces import Arrival, KeptPart, KeptPiece, Known
@@ -23,14 +23,14 @@ class ArrivalRecords:
     def get(self, uid: str) -> Arrival | None:
         """What is there of an upload; None for one that arrives on the disk, or not yet."""
         with self._db.read() as session:
-            row = session.get(ArrivalRow, uid)
+            row = rows.get(session, ArrivalRow, uid)
             return None if row is None else pieces.record(session, row)
 
     def begin(self, uid: str, generation: int, name: str, wrapped: bytes) -> Arrival:
         """Write down where an upload goes, unless that is known; raises `LeaseLost` or `StateConflict`."""
         with self._db.write() as session:
             uploads.held(session, uid, generation)
-            row = session.get(ArrivalRow, uid)
+            row = rows.get(session, ArrivalRow, uid)
             if row is None:
                 row = ArrivalRow(uid=uid, name=name, wrapped=wrapped)
                 session.add(row)
@@ -40,7 +40,7 @@ class ArrivalRecords:
         """Write down what was begun in the store; raises `LeaseLost` or `StateConflict`."""
         with self._db.write() as session:
             uploads.held(session, uid, generation)
-            row = session.get(ArrivalRow, uid)
+            row = rows.get(session, ArrivalRow, uid)
             if row is None:
                 raise NotFound
             row.token = token

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from coverslip.archive import endings, events, slides, turns
+from coverslip.archive import endings, events, rows, slides, turns
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Produced
@@ -33,13 +33,13 @@ def claim_next(session: Session, now: datetime, terms: Terms, kinds: Collection[
 
 def claim(session: Session, now: datetime, terms: Terms, job_id: str, worker: str) -> Claim | None:
     """Take this very job, or None: done, held by somebody, not due, or used up."""
-    row = session.get(JobRow, job_id, with_for_update=True)
+    row = rows.held(session, JobRow, job_id)
     return None if row is None or not _is_due(row, now) else _take(session, now, terms, row, worker)
 
 
 def require_held(session: Session, held: Claim) -> None:
     """Look, without writing, whether a claim still holds; raises `LeaseLost` or `Cancelled`."""
-    row = session.get(JobRow, held.job)
+    row = rows.get(session, JobRow, held.job)
     if row is None or row.token != held.token or row.state != JobState.RUNNING:
         raise LeaseLost
     if row.cancel:

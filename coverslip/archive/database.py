@@ -197,10 +197,10 @@ def _patiently(connection: Any, statement: str) -> None:  # noqa: ANN401  the dr
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("coverslip_read", False):
-        connection.exec_driver_sql("BEGIN")
-        return
     driver: Any = connection.connection.driver_connection
+    if connection.get_execution_options().get("coverslip_read", False):
+        driver.execute("BEGIN")  # waits for nobody and looks at no file yet: no error to translate
+        return
     driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS // LOOKS}")
     try:
         _begin_to_write(connection)

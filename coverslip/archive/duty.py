@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from coverslip.archive import pauses
+from coverslip.archive import pauses, rows
 from coverslip.archive.database import changed, was_first
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, LockRow, SlideRow, WorkerRow
@@ -31,7 +31,7 @@ def worker_gone(session: Session, name: str) -> None:
 
 def take(session: Session, now: datetime, name: str, holder: str, hold: timedelta) -> bool:
     """Take or keep a duty for `hold`; False while somebody else has it."""
-    row = session.get(LockRow, name, with_for_update=True)
+    row = rows.held(session, LockRow, name)
     if row is None:
         return was_first(session, LockRow(name=name, holder=holder, until=now + hold))
     if row.holder != holder and now < row.until <= now + hold:  # later: a clock was wrong

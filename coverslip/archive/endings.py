@@ -9,7 +9,7 @@ from typing import assert_never
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, queueing, slides
+from coverslip.archive import events, queueing, rows, slides
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, SlideRow
 from coverslip.archive.records import Claim, Produced, Refused, SetAside, Verdict
@@ -103,7 +103,7 @@ def cancel(session: Session, now: datetime, job_id: str, *, actor: str) -> None:
 
     Raises `NotFound`, and `StateConflict` when it is over.
     """
-    row = session.get(JobRow, job_id, with_for_update=True)
+    row = rows.held(session, JobRow, job_id)
     if row is None:
         raise NotFound
     match JobState(row.state):
@@ -143,7 +143,7 @@ def settle_lapsed(session: Session, now: datetime, row: JobRow) -> None:
 
 def locked(session: Session, held: Claim) -> JobRow:
     """The job of a claim, held until the transaction ends; raises `LeaseLost`."""
-    row = session.get(JobRow, held.job, with_for_update=True)
+    row = rows.held(session, JobRow, held.job)
     if row is None or row.token != held.token or row.state != JobState.RUNNING:
         raise LeaseLost
     return row

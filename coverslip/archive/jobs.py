@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, turns
+from coverslip.archive import events, rows, turns
 from coverslip.archive.attempts import artefact_name
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.lines import LAPSED, WAITING
@@ -23,7 +23,7 @@ UNENDED = frozenset({State.QUEUED, State.PROCESSING, State.QUARANTINED, State.FA
 
 def get(session: Session, job_id: str) -> Job:
     """One job; raises `NotFound`."""
-    row = session.get(JobRow, job_id)
+    row = rows.get(session, JobRow, job_id)
     if row is None:
         raise NotFound
     return record(row)
@@ -49,7 +49,7 @@ def is_running(session: Session, sid: str, artefact: str) -> bool:
 
 def kept_draft(session: Session, sid: str) -> str | None:
     """The attempt whose verified draft a slide that came to no end may still want, by its artefact's name."""
-    slide = session.get(SlideRow, sid)
+    slide = rows.get(session, SlideRow, sid)
     if slide is None or slide.state not in UNENDED:
         return None
     last = select(JobRow.verified).where(JobRow.sid == sid, JobRow.kind == JobKind.DEIDENTIFY)
@@ -58,7 +58,7 @@ def kept_draft(session: Session, sid: str) -> str | None:
 
 def ahead(session: Session, now: datetime, job_id: str) -> int | None:
     """About how many jobs begin before this one; None when it does not wait. Raises `NotFound`."""
-    row = session.get(JobRow, job_id)
+    row = rows.get(session, JobRow, job_id)
     if row is None:
         raise NotFound
     return turns.ahead(session, now, row) if row.state == JobState.QUEUED else None
@@ -66,7 +66,7 @@ def ahead(session: Session, now: datetime, job_id: str) -> int | None:
 
 def prefer(session: Session, now: datetime, job_id: str, priority: Priority, *, actor: str) -> None:
     """Give a waiting job another priority; raises `NotFound`, and `StateConflict` when it waits no more."""
-    row = session.get(JobRow, job_id, with_for_update=True)
+    row = rows.held(session, JobRow, job_id)
     if row is None:
         raise NotFound
     if row.state != JobState.QUEUED:

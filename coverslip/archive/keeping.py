@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, slides
+from coverslip.archive import events, rows, slides
 from coverslip.archive.database import changed, was_first
 from coverslip.archive.models import HoldingRow, OriginalRow, SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
@@ -23,7 +23,7 @@ SETTLED: Final = frozenset({State.RELEASED, State.REJECTED, State.WITHDRAWN})
 
 def sealed(session: Session, uid: str) -> Sealed | None:
     """Where an original lies encrypted; None when it came before originals were. Raises `OriginalPurged`."""
-    row = session.get(OriginalRow, uid)
+    row = rows.get(session, OriginalRow, uid)
     if row is not None and row.purged is not None:
         raise OriginalPurged
     return None if row is None or row.name is None or row.wrapped is None else Sealed(row.name, row.wrapped)
@@ -36,7 +36,7 @@ def require(session: Session, uid: str) -> None:
 
 def keep(session: Session, uid: str, original: Sealed) -> None:
     """Record that an original lies encrypted from now on; raises `StateConflict` when one does already."""
-    if session.get(OriginalRow, uid) is not None:
+    if rows.get(session, OriginalRow, uid) is not None:
         raise StateConflict
     session.add(OriginalRow(uid=uid, name=original.name, wrapped=original.wrapped))
 
@@ -54,7 +54,7 @@ def purge(
     if slide.state in AT_WORK:
         raise StateConflict("Somebody works on this slide.")
     artefact = slide.artefact if slide.state in OVER else None
-    row = session.get(OriginalRow, slide.uid) or OriginalRow(uid=slide.uid)
+    row = rows.get(session, OriginalRow, slide.uid) or OriginalRow(uid=slide.uid)
     kept = row.purged is None
     if not kept and artefact is None:
         raise OriginalPurged
@@ -64,7 +64,7 @@ def purge(
     if kept:
         row.name, row.wrapped, row.purged = None, None, now
         session.add(row)
-        if (said := session.get(VaultRow, slide.uid)) is not None:
+        if (said := rows.get(session, VaultRow, slide.uid)) is not None:
             session.delete(said)
         upload = session.get_one(UploadRow, slide.uid)
         weigh(session, upload.owner, -upload.length)
@@ -103,5 +103,5 @@ def names(session: Session) -> frozenset[str]:
 
 def purged(session: Session, uid: str) -> datetime | None:
     """When an original was ended for good; None while it is kept."""
-    row = session.get(OriginalRow, uid)
+    row = rows.get(session, OriginalRow, uid)
     return None if row is None else row.purged

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from pathlib import Path
 
+from coverslip.archive import rows
 from coverslip.archive.database import Database, was_first
 from coverslip.archive.models import KeyMarkRow
 from coverslip.archive.vault import load_or_create_key
@@ -39,13 +40,13 @@ class Keyring:
 
     def _mark(self, name: str) -> bytes | None:
         with self._db.read() as session:
-            row = session.get(KeyMarkRow, name)
+            row = rows.get(session, KeyMarkRow, name)
             return None if row is None else row.mark
 
     def _remember(self, name: str, mark: bytes) -> bytes:
         """Write a mark down unless there is one; returns the one that is there."""
         with self._db.write() as session:
-            row = session.get(KeyMarkRow, name)
+            row = rows.get(session, KeyMarkRow, name)
             if row is not None:
                 return row.mark
             if not was_first(session, KeyMarkRow(name=name, mark=mark)):  # another front end starts at the same time

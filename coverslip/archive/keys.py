@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events
+from coverslip.archive import events, rows
 from coverslip.archive.models import KeyRow
 from coverslip.archive.records import ApiKey, Principal
 from coverslip.errors import NotFound
@@ -45,7 +45,7 @@ def create(
 def principal(session: Session, untrusted_secret: str) -> Principal | None:
     """Who holds this secret; None for anything that is not a valid key in force."""
     match = SECRET.fullmatch(untrusted_secret)
-    row = session.get(KeyRow, match[1]) if match else None
+    row = rows.get(session, KeyRow, match[1]) if match else None
     # An unknown id costs the same comparison as a known one.
     known = row.digest if row is not None else bytes(32)
     if not hmac.compare_digest(known, _digest(untrusted_secret)) or row is None or row.revoked is not None:
@@ -55,7 +55,7 @@ def principal(session: Session, untrusted_secret: str) -> Principal | None:
 
 def revoke(session: Session, now: datetime, key_id: str, *, actor: str) -> None:
     """End a key, effective on the next request; raises `NotFound`."""
-    row = session.get(KeyRow, key_id, with_for_update=True)
+    row = rows.held(session, KeyRow, key_id)
     if row is None:
         raise NotFound
     if row.revoked is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from coverslip.archive import rows
 from coverslip.archive.models import ArrivalRow, PieceRow
 from coverslip.archive.store import Part
 
@@ -74,7 +75,7 @@ def forget(session: Session, uid: str) -> None:
 
 def shred(session: Session, uid: str) -> None:
     """Destroy the key of an upload that ends: from now on nobody reads what lies there."""
-    row = session.get(ArrivalRow, uid)
+    row = rows.get(session, ArrivalRow, uid)
     if row is not None:
         row.wrapped = None
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from coverslip.archive import events, keeping, slides, turns
+from coverslip.archive import events, keeping, rows, slides, turns
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.models import JobRow, OriginalRow, SlideRow
 from coverslip.archive.records import DeadLetter
@@ -77,7 +77,7 @@ def dead_reasons(session: Session) -> dict[str, int]:
 
 def replay(session: Session, now: datetime, job_id: str, *, actor: str, priority: Priority) -> None:
     """Do a dead letter's work again, from its last finished stage; raises `NotFound` or `StateConflict`."""
-    row = session.get(JobRow, job_id)
+    row = rows.get(session, JobRow, job_id)
     if row is None:
         raise NotFound
     slide = slides.locked(session, row.sid)

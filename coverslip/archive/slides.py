@@ -10,7 +10,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, states
+from coverslip.archive import events, rows, states
 from coverslip.archive.models import EPOCH, MICROSECOND, SlideRow
 from coverslip.archive.records import Page, SlideRecord, Standing
 from coverslip.archive.states import State
@@ -23,7 +23,7 @@ AT_ONCE = 500
 
 def locked(session: Session, sid: str, expected: int | None = None) -> SlideRow:
     """The row, held until the transaction ends; raises `NotFound`, or `Outdated` when it has another version."""
-    row = session.get(SlideRow, sid, with_for_update=True)
+    row = rows.held(session, SlideRow, sid)
     if row is None:
         raise NotFound
     if expected not in (None, row.version):
@@ -76,7 +76,7 @@ def standing(session: Session, sids: Collection[str]) -> dict[str, Standing]:
 
 def get(session: Session, sid: str) -> SlideRecord:
     """One slide; raises `NotFound`."""
-    row = session.get(SlideRow, sid)
+    row = rows.get(session, SlideRow, sid)
     if row is None:
         raise NotFound
     return record(row)

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from coverslip.archive import events, keeping, pieces, queueing, slides
+from coverslip.archive import events, keeping, pieces, queueing, rows, slides
 from coverslip.archive.models import SlideRow, UploadRow, VaultRow
 from coverslip.archive.originals import Sealed
 from coverslip.archive.records import Load, Upload
@@ -23,6 +23,11 @@ from coverslip.errors import LeaseLost, NotFound, StateConflict
 OPEN, FINISHED, TERMINATED = "open", "finished", "terminated"
 LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """No pairs that look alike when somebody reads an id aloud."""
+_MINE = UploadRow.owner == bindparam("owner")
+_UNENDED = select(
+    func.count().filter(_MINE), func.sum(UploadRow.length).filter(_MINE),
+    func.sum(UploadRow.length), func.sum(UploadRow.offset),
+).where(UploadRow.state == OPEN, UploadRow.expires > bindparam("now"))  # fmt: skip
 
 
 def create(
@@ -49,7 +54,7 @@ def create(
 
 def get(session: Session, uid: str) -> Upload:
     """One upload; raises `NotFound`."""
-    row = session.get(UploadRow, uid)
+    row = rows.get(session, UploadRow, uid)
     if row is None:
         raise NotFound
     return record(row)
@@ -144,7 +149,7 @@ def terminate(session: Session, now: datetime, uid: str, *, actor: str) -> None:
     row.state = TERMINATED
     row.generation += 1
     pieces.shred(session, uid)
-    sealed = session.get(VaultRow, uid)
+    sealed = rows.get(session, VaultRow, uid)
     if sealed is not None:
         session.delete(sealed)
     events.append(session, now, actor=actor, action="upload-terminated")
@@ -152,11 +157,7 @@ def terminate(session: Session, now: datetime, uid: str, *, actor: str) -> None:
 
 def load(session: Session, now: datetime, owner: str) -> Load:
     """What uploads hold now, one owner's and everybody's; what has expired holds nothing."""
-    mine = UploadRow.owner == owner
-    his = (func.count().filter(mine), func.sum(UploadRow.length).filter(mine))
-    every = (func.sum(UploadRow.length), func.sum(UploadRow.offset))
-    unended = select(*his, *every).where(UploadRow.state == OPEN, UploadRow.expires > now)
-    count, *sums = session.execute(unended).one()
+    count, *sums = session.execute(_UNENDED, {"owner": owner, "now": now}).one()
     coming, announced, arrived = (int(found or 0) for found in sums)
     return Load(count, keeping.weight(session, owner) + coming, announced, arrived)
 
@@ -175,7 +176,7 @@ def open_of(session: Session, owner: str) -> tuple[Upload, ...]:
 
 def unseal(session: Session, now: datetime, vault: Vault, uid: str, *, actor: str, sid: str | None) -> Untrusted:
     """Open a vault row and record who did; raises `NotFound`."""
-    row = session.get(VaultRow, uid)
+    row = rows.get(session, VaultRow, uid)
     if row is None:
         raise NotFound
     events.append(session, now, actor=actor, action="vault-opened", sid=sid)
@@ -198,7 +199,7 @@ def record(row: UploadRow) -> Upload:
 
 
 def _open(session: Session, uid: str) -> UploadRow:
-    row = session.get(UploadRow, uid, with_for_update=True)
+    row = rows.held(session, UploadRow, uid)
     if row is None:
         raise NotFound
     if row.state != OPEN:
@@ -220,7 +221,7 @@ def _digest(submission: str) -> str:
 
 
 def _seal_digest(session: Session, vault: Vault, uid: str, sha256: str) -> None:
-    row = session.get(VaultRow, uid)
+    row = rows.get(session, VaultRow, uid)
     if row is None:
         raise NotFound
     said = vault.open(uid, row.sealed)

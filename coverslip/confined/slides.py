@@ -13,6 +13,9 @@ from coverslip.outcomes import Cleaned, Quarantined, Rejected
 from coverslip.progress import Progress
 from coverslip.tiff.structure import open_tiff
 
+for _name in policy.BUILTIN:
+    policy.load(_name)  # once, in the process children are forked from
+
 
 def deidentify(task: Task, progress: Progress) -> Outcome:
     """De-identify and verify one slide into `task.out_dir`, with its deep-zoom pyramid where the task says so."""

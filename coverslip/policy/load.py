@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -40,7 +41,13 @@ class _PolicyText(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load(name_or_path: str) -> Policy:
     """A built-in policy by name, or the policy in a TOML file. Raises PolicyInvalid with what to mend."""
-    return _load(name_or_path, MAX_ANCESTORS)
+    return _built_in(name_or_path) if name_or_path in BUILTIN else _load(name_or_path, MAX_ANCESTORS)
+
+
+@cache
+def _built_in(name: str) -> Policy:
+    """Read once a process: it comes with the program and changes with it only."""
+    return _load(name, MAX_ANCESTORS)
 
 
 def files_of(name_or_path: str) -> tuple[Path, ...]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
+from coverslip.archive.arrivals import Writer
 from coverslip.archive.records import Load, Principal, Upload
 from coverslip.archive.storage import Zone
 from coverslip.archive.turns import Priority
@@ -54,9 +55,9 @@ async def create(request: Request, service: Here, caller: Submitter) -> Response
 async def offset(uid: str, request: Request, service: Here, caller: Submitter) -> Response:
     """How far we are, and what slide it became; whoever asks is about to resume: an older request is ended first."""
     tus.require_version(request.headers)
-    await ask(_owned, service, caller, uid)
-    await service.floor.clear(uid)
     upload = await ask(_owned, service, caller, uid)
+    if await service.floor.clear(uid):
+        upload = await ask(_owned, service, caller, uid)
     return Response(status_code=200, headers={**_progress(upload), "Upload-Length": str(upload.length)})
 
 
@@ -95,12 +96,8 @@ def largest(service: Service) -> int:
 
 
 async def _receive(service: Service, uid: str, claimed: int, line: Line, checksum: Checksum | None) -> Upload:
-    generation = await ask(service.archive.begin_patch, uid)
-    upload: Upload = await ask(service.catalog.upload, uid)
-    if claimed != upload.offset:
-        raise OffsetConflict
-    with unless_ended():
-        target = await UPLOADING.run(service.archive.writer, upload, generation)
+    """Take the body down; the upload as it is then, with everything that came promised."""
+    upload, target = await UPLOADING.run(_begun, service, uid, claimed)
     pieces = line.pieces()
     if checksum is not None:
         pieces = checked(pieces, checksum, service.storage.zone(Zone.INCOMING), upload.length - claimed)
@@ -108,7 +105,17 @@ async def _receive(service: Service, uid: str, claimed: int, line: Line, checksu
         await receive(pieces, target, upload.length)
     finally:
         target.close()
-    return await ask(service.catalog.upload, uid)
+    return replace(upload, offset=target.offset)
+
+
+def _begun(service: Service, uid: str, claimed: int) -> tuple[Upload, Writer]:
+    """Make this request the one that writes; raises `OffsetConflict` when it would write somewhere else."""
+    generation = service.archive.begin_patch(uid)
+    upload = replace(service.catalog.upload(uid), generation=generation)
+    if claimed != upload.offset:
+        raise OffsetConflict
+    with unless_ended():
+        return upload, service.archive.writer(upload, generation)
 
 
 def _admit(service: Service, caller: Principal, length: int, said: tus.Metadata) -> Upload:

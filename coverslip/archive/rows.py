@@ -1,0 +1,44 @@
+"""One row by its key: the question is made once, where `Session.get` makes it anew each time."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, bindparam, inspect, select
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
+
+from coverslip.archive.models import Base
+
+R = TypeVar("R", bound=Base)
+_HELD = "rows held"
+
+
+def get(session: Session, kind: type[R], key: str) -> R | None:
+    """The row of this key, None where there is none; what the transaction has read already is not read again."""
+    known: R | None = session.identity_map.get(identity_key(kind, key))
+    if known is not None:
+        return known
+    found: R | None = session.execute(_question(kind, held=False), {"key": key}).scalar_one_or_none()
+    return found
+
+
+def held(session: Session, kind: type[R], key: str) -> R | None:
+    """The same, as it is now, and nobody else changes it until the transaction ends."""
+    ours: dict[tuple[type, str], Any] = session.info.setdefault(_HELD, {})
+    known: R | None = ours.get((kind, key))
+    if known is not None and known in session:
+        return known
+    found: R | None = session.execute(_question(kind, held=True), {"key": key}).scalar_one_or_none()
+    if found is not None:
+        ours[kind, key] = found
+    return found
+
+
+@cache
+def _question(kind: type[Base], *, held: bool) -> Select[Any]:
+    (column,) = inspect(kind).primary_key
+    question: Select[Any] = select(kind).where(column == bindparam("key"))
+    # Whoever waited for the row sees what it has become, also where it was read before.
+    return question.with_for_update().execution_options(populate_existing=True) if held else question

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from coverslip import progress as progress_module
-from coverslip.confined.messages import Declined, Outcome, Task
+from coverslip.confined.messages import Answered, Declined, Outcome, Task
 from coverslip.progress import Progress
 
 
@@ -44,3 +45,11 @@ def look(task: Task, progress: Progress) -> Outcome:
     }
     (task.out_dir / "seen").write_text(json.dumps(seen))
     return Declined(code="unsupported-slide")
+
+
+def stay(task: Task, progress: Progress) -> Outcome:
+    """Behind the walls until somebody outside has looked."""
+    (task.out_dir / "here").touch()
+    while not (task.out_dir / "looked").exists():
+        time.sleep(0.01)
+    return Answered()

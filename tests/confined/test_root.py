@@ -67,6 +67,19 @@ def test_links_are_found_in_order(store):
     ]
 
 
+def test_what_comes_with_its_folder_is_not_brought_twice(store):
+    """But for another use it is: a folder to write in may lie in one to look at, and the last word on a part holds."""
+    part, folder = store / "with it" / "part", store / "with it"
+    program = root.Layout.of(map(root.Part.program, (folder, part, folder / "no such")))
+    assert list(program.parts) == [str(folder)]
+    assert list(root.Layout.of([root.Part.readable(folder), root.Part.writable(part)]).parts) == [
+        str(folder),
+        str(part),
+    ]
+    both = program.joined(root.Layout.of([root.Part.readable(folder)]))
+    assert both.parts[str(folder)].attributes == root.Part.readable(folder).attributes
+
+
 def test_a_root_that_cannot_be_made_leaves_things_as_they_were(store, monkeypatch):
     """The layer does not hold then, and the child still sees its folder."""
     if os.fork() == 0:  # what is tried here would last for the whole process

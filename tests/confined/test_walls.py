@@ -6,12 +6,13 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from coverslip.confined.layers import Limits
 from coverslip.confined.messages import Task
 from coverslip.progress import silent
-from tests.confined import acts
+from tests.confined import acts, looking
 from tests.faults.kernel import kernel_forbids
 
 NEEDED = {"landlock", "seccomp", "no_network"}
@@ -73,3 +74,21 @@ def test_escapes_are_refused(escaped, zygote, act):
     if missing := needed - set(zygote.layers):
         kernel_forbids(f"it lacks {sorted(missing)}")
     assert escaped[act].startswith("refused")
+
+
+def test_it_is_in_nobody_s_network(zygote, tmp_path):
+    """Seen from outside, where no list of calls is in the way: neither its network nor its shared memory is ours."""
+    names, seen = ("net", "ipc"), {}
+
+    def look():
+        if seen or not (tmp_path / "here").exists():
+            return
+        (child,) = psutil.Process(zygote._process.pid).children()
+        seen.update({name: Path(f"/proc/{child.pid}/ns/{name}").readlink() for name in names})
+        (tmp_path / "looked").touch()
+
+    task = Task(Path(__file__), tmp_path, "", b"")
+    zygote.run(f"{looking.__name__}:stay", task, LIMITS, progress=silent, check=look)
+    if "no_network" not in zygote.layers:
+        kernel_forbids("no network namespaces")
+    assert not {Path(f"/proc/self/ns/{name}").readlink() for name in names} & set(seen.values())

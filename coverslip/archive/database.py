@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,9 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def changed(session: Session, change: Update) -> bool:
+def changed(session: Session, change: Update, asked: Mapping[str, object] | None = None) -> bool:
     """Whether there was a row to be changed."""
-    return bool(session.execute(change).rowcount)  # type: ignore[attr-defined]
+    return bool(session.execute(change, asked).rowcount)  # type: ignore[attr-defined]
 
 
 def was_first(session: Session, row: object) -> bool:

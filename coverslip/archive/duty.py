@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from coverslip.archive import pauses, rows
@@ -16,6 +16,8 @@ from coverslip.archive.states import JobState, State
 
 RECENT = timedelta(minutes=5)
 FORGET_WORKERS = timedelta(hours=1)
+_WORKERS = rows.table(WorkerRow)
+_BEGAN = _WORKERS.update().where(_WORKERS.c.name == bindparam("worker")).values(began=bindparam("now"))
 
 
 def worker_seen(session: Session, now: datetime, name: str) -> None:
@@ -52,7 +54,7 @@ def is_stalled(session: Session, now: datetime, worker: str, room: int, patience
 
 def began(session: Session, now: datetime, worker: str) -> None:
     """Note that a worker took a job; one nobody has heard of yet is noted when it is."""
-    session.execute(update(WorkerRow).where(WorkerRow.name == worker).values(began=now))
+    session.execute(_BEGAN, {"worker": worker, "now": now})
 
 
 def queue_stats(session: Session, now: datetime) -> QueueStats:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from coverslip.archive import rows
 from coverslip.archive.models import EventRow
 from coverslip.archive.records import Event
 
 SYSTEM = "system"
 """Who acts where nobody asked for it."""
-_APPENDED = cast("Table", EventRow.__table__).insert()
+_APPENDED = rows.table(EventRow).insert()
 MAX_REASON = 500
 MAX_WHERE = 200
 
@@ -53,8 +53,8 @@ def plain(text: str | None, limit: int) -> str | None:
 
 def of_slide(session: Session, sid: str) -> tuple[Event, ...]:
     """All events of one slide, oldest first."""
-    rows = session.scalars(select(EventRow).where(EventRow.sid == sid).order_by(EventRow.seq))
-    return tuple(_record(row) for row in rows)
+    found = session.scalars(select(EventRow).where(EventRow.sid == sid).order_by(EventRow.seq))
+    return tuple(_record(row) for row in found)
 
 
 def _record(row: EventRow) -> Event:

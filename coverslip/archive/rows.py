@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, bindparam, inspect, select
+from sqlalchemy import Select, Table, bindparam, inspect, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
@@ -13,6 +13,14 @@ from coverslip.archive.models import Base
 
 R = TypeVar("R", bound=Base)
 _HELD = "rows held"
+
+
+def table(kind: type[Base]) -> Table:
+    """What its rows lie in: a change that is asked of it looks after no objects, and is made once.
+
+    What was added before and not flushed yet is not changed by it.
+    """
+    return cast("Table", kind.__table__)
 
 
 def get(session: Session, kind: type[R], key: str) -> R | None:

@@ -13,9 +13,10 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from coverslip.archive import rows
 from coverslip.archive.database import changed, was_first
 from coverslip.archive.lines import ANY_LAPSED, OF_LAPSED, OF_WAITING
 from coverslip.archive.models import EPOCH, JobRow, TurnRow
@@ -36,6 +37,8 @@ FIRST_AT_ONCE = 3
 """Urgent jobs of one owner that wait; more of them are a batch."""
 REMEMBERED = timedelta(days=30)
 """How long a turn is."""
+_TURNS = rows.table(TurnRow)
+_SERVED = _TURNS.update().where(_TURNS.c.owner == bindparam("line")).values(served=bindparam("now"))
 Asked = dict[str, Any]
 """Values of a question's parameters."""
 
@@ -63,14 +66,14 @@ def in_order(session: Session, now: datetime, kinds: Collection[str]) -> Iterato
 
 
 def _first(session: Session, questions: Iterable[Select[JobRow]], asked: Asked) -> JobRow | None:
-    rows = [row for question in questions if (row := session.scalar(question, asked)) is not None]
-    return min(rows, key=lambda row: (row.created, row.id), default=None)
+    found = [row for question in questions if (row := session.scalar(question, asked)) is not None]
+    return min(found, key=lambda row: (row.created, row.id), default=None)
 
 
 def served(session: Session, now: datetime, row: JobRow) -> None:
     """Remember that an owner, and a submission of its, had a turn."""
     for name in (_owner(row.owner), _submission(row.owner, row.submission)):
-        if not changed(session, update(TurnRow).where(TurnRow.owner == name).values(served=now)):
+        if not changed(session, _SERVED, {"line": name, "now": now}):
             was_first(session, TurnRow(owner=name, served=now))
 
 

@@ -59,11 +59,6 @@ class Rule:
     vocabulary: tuple[str, ...] = ()
     """Regular expressions, each matched against the whole value."""
 
-    def covers(self, element: Element) -> bool:
-        """Whether the rule speaks of this element."""
-        path = re.sub(r"#\d+", "", element.path)
-        return any(pattern.fullmatch(path) for pattern in map(_compiled, self.paths))
-
     def admits(self, element: Element) -> bool:
         """Whether the element's value has the form the rule asks for."""
         match self.form:
@@ -76,9 +71,15 @@ class Rule:
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(rules: tuple[tuple[str, ...], ...]) -> re.Pattern[str]:
+    """One expression for the path patterns of all rules: the first group that matches is the first rule that covers."""
+    groups = ("|".join(map(_expression, paths)) if paths else "(?!)" for paths in rules)
+    return re.compile("|".join(f"({group})" for group in groups), re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
     parts = (re.escape(part) for part in re.split(r"(\*\*|\*)", pattern))
-    return re.compile("".join({r"\*\*": ".*", r"\*": "[^/]*"}.get(part, part) for part in parts), re.DOTALL)
+    return "".join({r"\*\*": ".*", r"\*": "[^/]*"}.get(part, part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,18 @@ class Policy:
 
     def decide(self, element: Element) -> Decision:
         """What happens to one element and the rule that says so: the first rule that covers it."""
-        for rule in self.rules:
-            if rule.covers(element):
-                if isinstance(rule.action, Keep) and not rule.admits(element):
-                    return Decision(element, Remove(), rule.id, f"not a {rule.form.value} value")
-                return Decision(element, rule.action, rule.id, rule.reason)
-        return Decision(element, Remove(), "default", "no rule keeps it" if element.understood else "not understood")
+        rule = self._covering(element)
+        if rule is None:
+            reason = "no rule keeps it" if element.understood else "not understood"
+            return Decision(element, Remove(), "default", reason)
+        if isinstance(rule.action, Keep) and not rule.admits(element):
+            return Decision(element, Remove(), rule.id, f"not a {rule.form.value} value")
+        return Decision(element, rule.action, rule.id, rule.reason)
+
+    def _covering(self, element: Element) -> Rule | None:
+        """The first rule that speaks of this element."""
+        found = _compiled(tuple(rule.paths for rule in self.rules)).fullmatch(re.sub(r"#\d+", "", element.path))
+        return self.rules[found.lastindex - 1] if found and found.lastindex else None
 
     def plan(self, inventory: Inventory) -> Plan:
         """Every element of one slide with its action."""

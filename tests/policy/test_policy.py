@@ -1,11 +1,13 @@
 """What no rule keeps is removed; what a rule keeps must have the form the rule asks for."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coverslip import policy
 from coverslip.elements import Element, ElementKind, ElementPath, ImageRole, Inventory
 from coverslip.errors import PolicyInvalid
-from coverslip.policy import Keep, Remove, Replace
+from coverslip.policy import Keep, Policy, Remove, Replace, Rule
 
 STRICT = policy.load("strict")
 
@@ -34,6 +36,29 @@ def element(path, value=b"", kind=ElementKind.TEXT, understood=True, role=None):
 def test_strict(path, value, action):
     """The default policy, case by case."""
     assert STRICT.decide(element(path, value)).action == action
+
+
+def speaks(pattern, path):
+    """Whether a path pattern stands for a path, letter by letter."""
+    if not pattern:
+        return not path
+    rest = pattern.lstrip("*") if pattern.startswith("**") else pattern[1:]
+    if pattern.startswith("*"):
+        taken = range(len(path) + 1)
+        slashes = pattern.startswith("**")
+        return any(speaks(rest, path[n:]) for n in taken if slashes or "/" not in path[:n])
+    return path[:1] == pattern[0] and speaks(rest, path[1:])
+
+
+RULES = st.lists(st.lists(st.text("a/*.", max_size=5), max_size=3).map(tuple), max_size=5)
+
+
+@given(rules=RULES, path=st.text("a/.", max_size=6))
+def test_the_first_rule_that_speaks_of_an_element_decides(rules, path):
+    """Though all rules are asked at once."""
+    made = tuple(Rule(str(number), "", paths, Remove()) for number, paths in enumerate(rules))
+    first = next((rule.id for rule in made if any(speaks(pattern, path) for pattern in rule.paths)), "default")
+    assert Policy("", 1, "", made, "").decide(element(path)).because == first
 
 
 def test_what_is_not_understood_goes():

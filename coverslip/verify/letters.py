@@ -99,7 +99,8 @@ def _in_alphabets(value: bytes, order: str) -> Iterator[str]:
     for start in (0, 1):
         said = value[start:].decode(order, "replace")
         runs = _ANY.findall(said)
-        for alphabet in _RUNS:
+        latin = all(max(run) < "\u0100" for run in runs)  # which every alphabet takes, so one of them says it all
+        for alphabet in _RUNS[:1] if latin else _RUNS:
             found = (text for run in runs for part in alphabet.findall(run) for text in _read(part))
             yield from islice(found, MAX_TEXTS)
 

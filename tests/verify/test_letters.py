@@ -226,3 +226,9 @@ def test_a_name_in_a_part_is_found(name):
     value = b"\xff\xfe\x01\x1c\x02\x50" + len(written).to_bytes(2, "big") + written + b"\x1c\x02\x51\0\0\xff"
     assert finds(value, around(name.encode("utf-16-le")))
     assert any(written == part for part in parts(value))
+
+
+def test_every_alphabet_takes_what_is_latin_1():
+    """That is why one of them is asked for a value with nothing else in it."""
+    printable = "".join(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x100))))
+    assert all(alphabet.fullmatch(printable) for alphabet in (letters._ANY, *letters._RUNS))

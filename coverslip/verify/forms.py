@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring_ascii
 from unicodedata import normalize
 from urllib.parse import quote
 
@@ -46,6 +46,10 @@ _BINARY = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _TOKENS = re.compile(r"[\s,;|/\\=<>\"'()\[\]{}^]+")
 _PRINTABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{6,}")
 _ASCII = re.compile(rb"[\x20-\x7e]{6,}")
+_IN_ADDRESSES = bytes.maketrans(b"+/", b"-_")
+"""The other alphabet of base64 (RFC 4648 section 5)."""
+_QUOTED = tuple(quote(bytes((byte,))).encode() for byte in range(256))
+"""Each byte as an address writes it, a slash as itself."""
 
 
 class Ordinary:
@@ -59,7 +63,7 @@ class Ordinary:
         """True when this text is not worth a search."""
         folded = text.strip(_AROUND).lower()
         written = folded.encode("utf-8", "replace")
-        if len(written) < MIN_LENGTH or len(set(written) - set(b".:")) < 3:
+        if len(written) < MIN_LENGTH or len(set(written).difference(b".:")) < 3:
             return True
         if folded in self._kept:
             return True
@@ -96,7 +100,7 @@ def _runs(value: bytes) -> Iterator[str]:
 
 def _is_mostly_ascii(run: bytes) -> bool:
     """Words of European languages are; stretches of pixels that happen to be printable are not."""
-    return sum(byte < 128 for byte in run) >= MOSTLY * len(run)
+    return len(run.decode("ascii", "ignore")) >= MOSTLY * len(run)
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -105,19 +109,24 @@ def pieces(text: str) -> Iterator[str]:
     yield whole
     yield whole[-MAX_PIECE:]
     for part in _PIECES.split(whole)[:MAX_PIECES]:
-        name = re.split(r"[/\\]", part)[-1]
-        for value in (
-            part,
-            _SCHEMES.sub("", part.strip(), count=1),
-            part.partition("=")[2],
-            part.partition(":")[2],
-            name,
-        ):
+        for value in _values(part):
             yield value.strip(_AROUND)
             yield value.strip()  # also what is blank in Latin-1, which elsewhere may be half of a letter
     for token in _TOKENS.split(whole)[:MAX_PIECES]:
-        if any(character.isdigit() for character in token):
+        if any(map(str.isdigit, token)):
             yield token.strip(".:-_")
+
+
+def _values(part: str) -> Iterator[str]:
+    """The part, and what stands in it behind a scheme, an equals sign, a colon, the last slash."""
+    yield part
+    if ":" in part:
+        yield _SCHEMES.sub("", part.strip(), count=1)
+        yield part.partition(":")[2]
+    if "=" in part:
+        yield part.partition("=")[2]
+    if "/" in part or "\\" in part:
+        yield part[max(part.rfind("/"), part.rfind("\\")) + 1 :]
 
 
 def wanted(value: bytes, ordinary: Ordinary) -> set[str]:
@@ -129,10 +138,18 @@ def wanted(value: bytes, ordinary: Ordinary) -> set[str]:
 def patterns(text: str) -> set[bytes]:
     """Every way this text could be written, folded to lower case: encodings, base64, hex, escapes."""
     plain, wide = text.encode("utf-8"), text.encode("utf-16-le")
-    encoded = {variant.encode(codec) for variant in _variants(text) for codec in _codecs(variant)}
-    encoded.update(_base64(plain), _base64(wide), (plain.hex().encode(), wide.hex().encode()))
-    encoded.update(form.encode("utf-8") for form in _escapes(text))
-    return {form.lower() for form in encoded if len(form) >= MIN_LENGTH}
+    forms = {*_encoded(text), *_base64(plain), *_base64(wide), plain.hex().encode(), wide.hex().encode()}
+    forms.update(_escapes(text, plain))
+    return {form for form in map(bytes.lower, forms) if len(form) >= MIN_LENGTH}
+
+
+def _encoded(text: str) -> Iterator[bytes]:
+    for variant in _variants(text):
+        yield variant.encode("utf-8")
+        yield variant.encode("utf-16-le")
+        yield variant.encode("utf-16-be")
+        if not variant.isascii() and max(variant) < "\u0100":
+            yield variant.encode("latin-1")
 
 
 def _variants(text: str) -> set[str]:
@@ -143,32 +160,26 @@ def _variants(text: str) -> set[str]:
     return plain | {normalize(form, variant) for form in ("NFC", "NFD") for variant in plain}
 
 
-def _codecs(text: str) -> Iterator[str]:
-    yield from ("utf-8", "utf-16-le", "utf-16-be")
-    if not text.isascii() and all(ord(character) < 256 for character in text):
-        yield "latin-1"
-
-
 def _base64(data: bytes) -> Iterator[bytes]:
     """The characters of a base64 text that depend on this value alone, at each of three alignments."""
-    for shift in range(3):
-        text = base64.b64encode(b"\0" * shift + data)
-        first = -(-shift * 8 // 6)
-        last = (shift + len(data)) * 8 // 6
-        yield text[first:last]
-        yield text[first:last].replace(b"+", b"-").replace(b"/", b"_")
+    for shift, first in enumerate((0, 2, 3)):
+        text = b2a_base64(bytes(shift) + data, newline=False)[first : (shift + len(data)) * 8 // 6]
+        yield text
+        yield text.translate(_IN_ADDRESSES)
 
 
-def _escapes(text: str) -> Iterator[str]:
-    yield text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
-    yield json.dumps(text)[1:-1]
-    yield text.encode("ascii", "xmlcharrefreplace").decode("ascii")
-    yield quote(text)
-    yield quote(text, safe="")
-    numbers = [*map(ord, text)]
-    yield "&#" + ";&#".join(map(str, numbers)) + ";"
-    yield "&#x" + ";&#x".join(map("%x".__mod__, numbers)) + ";"
-    yield "\\u" + text.encode("utf-16-be").hex("u", 2).replace("u", "\\u")
+def _escapes(text: str, plain: bytes) -> Iterator[bytes]:
+    """As markup, JSON and addresses write it; `plain` is the text in UTF-8."""
+    yield plain.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;").replace(b'"', b"&quot;")
+    yield encode_basestring_ascii(text)[1:-1].encode()
+    yield text.encode("ascii", "xmlcharrefreplace")
+    quoted = b"".join(map(_QUOTED.__getitem__, plain))
+    yield quoted
+    yield quoted.replace(b"/", b"%2f")
+    numbers = tuple(map(ord, text))
+    yield ("&#%d;" * len(numbers) % numbers).encode()
+    yield ("&#x%x;" * len(numbers) % numbers).encode()
+    yield b"\\u" + text.encode("utf-16-be").hex("u", 2).replace("u", "\\u").encode()
 
 
 def windows(value: bytes) -> set[bytes]:

@@ -3,7 +3,9 @@
 import base64
 import binascii
 import html
+import itertools
 import json
+import unicodedata
 import urllib.parse
 
 import pytest
@@ -59,6 +61,43 @@ ESCAPES = {
 def test_a_text_is_found_escaped(kind):
     """As XML, HTML, addresses and JSON write it."""
     assert finds(NAME.encode(), around(ESCAPES[kind].encode()))
+
+
+def written_plainly(text):
+    """All of it by the standard library, for one letter case and mark order after the other."""
+    cases = {text, text.lower(), text.upper()}
+    variants = cases | {unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases}
+    forms = {variant.encode(codec) for variant in variants for codec in ("utf-8", "utf-16-le", "utf-16-be")}
+    forms |= {variant.encode("latin-1") for variant in variants if max(variant, default="") < "\u0100"}
+    for data in (text.encode(), text.encode("utf-16-le")):
+        forms.add(binascii.hexlify(data))
+        for encode, shift in itertools.product((base64.b64encode, base64.urlsafe_b64encode), range(3)):
+            forms.add(encode(bytes(shift) + data)[-(-shift * 8 // 6) : (shift + len(data)) * 8 // 6])
+    words = [text.encode("utf-16-be")[at : at + 2].hex() for at in range(0, len(text.encode("utf-16-be")), 2)]
+    escaped = (
+        html.escape(text, quote=False).replace('"', "&quot;"),
+        json.dumps(text)[1:-1],
+        text.encode("ascii", "xmlcharrefreplace").decode(),
+        urllib.parse.quote(text),
+        urllib.parse.quote(text, safe=""),
+        "".join(f"&#{ord(letter)};" for letter in text),
+        "".join(f"&#x{ord(letter):x};" for letter in text),
+        "".join(f"\\u{word}" for word in words),
+    )
+    forms.update(escape.encode() for escape in escaped)
+    return {form.lower() for form in forms if len(form) >= 6}
+
+
+@given(
+    st.one_of(
+        st.text(st.characters(max_codepoint=127), min_size=1, max_size=20),
+        st.text(st.characters(max_codepoint=255), min_size=1, max_size=12),
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+    )
+)
+def test_the_quick_ways_to_write_a_text_are_the_plain_ones(text):
+    """Not one form more or less, in any alphabet: what is missing would go unnoticed in a slide."""
+    assert patterns(text) == written_plainly(text)
 
 
 PARTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from json.encoder import encode_basestring_ascii
 from unicodedata import normalize
 from urllib.parse import quote
@@ -50,6 +50,9 @@ _IN_ADDRESSES = bytes.maketrans(b"+/", b"-_")
 """The other alphabet of base64 (RFC 4648 section 5)."""
 _QUOTED = tuple(quote(bytes((byte,))).encode() for byte in range(256))
 """Each byte as an address writes it, a slash as itself."""
+
+Judge = Callable[[str], bool]
+"""Says which texts prove nothing when found."""
 
 
 class Ordinary:
@@ -129,7 +132,7 @@ def _values(part: str) -> Iterator[str]:
         yield part[max(part.rfind("/"), part.rfind("\\")) + 1 :]
 
 
-def wanted(value: bytes, ordinary: Ordinary) -> set[str]:
+def wanted(value: bytes, ordinary: Judge) -> set[str]:
     """Texts of this value that are worth a search."""
     found = {piece[:MAX_PIECE] for text in texts(value) for piece in pieces(text)}
     return {piece for piece in found if not ordinary(piece)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -13,7 +13,7 @@ import numpy as np
 
 from coverslip.verify import ome
 from coverslip.verify.claim import Secret
-from coverslip.verify.forms import MIN_LENGTH, Ordinary, patterns, wanted
+from coverslip.verify.forms import MIN_LENGTH, Judge, Ordinary, patterns, wanted
 from coverslip.verify.limits import MAX_FINDINGS_PER_CODE
 from coverslip.verify.pages import Page
 from coverslip.verify.parts import parts
@@ -24,8 +24,10 @@ from coverslip.verify.stretches import samples, stretches, to_read
 from coverslip.verify.tiff_walk import ARRAY_TAGS, Tiff, raw
 from coverslip.verify.unpack import Unpacked
 
-Written = Callable[[str], set[bytes]]
-"""Says every way a text could be written."""
+Looked = str | bytes
+"""What a value is looked for as: a text in every way it could be written, bytes as they stand."""
+Owners = Set[int]
+"""Numbers of the secrets that something belongs to."""
 
 PIECE = 8 << 20
 SHORTEST_IN_SCAN = 8
@@ -46,43 +48,43 @@ class Hunt:
 
     def __init__(self, secrets: Sequence[Secret], kept_words: Iterable[str], standing: Iterable[bytes] = ()) -> None:
         """Decide for each secret how it can be proved gone; what is `standing`, whole, is proved by structure."""
-        ordinary, written = Ordinary(kept_words), cache(patterns)  # many values share a part
-        self.secrets = secrets
-        known: dict[bytes, frozenset[bytes]] = dict.fromkeys(standing, frozenset())
-        for secret in secrets:
+        ordinary = cache(Ordinary(kept_words))  # many values share a part
+        known: dict[bytes, frozenset[Looked]] = dict.fromkeys(standing, frozenset())
+        looked: defaultdict[Looked, set[int]] = defaultdict(set)
+        for number, secret in enumerate(secrets):
             if secret.untrusted_value not in known:
-                known[secret.untrusted_value] = _forms(secret.untrusted_value, ordinary, written)
-        self.forms = [known[secret.untrusted_value] for secret in secrets]
-        self._owners = [[number] for number in range(len(secrets))]
-        numbered = self._numbered()
-        self._searcher = Searcher(numbered)
-        words = {
-            form
-            for secret, forms in zip(secrets, self.forms, strict=True)
-            if _is_text(secret.untrusted_value)
-            for form in forms
-        }
-        self._words = Searcher({form: number for form, number in numbered.items() if form in words})
+                known[secret.untrusted_value] = _looked(secret.untrusted_value, ordinary)
+            for each in known[secret.untrusted_value]:
+                looked[each].add(number)
+        self.secrets = secrets
+        self.forms: Counter[int] = Counter()
+        """How many each secret is looked for in; none of what is proved by structure."""
+        owned = self._owned(looked)
+        self._searcher = Searcher(owned)
+        texts = {number for number, secret in enumerate(secrets) if _is_text(secret.untrusted_value)}
+        self._words = self._searcher.only(
+            {form: owners for form, owners in owned.items() if not texts.isdisjoint(owners)}
+        )
         self.hits: Counter[tuple[int, str]] = Counter()
         self.searched = 0
         self._counting = Lock()
 
-    def _numbered(self) -> dict[bytes, int]:
-        """Each form with the number of its owners; a secret's own number stands for itself alone."""
-        numbers: dict[bytes, int] = {}
-        for secret, forms in enumerate(self.forms):
-            for form in forms:
-                owner = numbers.setdefault(form, secret)
-                if owner >= len(self.forms):
-                    self._owners[owner].append(secret)
-                elif owner != secret:
-                    numbers[form] = len(self._owners)
-                    self._owners.append([owner, secret])
-        return numbers
+    def _owned(self, looked: Mapping[Looked, Owners]) -> dict[bytes, Owners]:
+        """Each form with its owners; many secrets share a text, but hardly ever do two texts share a form."""
+        owned: dict[bytes, Owners] = {}
+        for each, owners in looked.items():
+            forms = patterns(each) if isinstance(each, str) else {each}
+            shared = {form: owned[form] for form in owned.keys() & forms}
+            owned.update(dict.fromkeys(forms, owners))
+            self.forms.update(dict.fromkeys(owners, len(forms)))
+            for form, others in shared.items():
+                owned[form] = owners | others
+                self.forms.subtract(owners & others)
+        return owned
 
     def search(self, data: bytes, where: str, shortest: int = MIN_LENGTH) -> None:
         """Search bytes that stand at one place."""
-        self._count(len(data), [(owner, where) for _, owner in self._searcher.find(data, shortest)])
+        self._count(len(data), [(owners, where) for _, owners in self._searcher.find(data, shortest)])
 
     def search_scan(self, data: bytes) -> None:
         """Search a tile that is not proved to be the source's."""
@@ -91,19 +93,19 @@ class Hunt:
     def search_proved(self, data: bytes) -> None:
         """Search bytes of tiles that are the source's own, for words only: the source may hold a tile twice, and the
         copy that nothing points to is a removed value."""
-        self._count(len(data), [(owner, "tiles") for _, owner in self._words.find(data, SHORTEST_IN_SCAN)])
+        self._count(len(data), [(owners, "tiles") for _, owners in self._words.find(data, SHORTEST_IN_SCAN)])
 
     def search_file(self, file: Bytes, start: int, size: int, places: _Places) -> None:
         """Search a stretch of the file and name the structure around each hit."""
         for at in range(start, start + size, PIECE):
             data = file.read(at, min(PIECE + 4096, start + size - at), "search")
-            found = [(owner, places.at(at + position)) for position, owner in self._searcher.find(data)]
+            found = [(owners, places.at(at + position)) for position, owners in self._searcher.find(data)]
             self._count(min(PIECE, len(data)), found)
 
-    def _count(self, searched: int, found: Sequence[tuple[int, str]]) -> None:
+    def _count(self, searched: int, found: Sequence[tuple[Owners, str]]) -> None:
         with self._counting:
             self.searched += searched
-            self.hits.update((secret, where) for owner, where in found for secret in self._owners[owner])
+            self.hits.update((secret, where) for owners, where in found for secret in owners)
 
     def summary(self) -> LeakSummary:
         """How each secret is known to be gone."""
@@ -111,8 +113,8 @@ class Hunt:
         for (secret, _), count in self.hits.items():
             hits[secret] += count
         proofs = tuple(
-            LeakProof(secret.path, "searched" if forms else "structure", len(forms), hits[number])
-            for number, (secret, forms) in enumerate(zip(self.secrets, self.forms, strict=True))
+            LeakProof(secret.path, "searched" if self.forms[number] else "structure", self.forms[number], hits[number])
+            for number, secret in enumerate(self.secrets)
         )
         return LeakSummary(proofs, self.searched)
 
@@ -125,19 +127,17 @@ class Hunt:
         return found[: 10 * MAX_FINDINGS_PER_CODE]
 
 
-def _forms(value: bytes, ordinary: Ordinary, written: Written) -> frozenset[bytes]:
+def _looked(value: bytes, ordinary: Judge) -> frozenset[Looked]:
     words, value = ome.unfolded(value)
-    found = (written(text) for word in words for text in wanted(word.encode(), ordinary))
-    return _forms_outside(value, ordinary, written).union(*found)
+    return _looked_outside(value, ordinary).union(*(wanted(word.encode(), ordinary) for word in words))
 
 
-def _forms_outside(value: bytes, ordinary: Ordinary, written: Written) -> frozenset[bytes]:
+def _looked_outside(value: bytes, ordinary: Judge) -> frozenset[Looked]:
     if _is_text(value):
-        return frozenset().union(*map(written, wanted(value, ordinary)))
+        return frozenset(wanted(value, ordinary))
     apart = stretches(value)
     insides = (inside for stretch in to_read(apart) for inside in (stretch, *parts(stretch)))
-    found = {text for inside in insides for text in wanted(inside, ordinary)}
-    return frozenset().union(*map(written, found), samples(apart))
+    return frozenset(samples(apart)).union(*(wanted(inside, ordinary) for inside in insides))
 
 
 def _is_text(value: bytes) -> bool:

@@ -209,5 +209,5 @@ def _scene_numbers(scene: Scene) -> dict[str, Number]:
 
 def _leak_numbers(hunt: Hunt) -> dict[str, Number]:
     leaks = hunt.summary()
-    forms = sum(len(forms) for forms in hunt.forms)
+    forms = hunt.forms.total()
     return {"searched": leaks.searched, "by_structure": leaks.by_structure, "forms": forms, "hits": leaks.hits}

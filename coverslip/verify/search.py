@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coverslip.verify.forms import MIN_LENGTH
 
 CHUNK = 4 << 20
+Owner = TypeVar("Owner")
 
 
-class Searcher:
+class Searcher(Generic[Owner]):
     """Finds any of many patterns, without regard to ASCII case."""
 
-    def __init__(self, patterns: Mapping[bytes, int]) -> None:
-        """Take folded patterns of at least six bytes, each with the number of what it stands for."""
+    def __init__(self, patterns: Mapping[bytes, Owner]) -> None:
+        """Take folded patterns of at least six bytes, each with what it stands for."""
         self._owners = patterns
-        self._by_prefix: dict[bytes, list[bytes]] = {}
+        self._by_prefix: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for pattern in patterns:
-            self._by_prefix.setdefault(pattern[:MIN_LENGTH], []).append(pattern)
-        beginnings = np.frombuffer(b"".join(self._by_prefix), np.uint8).reshape(-1, MIN_LENGTH).astype(np.uint16)
-        pairs = beginnings[:, 0::2] | beginnings[:, 1::2] << 8
-        self._table = np.zeros(65536, np.uint8)
-        for place in range(3):
-            self._table[pairs[:, place]] |= 1 << place
-        self._overlap = max((len(pattern) for pattern in patterns), default=1) - 1
+            self._by_prefix[pattern[:MIN_LENGTH]].append(pattern)
+        self._table = _table(self._by_prefix)
+        self._overlap = max(map(len, patterns), default=1) - 1
 
-    def find(self, data: bytes, shortest: int = MIN_LENGTH) -> Iterator[tuple[int, int]]:
+    def only(self, patterns: Mapping[bytes, Owner]) -> Searcher[Owner]:
+        """A searcher for some of the same patterns, which costs little beside this one."""
+        other = copy(self)
+        other._owners = patterns
+        other._table = _table({pattern[:MIN_LENGTH] for pattern in patterns})
+        return other
+
+    def find(self, data: bytes, shortest: int = MIN_LENGTH) -> Iterator[tuple[int, Owner]]:
         """Position and owner of every pattern of at least `shortest` bytes that stands in `data`."""
-        if not self._by_prefix:
+        if not self._owners:
             return
         for start in range(0, len(data), CHUNK):
             chunk = data[start : start + CHUNK + self._overlap].lower()
@@ -37,7 +45,9 @@ class Searcher:
                 if position >= CHUNK:
                     break
                 for pattern in self._by_prefix.get(chunk[position : position + MIN_LENGTH], ()):
-                    if len(pattern) >= shortest and chunk.startswith(pattern, position):
+                    if len(pattern) < shortest or not chunk.startswith(pattern, position):
+                        continue
+                    if pattern in self._owners:
                         yield start + position, self._owners[pattern]
 
     def _candidates(self, chunk: bytes) -> list[int]:
@@ -50,3 +60,13 @@ class Searcher:
         pairs |= data[:-1]
         hints = self._table[pairs]
         return np.flatnonzero(hints[:-4] & (hints[2:-2] >> 1) & (hints[4:] >> 2) & 1).tolist()
+
+
+def _table(prefixes: Iterable[bytes]) -> NDArray[np.uint8]:
+    """For each pair of bytes, in which of the three places of a prefix it may stand: one bit each."""
+    beginnings = np.frombuffer(b"".join(prefixes), np.uint8).reshape(-1, MIN_LENGTH).astype(np.uint16)
+    pairs = beginnings[:, 0::2] | beginnings[:, 1::2] << 8
+    table = np.zeros(65536, np.uint8)
+    for place in range(3):
+        table[pairs[:, place]] |= 1 << place
+    return table

@@ -231,3 +231,13 @@ def test_a_short_one_is_looked_for_as_a_whole(value, many):
     assert windows(b"\0\0\0" + bytes(range(6)))
     assert windows(bytes(range(8)) * 4)
     assert windows(bytes(range(7)) * 5) == set()
+
+
+def test_a_form_of_two_texts_counts_once_and_is_found_for_all_secrets():
+    """Case is folded, so two parts of a value may be written alike, and so may those of another."""
+    values = (b"Doemann|doemann", b"DOEMANN", b"Jane Roe")
+    hunt = Hunt([Secret(str(number), value) for number, value in enumerate(values)], ())
+    for number, value in enumerate(values):
+        assert hunt.forms[number] == len(set().union(*map(patterns, wanted(value, NOBODY))))
+    hunt.search(around(b"doemann"), "here")
+    assert hunt.hits == {(0, "here"): 1, (1, "here"): 1}

@@ -32,6 +32,14 @@ def test_all_are_found_where_they_stand(data, patterns, chunk, shortest):
     assert found == one_by_one(data, numbered, shortest)
 
 
+@given(data=LETTERS, patterns=PATTERNS, chosen=st.sets(st.integers(0, 4)))
+def test_some_are_found_like_all(data, patterns, chosen):
+    """Those that were asked for, and none that only begins like one of them."""
+    numbered = {pattern: number for number, pattern in enumerate(patterns)}
+    some = {pattern: number for pattern, number in numbered.items() if number in chosen}
+    assert sorted(Searcher(numbered).only(some).find(data)) == one_by_one(data, some)
+
+
 def test_a_long_pattern_over_the_border_of_a_real_chunk():
     """At each of its letters."""
     pattern = b"0123456789abcdef"

@@ -101,17 +101,17 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coverslip needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 
-.venv/.app: requirements/app.lock pyproject.toml | .venv/pyvenv.cfg
-	$(PIP) --require-hashes -r requirements/app.lock
+.venv/.app: requirements/app.lock requirements/uv.lock pyproject.toml | .venv/pyvenv.cfg
+	sh scripts/install.sh requirements/app.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/.dev: requirements/dev.lock .venv/.app
-	$(PIP) --require-hashes -r requirements/dev.lock
+	sh scripts/install.sh requirements/dev.lock
 	touch $@
 
 .venv/.bench: requirements/bench.lock .venv/.dev
-	$(PIP) --require-hashes -r requirements/bench.lock
+	sh scripts/install.sh requirements/bench.lock
 	touch $@
 
 node_modules/.ready: package-lock.json requirements/node.lock | .venv/.app

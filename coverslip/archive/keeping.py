@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import events, rows, slides
@@ -19,6 +19,12 @@ OVER: Final = frozenset({State.REJECTED, State.WITHDRAWN})
 """States in which nobody is shown the clean slide again."""
 SETTLED: Final = frozenset({State.RELEASED, State.REJECTED, State.WITHDRAWN})
 """States in which nobody will need it again; from here on its retention runs."""
+_HOLDINGS = rows.table(HoldingRow)
+_WEIGHED = (
+    _HOLDINGS.update()
+    .where(_HOLDINGS.c.owner == bindparam("of"))
+    .values(length=_HOLDINGS.c.length + bindparam("more", type_=_HOLDINGS.c.length.type))
+)
 
 
 def sealed(session: Session, uid: str) -> Sealed | None:
@@ -78,9 +84,9 @@ def weight(session: Session, owner: str) -> int:
 
 def weigh(session: Session, owner: str, length: int) -> None:
     """Add so many bytes, or take them away; last in its transaction, for another of that owner waits from here on."""
-    change = update(HoldingRow).where(HoldingRow.owner == owner).values(length=HoldingRow.length + length)
-    if not changed(session, change) and not was_first(session, HoldingRow(owner=owner, length=length)):
-        session.execute(change)
+    more = {"of": owner, "more": length}
+    if not changed(session, _WEIGHED, more) and not was_first(session, HoldingRow(owner=owner, length=length)):
+        session.execute(_WEIGHED, more)
 
 
 def overdue(session: Session, before: datetime, limit: int) -> tuple[str, ...]:

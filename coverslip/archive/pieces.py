@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from coverslip.archive import rows
@@ -67,16 +67,11 @@ class Known:
     pieces: frozenset[str]
 
 
-_OF_ONE_UPLOAD = [
-    rows.table(kind).delete().where(rows.table(kind).c.uid == bindparam("upload")) for kind in (PieceRow, ArrivalRow)
-]
-
-
 def forget(session: Session, uid: str) -> None:
     """Delete what is known of an upload in a bucket: it became an original, or nothing."""
-    session.flush()
-    for table in _OF_ONE_UPLOAD:
-        session.execute(table, {"upload": uid})
+    if (row := rows.get(session, ArrivalRow, uid)) is not None:
+        session.execute(delete(PieceRow).where(PieceRow.uid == uid))
+        session.delete(row)
 
 
 def shred(session: Session, uid: str) -> None:

@@ -32,8 +32,8 @@ def enqueue(session: Session, now: datetime, slide: SlideRow, *, actor: str, pri
     if slide.state not in IDLE:
         raise StateConflict(f"A slide that is {slide.state} cannot be queued again.")
     keeping.require(session, slide.uid)
+    last = None if slide.state == State.RECEIVED else _last(session, slide.sid)  # a new one has had no job
     slides.move(session, now, slide, State.QUEUED, actor=actor)
-    last = _last(session, slide.sid)
     row = add(session, now, slide, JobKind.DEIDENTIFY, turns.fitting(session, priority, slide.owner))
     if last is not None and last.state in (JobState.FAILED, JobState.CANCELLED):
         row.verified, row.facts = last.verified, last.facts

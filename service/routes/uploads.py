@@ -149,7 +149,8 @@ def _finish(service: Service, caller: Principal, upload: Upload, declared: str |
             raise DigestMismatch
         if not has(service.sessions.current(caller.key_id), Role.SUBMITTER):
             raise NotPermitted
-        _require_quota(service, service.catalog.load(upload.owner).owned)
+        if service.settings.owner_bytes:
+            _require_quota(service, service.catalog.load(upload.owner).owned)
 
     policy, collection = (
         said.get("policy", service.settings.policy),

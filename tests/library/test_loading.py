@@ -11,7 +11,7 @@ from coverslip.loading import loading
 PROGRAMS = {
     "service": ("service", "key --help"),
     "workers": ("workers", "--help"),
-    "celery": ("workers.celery_worker", "tests.workers.no_app name"),
+    "celery": ("workers.celery_worker", "tests.library.idle_app name"),
 }
 
 

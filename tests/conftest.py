@@ -1,5 +1,7 @@
 """What tests of all parts share."""
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import gc
@@ -13,13 +15,18 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from coverslip import durable
 from samples.real import find
+from tests import statements
 from tests.dealing import dealt
+
+if TYPE_CHECKING:
+    import psycopg
 
 KERNEL_FORBIDS = "the kernel forbids it: "
 KERNEL = Path(__file__).parent / "faults" / "kernel.py"
@@ -29,6 +36,7 @@ KERNEL = Path(__file__).parent / "faults" / "kernel.py"
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 """The world's certificates are read once a process, not for each of the clients that ask a server of our own."""
 
+statements.share()
 
 gc.disable()  # what is collected here stays: looking for garbage in it took a third of the time
 
@@ -184,41 +192,62 @@ def _wait_for_postgres(binaries: Path, folder: Path) -> None:
     raise TimeoutError("PostgreSQL did not start")
 
 
+@pytest.fixture(scope="session")
+def postgres_tables(postgres_server: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a PostgreSQL database with our tables, and what empties them: making them anew takes ten times that.
+
+    Whoever is connected still is shut out first.
+    """
+    from coverslip.archive.models import Base
+    from coverslip.archive.schema import opened
+
+    with _postgres_database(postgres_server) as (url, administrator):
+        opened(url).close()
+        names = [table.name for table in Base.metadata.sorted_tables]
+        filled = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in names)
+
+        def empty() -> None:
+            administrator.execute(ALONE)
+            used = [name for (name,) in administrator.execute(filled)]
+            if used:
+                administrator.execute(f"TRUNCATE {', '.join(used)} RESTART IDENTITY CASCADE")
+
+        yield url, empty
+
+
+ALONE = """
+SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
 @contextmanager
-def _postgres_database(server: Path, like: str = "template1") -> Iterator[tuple[str, str]]:
-    """The name and the URL of a new PostgreSQL database that holds what another does."""
+def _postgres_database(server: Path) -> Iterator[tuple[str, psycopg.Connection]]:
+    """The URL of a new PostgreSQL database, and a connection to it."""
     import psycopg
 
     name = f"test_{uuid.uuid4().hex}"
-    administrator = f"host={server} user=postgres dbname=postgres"
-    with psycopg.connect(administrator, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
-    yield name, f"postgresql://postgres@/{name}?host={server}"
-    with psycopg.connect(administrator, autocommit=True) as connection:
+    administrator = f"host={server} user=postgres dbname="
+    with psycopg.connect(f"{administrator}postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    with psycopg.connect(f"{administrator}{name}", autocommit=True) as connection:
+        yield f"postgresql://postgres@/{name}?host={server}", connection
+    with psycopg.connect(f"{administrator}postgres", autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def postgres_tables(postgres_server: Path) -> Iterator[str]:
-    """The name of a PostgreSQL database with our tables and nothing in them."""
-    from coverslip.archive.schema import opened
-
-    with _postgres_database(postgres_server) as (name, url):
-        opened(url).close()
-        yield name
-
-
 @pytest.fixture
-def postgres_url(postgres_server: Path, postgres_tables: str) -> Iterator[str]:
+def postgres_url(postgres_tables: tuple[str, Callable[[], None]]) -> Iterator[str]:
     """The URL of a PostgreSQL database with our tables and nothing in them."""
-    with _postgres_database(postgres_server, postgres_tables) as (_, url):
-        yield url
+    url, empty = postgres_tables
+    yield url
+    empty()
 
 
 @pytest.fixture
 def bare_postgres_url(postgres_server: Path) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    with _postgres_database(postgres_server) as (_, url):
+    with _postgres_database(postgres_server) as (url, _):
         yield url
 
 

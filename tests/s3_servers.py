@@ -117,9 +117,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def client(bucket: Bucket):
     """A client that is none of ours, to look behind the scenes with."""
+    return _client(bucket.key_id, bucket.secret, bucket.region, bucket.endpoint)
+
+
+@functools.cache
+def _client(key_id: str, secret: str, region: str, endpoint: str):
     session = botocore.session.get_session()
-    session.set_credentials(bucket.key_id, bucket.secret)
-    return session.create_client("s3", region_name=bucket.region, endpoint_url=bucket.endpoint)
+    session.set_credentials(key_id, secret)
+    return session.create_client("s3", region_name=region, endpoint_url=endpoint)
 
 
 def left_behind(bucket: Bucket) -> list[str]:

@@ -274,11 +274,11 @@ class TestDisk(ArrivalsContract):
     """Files in the PHI zone; every front end of the site sees the same disk."""
 
     @pytest.fixture
-    def fronts(self, tmp_path):
+    def fronts(self, tmp_path, sqlite_url):
         made = []
 
         def make():
-            made.append(Archive.open(Settings(data_dir=tmp_path / "data"), with_vault=True))
+            made.append(Archive.open(Settings(data_dir=tmp_path / "data", database_url=sqlite_url), with_vault=True))
             return Front(made[-1])
 
         yield make
@@ -300,10 +300,10 @@ class BucketContract(ArrivalsContract):
         return below(s3_server(self.KIND), f"site/{secrets.token_hex(8)}")
 
     @pytest.fixture
-    def fronts(self, tmp_path, bucket):
+    def fronts(self, tmp_path, sqlite_url, bucket):
         made = []
         shared = {
-            "database_url": f"sqlite:///{tmp_path / 'catalogue.sqlite'}",
+            "database_url": sqlite_url,
             "vault_key_file": tmp_path / "vault.key",
             "originals_key_file": tmp_path / "originals.key",
             **settings_of(bucket),

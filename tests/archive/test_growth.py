@@ -1,15 +1,21 @@
 """What is done at every claim, and every minute, costs no more because thousands wait or lie there."""
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
-from coverslip.archive import tidying
+from coverslip.archive import schema, tidying
+from coverslip.archive.catalog import Catalog
 from coverslip.archive.kinds import JobKind
 from coverslip.archive.records import Refused
 from coverslip.archive.storage import Zone
+from coverslip.archive.vault import Vault
+from tests.archive.conftest import Filler, StoppedClock
 
 KINDS = tuple(JobKind)
 FEW, MANY = 20, 200
@@ -17,18 +23,36 @@ STEPS = 10
 """Instructions of SQLite's machine between two that are counted."""
 
 
+def bring(filler: Filler, count: int) -> None:
+    """Queue so many slides of three owners and twelve submissions."""
+    for number in range(count):
+        uid, generation = filler.upload(f"owner {number % 3}")
+        filler.catalog.finish_upload(uid, generation, "00" * 32, "strict", submission=f"batch {number % 4}")
+        filler.clock.wait(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory, sqlite_tables: Path) -> dict[int, Path]:
+    """One catalogue, as it was when few slides waited and when many did."""
+    folder, clock = tmp_path_factory.mktemp("grown"), StoppedClock()
+    shutil.copyfile(sqlite_tables, folder / "growing")
+    catalog = Catalog(schema.opened(f"sqlite:///{folder / 'growing'}"), vault=Vault(b"k" * 32), clock=clock)
+    for count, more in ((FEW, FEW), (MANY, MANY - FEW)):
+        bring(Filler(catalog, clock), more)
+        catalog._db.forget()
+        shutil.copyfile(folder / "growing", folder / str(count))
+    catalog.close()
+    return {count: folder / str(count) for count in (FEW, MANY)}
+
+
 @pytest.fixture
-def bring(fill, archive, clock):
-    """Queues so many slides of three owners and twelve submissions."""
-
-    def some(count: int) -> None:
-        for number in range(count):
-            uid, generation = fill(archive.catalog).upload(f"owner {number % 3}")
-            submission = f"batch {number % 4}"
-            archive.catalog.finish_upload(uid, generation, "00" * 32, "strict", submission=submission)
-            clock.wait(seconds=1)
-
-    return some
+def waiting(grown: dict[int, Path], open_catalog, clock: StoppedClock, tmp_path: Path) -> dict[int, Catalog]:
+    """A copy of each, a moment after the last slide came."""
+    clock.wait(seconds=MANY)
+    copies = {count: tmp_path / f"{count}.sqlite" for count in grown}
+    for count, copy in copies.items():
+        shutil.copyfile(grown[count], copy)
+    return {count: open_catalog(f"sqlite:///{copy}") for count, copy in copies.items()}
 
 
 def steps(catalog, call: Callable[[], object]) -> int:
@@ -66,34 +90,27 @@ def statements(catalog, call: Callable[[], object]) -> int:
     return len(asked)
 
 
-def test_a_claim_looks_at_the_lines_and_not_at_all_who_stand_in_them(archive, bring):
+def test_a_claim_looks_at_the_lines_and_not_at_all_who_stand_in_them(waiting):
     """Ten times as many slides wait, as many owners and submissions as before: SQLite has as much to do."""
-    bring(FEW)
-    short = steps(archive.catalog, lambda: archive.catalog.claim_next(KINDS, "w"))
-    bring(MANY - FEW)
-    long = steps(archive.catalog, lambda: archive.catalog.claim_next(KINDS, "w"))
+    short, long = (steps(catalog, partial(catalog.claim_next, KINDS, "w")) for catalog in waiting.values())
     assert 0 < long < 1.5 * short
 
 
-def test_an_upload_adds_up_no_originals(archive, bring, clock):
+def test_an_upload_adds_up_no_originals(waiting, clock):
     """Ten times as many are kept: SQLite has as much to do to say whether there is room for one more."""
 
-    def announce() -> None:
-        archive.catalog.create_upload("owner 0", 10, clock.now + timedelta(days=1), "x", {})
+    def announce(catalog: Catalog) -> None:
+        catalog.create_upload("owner 0", 10, clock.now + timedelta(days=1), "x", {})
 
-    bring(FEW)
-    few = steps(archive.catalog, announce)
-    bring(MANY - FEW)
-    assert 0 < steps(archive.catalog, announce) < 1.5 * few
+    few, many = (steps(catalog, partial(announce, catalog)) for catalog in waiting.values())
+    assert 0 < many < 1.5 * few
 
 
-def test_hints_look_at_no_more_jobs_than_there_are_hints(archive, bring):
+def test_hints_look_at_no_more_jobs_than_there_are_hints(waiting):
     """A sweeper counts what waits as far as the broker is to be told, and sorts nothing."""
-    bring(FEW)
-    short = steps(archive.catalog, lambda: archive.catalog.hints_due(limit=10))
-    bring(MANY - FEW)
+    short = steps(waiting[FEW], lambda: waiting[FEW].hints_due(limit=10))
     found = []
-    long = steps(archive.catalog, lambda: found.append(archive.catalog.hints_due(held=4, limit=10)))
+    long = steps(waiting[MANY], lambda: found.append(waiting[MANY].hints_due(held=4, limit=10)))
     assert long < 1.5 * short + 2
     assert len(set(found[0])) == 6
 

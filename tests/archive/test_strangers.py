@@ -3,6 +3,7 @@
 import argparse
 import os
 import secrets
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ SENT = PART + 100
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def site(request, tmp_path, monkeypatch):
+def site(request, tmp_path, monkeypatch, sqlite_tables):
     """Opens the archive of one place with whatever catalogue lies there; what is opened is closed."""
     monkeypatch.setattr(bucket_arrivals, "PART", PART)
     where = {}
@@ -38,8 +39,11 @@ def site(request, tmp_path, monkeypatch):
     opened = []
 
     def at(catalogue="catalogue"):
-        url = f"sqlite:///{tmp_path / catalogue}.sqlite"
-        opened.append(Archive.open(Settings(data_dir=tmp_path / "data", database_url=url, **where), with_vault=True))
+        path = tmp_path / f"{catalogue}.sqlite"
+        if not path.exists():
+            shutil.copyfile(sqlite_tables, path)
+        settings = Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{path}", **where)
+        opened.append(Archive.open(settings, with_vault=True))
         return opened[-1]
 
     yield at

@@ -235,9 +235,10 @@ def test_a_file_that_changes_while_it_is_sealed_is_refused(originals, tmp_path):
 
 
 @pytest.fixture
-def archive(tmp_path):
+def archive(tmp_path, sqlite_url):
     """An installation that keeps originals for a day."""
-    found = Archive.open(Settings(data_dir=tmp_path / "data", keep_originals=timedelta(days=1)), with_vault=True)
+    settings = Settings(data_dir=tmp_path / "data", database_url=sqlite_url, keep_originals=timedelta(days=1))
+    found = Archive.open(settings, with_vault=True)
     yield found
     found.close()
 

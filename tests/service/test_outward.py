@@ -1,6 +1,7 @@
 """What answers about slides tell the rest of the world: who may read them, their licence, how to cite them."""
 
 import asyncio
+import functools
 
 import httpx
 import pytest
@@ -14,14 +15,21 @@ SITE = "https://viewer.example"
 
 
 @pytest.fixture(scope="module")
-def asked(house, tmp_path_factory):
+def installed(house, tmp_path_factory):
+    """The folder of an installation, and a slide there in a state: `slide(state)`, the same one each time."""
+    folder = tmp_path_factory.mktemp("open")
+    archive = Archive.open(Settings(data_dir=folder), with_vault=True)
+    yield folder, functools.cache(type(house)("", archive, house.tiled).slide)
+    archive.close()
+
+
+@pytest.fixture(scope="module")
+def asked(installed):
     """Ask a front end with other settings: `asked(settings, method, "/slides/{sid}.dzi", headers)`."""
+    folder, slide = installed
 
     def ask(given, method, path, state=State.RELEASED, **headers):
-        settings = Settings(data_dir=tmp_path_factory.mktemp("open"), **given)
-        archive = Archive.open(settings, with_vault=True)
-        sid = type(house)("", archive, house.tiled).slide(state)
-        archive.close()
+        settings, sid = Settings(data_dir=folder, **given), slide(state)
 
         async def go():
             transport = httpx.ASGITransport(create_app(settings))

@@ -53,7 +53,7 @@ def grey(house, tmp_path_factory):
 @pytest.fixture(scope="module")
 def colour(house, tmp_path_factory):
     """A released z-stack of colour pictures."""
-    tiled = _tiled(tmp_path_factory.mktemp("colour") / "a", z=Z, rgb=True, codec="jpeg")
+    tiled = _tiled(tmp_path_factory.mktemp("colour") / "a", z=Z, rgb=True, codec="jpeg", identifiers=False)
     return replace(house, tiled=tiled).slide(State.RELEASED), tiled
 
 

@@ -1,8 +1,10 @@
 """What every place where uploads arrive promises: a file on the disk, and parts on two S3 servers."""
 
+import functools
 import hashlib
 import random
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
@@ -10,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from coverslip.archive import bucket_arrivals, tidying
+from coverslip.archive import bucket_arrivals, s3_store, tidying
 from coverslip.archive.archive import Archive
 from coverslip.archive.frames import FRAME
+from coverslip.archive.s3_access import Clients
 from coverslip.archive.vault import load_or_create_key
 from coverslip.errors import LeaseLost, NotFound, OriginalDamaged, OriginalPurged, StateConflict, StorageFailed
 from coverslip.settings import Settings
@@ -290,6 +293,12 @@ class TestDisk(ArrivalsContract):
         return [path] if path.exists() else []
 
 
+@functools.cache
+def clients(number, bucket):
+    """Those of the first front end, the second, …: they know no prefix, and take longer to make than most tests."""
+    return Clients(bucket)
+
+
 class BucketContract(ArrivalsContract):
     """What holds of buckets besides: front ends have nothing in common but the bucket and the catalogue."""
 
@@ -300,7 +309,7 @@ class BucketContract(ArrivalsContract):
         return below(s3_server(self.KIND), f"site/{secrets.token_hex(8)}")
 
     @pytest.fixture
-    def fronts(self, tmp_path, sqlite_url, bucket):
+    def fronts(self, tmp_path, sqlite_url, bucket, monkeypatch):
         made = []
         shared = {
             "database_url": sqlite_url,
@@ -312,6 +321,7 @@ class BucketContract(ArrivalsContract):
             load_or_create_key(tmp_path / f"{name}.key")
 
         def make():
+            monkeypatch.setattr(s3_store, "Clients", lambda asked: clients(len(made), replace(asked, prefix="")))
             folder = tmp_path / f"data-{len(made)}"
             made.append(Archive.open(Settings(data_dir=folder, **shared), with_vault=True))
             return Front(made[-1])

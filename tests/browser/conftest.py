@@ -1,5 +1,6 @@
 """A whole Coverslip on loopback (broker, worker, service) and Debian's chromium in front of it."""
 
+import functools
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -96,6 +98,11 @@ def closed(chromium: Browser) -> Iterator[None]:
 SIZES = (Size(2600, 1900), Size(1500, 2100))
 
 
+def write(path: Path, size: Size, **how: Any) -> None:
+    """A slide to look at. It names nobody: the search for a thousand names costs more than all else done with it."""
+    aperio.write(path, size, identifiers=False, traps=(), **how).sidecar.unlink()
+
+
 def sent_in(chromium: Browser, coverslip: str, path: Path) -> str:
     """A slide's id once it is in review, sent as a person sends it."""
     with signed_in(chromium, coverslip) as context:
@@ -114,7 +121,7 @@ def sids(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFac
     found = []
     for number, size in enumerate(SIZES):
         path = tmp_path_factory.mktemp("viewer") / f"{number}.svs"
-        aperio.write(path, size, seed=number, magnification=(40, 20)[number])
+        write(path, size, seed=number, magnification=(40, 20)[number])
         found.append(sent_in(chromium, coverslip, path))
     return found
 
@@ -123,9 +130,9 @@ def sids(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFac
 def released(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A slide anybody may look at; its tiles are not of the size every client takes for granted."""
     path = tmp_path_factory.mktemp("released") / "slide.svs"
-    aperio.write(path, Size(2300, 1700), seed=7, tile=240)
+    write(path, Size(2300, 1700), seed=7, tile=240)
     sid = sent_in(chromium, coverslip, path)
-    move(chromium, coverslip, sid, "released")
+    move(coverslip, sid, "released")
     return sid
 
 
@@ -144,34 +151,43 @@ def refused(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPath
         return address.rsplit("/", 1)[1]
 
 
-def move(chromium: Browser, coverslip: str, sid: str, to: str) -> None:
+def move(coverslip: str, sid: str, to: str) -> None:
     """Move a slide as a curator's program does."""
-    with signed_in(chromium, coverslip) as context:
-        answer = context.request.post(
-            f"/api/v1/slides/{sid}/transitions", data={"to": to, "reason": "a test"}, headers={"Origin": coverslip}
-        )
-        assert answer.status == 200
+    told(coverslip, f"slides/{sid}/transitions", 200, {"to": to, "reason": "a test"})
+
+
+def told(coverslip: str, path: str, status: int, said: object = None) -> Any:
+    """What the interface answers to the demo's administrator."""
+    origin = {"Origin": coverslip}
+    answer = httpx.post(f"{coverslip}/api/v1/{path}", json=said, headers=origin, cookies=administrator(coverslip))
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+@functools.cache
+def administrator(coverslip: str) -> dict[str, str]:
+    """The cookie that the demo gives whoever opens a page of it."""
+    return dict(httpx.get(f"{coverslip}/slides", headers={"Accept": "text/html"}).cookies)
 
 
 @contextmanager
 def signed_in(chromium: Browser, coverslip: str) -> Iterator[BrowserContext]:
     """A browser profile with the cookie of the demo's administrator."""
     context = chromium.new_context(base_url=coverslip)
+    context.add_cookies(
+        [{"name": name, "value": said, "url": coverslip} for name, said in administrator(coverslip).items()]
+    )
     page = context.new_page()
     page.set_default_timeout(240_000)
-    page.goto("/slides")
     yield context
     context.close()
 
 
 @pytest.fixture
-def link(chromium: Browser, coverslip: str, sids: list[str]) -> str:
+def link(coverslip: str, sids: list[str]) -> str:
     """A link token of the first slide in review; made for each test, because it holds for a quarter of an hour."""
-    with signed_in(chromium, coverslip) as context:
-        answer = context.request.post(f"/api/v1/slides/{sids[0]}/links", headers={"Origin": coverslip})
-        assert answer.status == 201
-        token: str = answer.json()["token"]
-        return token
+    token: str = told(coverslip, f"slides/{sids[0]}/links", 201)["token"]
+    return token
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,8 @@
 import pytest
 
 from coverslip.geometry import Size
-from samples import aperio
 from tests.browser import looking
-from tests.browser.conftest import move, sent_in, signed_in
+from tests.browser.conftest import move, sent_in, signed_in, write
 from tests.browser.looking import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
@@ -13,11 +12,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
 COUNT = """window.changes = 0; document.body.addEventListener("coverslip:changed", () => window.changes++)"""
 
 
-@pytest.fixture
-def sid(chromium, coverslip, tmp_path):
-    """A slide of one test's own, in review."""
-    path = tmp_path / "slide.svs"
-    aperio.write(path, Size(900, 700), seed=6)
+@pytest.fixture(scope="module")
+def sid(chromium, coverslip, tmp_path_factory):
+    """A slide in review, until the last test here releases it."""
+    path = tmp_path_factory.mktemp("live") / "slide.svs"
+    write(path, Size(900, 700), seed=6)
     return sent_in(chromium, coverslip, path)
 
 
@@ -37,7 +36,7 @@ def test_a_page_whose_proxy_had_no_server_for_a_while_goes_on(chromium, coversli
 def test_an_upload_whose_last_answer_is_lost_arrives(chromium, coverslip, tmp_path):
     """The slide is there, and the page finds out by itself which it is."""
     path, lost = tmp_path / "slide.svs", []
-    aperio.write(path, Size(800, 700), seed=5)
+    write(path, Size(800, 700), seed=5)
 
     def lose(route):
         if "repr-digest" not in route.request.headers or lost:
@@ -61,10 +60,10 @@ def test_who_looks_at_a_slide_sees_what_another_decided(chromium, coverslip, sid
         page = context.pages[0]
         page.goto(f"/slides/{sid}")
         looking.still(page)
-        move(chromium, coverslip, sid, "quarantined")
+        move(coverslip, sid, "quarantined")
         page.wait_for_selector(".stage-view.waiting", timeout=looking.PATIENCE)
         assert "Reason given: a test" in page.inner_text(".stage-view")
-        move(chromium, coverslip, sid, "queued")
+        move(coverslip, sid, "queued")
         page.wait_for_selector("#viewer", timeout=looking.PATIENCE)
         looking.still(page)
 
@@ -78,7 +77,7 @@ def test_a_page_that_hears_nothing_decides_nothing_old(chromium, coverslip, sid)
         with signed_in(chromium, coverslip) as other:
             beside = other.pages[0]
             for to in ("quarantined", "queued"):
-                move(chromium, coverslip, sid, to)
+                move(coverslip, sid, to)
             beside.goto(f"/slides/{sid}")
             beside.wait_for_selector("#viewer", timeout=looking.PATIENCE)
         page.click("text=Approve and release")

@@ -10,7 +10,7 @@ from coverslip.geometry import Size
 from coverslip.pyramid import PageFacts, Pyramid, build, export_static
 from samples import aperio
 from service import vendor
-from tests.browser.conftest import move, sent_in
+from tests.browser.conftest import move, sent_in, write
 from tests.browser.looking import SHOWN, still, tissue, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(4)]
@@ -21,7 +21,6 @@ KEYS = ["+", "-", "0", "1", "6", "n", "←", "→", "↑", "↓", "[", "]", "{",
 @pytest.fixture
 def page(visit, sids):
     """The first slide's page, signed in and drawn."""
-    visit.page.goto("/slides")
     visit.page.goto(f"/slides/{sids[0]}")
     still(visit.page)
     return visit.page
@@ -33,7 +32,6 @@ def test_home_shows_the_whole_slide(visit, sids, size, number):
     """Each corner of the slide is in the viewer and the viewer in the window, turned and resized too."""
     page = visit.page
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.goto("/slides")
     page.goto(f"/slides/{sids[number]}")
     corners = """(() => { const [{ item, place, osd }] = coverslipViews; const { x, y } = item.getContentSize();
       const box = place.getBoundingClientRect();
@@ -177,7 +175,6 @@ def test_the_whole_slide_lies_between_the_tools(visit, sids):
     """On a telephone the bar of tools and the scale lie across: home leaves the slide free of them."""
     page = visit.page
     page.set_viewport_size({"width": 390, "height": 560})
-    page.goto("/slides")
     page.goto(f"/slides/{sids[1]}/viewer")
     still(page)
     free = """(() => { const [{ item, osd, place }] = coverslipViews; const { y } = item.getContentSize();
@@ -239,7 +236,6 @@ def test_two_slides_move_as_one(page, sids):
 def test_trouble_is_said_and_mended(chromium, coverslip, sids, status, says):
     """Tiles that do not come are explained in words, asked for again, and the words go when they come."""
     page = chromium.new_context(base_url=coverslip).new_page()
-    page.goto("/slides")
 
     def refuse(route):
         if status:
@@ -261,14 +257,14 @@ def test_trouble_is_said_and_mended(chromium, coverslip, sids, status, says):
 def test_a_withdrawn_slide_says_so(chromium, coverslip, tmp_path):
     """Who looks at a slide that is withdrawn is told at the next tile, and the viewer stops asking."""
     path = tmp_path / "slide.svs"
-    aperio.write(path, Size(2100, 1400), seed=11)
+    write(path, Size(2100, 1400), seed=11)
     sid = sent_in(chromium, coverslip, path)
-    move(chromium, coverslip, sid, "released")
+    move(coverslip, sid, "released")
     page = chromium.new_context(base_url=coverslip, extra_http_headers={"Accept": "*/*"}).new_page()
     page.set_default_timeout(60_000)
     page.goto(f"/slides/{sid}/viewer")
     still(page)
-    move(chromium, coverslip, sid, "withdrawn")
+    move(coverslip, sid, "withdrawn")
     page.wait_for_timeout(1200)  # for a second a front end believes what it knew of a slide
     asked = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "HEAD" else None)

@@ -152,8 +152,9 @@ def refused(chromium: Browser, coverslip: str, tmp_path_factory: pytest.TempPath
 
 
 def move(coverslip: str, sid: str, to: str) -> None:
-    """Move a slide as a curator's program does."""
+    """Move a slide as a curator's program does, and wait until everybody knows."""
     told(coverslip, f"slides/{sid}/transitions", 200, {"to": to, "reason": "a test"})
+    time.sleep(1.2)  # for a second a front end believes what it knew of a slide
 
 
 def told(coverslip: str, path: str, status: int, said: object = None) -> Any:

@@ -104,13 +104,13 @@ def test_a_folder_resumes_after_a_reload(visit, tmp_path):
     rng = np.random.default_rng(2)
     within = tmp_path / PERSON
     (within / "b").mkdir(parents=True)
-    for name, size in (("b/two.bin", 30 << 20), ("one.bin", 18 << 20), ("zero.txt", 0)):
+    for name, size in (("b/two.bin", 20 << 20), ("one.bin", 16 << 20), ("zero.txt", 0)):
         (within / name).write_bytes(rng.bytes(size))
     page = visit.page
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("/upload")
     session = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 4 << 20}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 8 << 20}
     session.send("Network.emulateNetworkConditions", slow)
     page.set_input_files("#folder", within)
     sending = "document.querySelector('#tray .say')?.textContent.startsWith('sending')"

@@ -265,7 +265,6 @@ def test_a_withdrawn_slide_says_so(chromium, coverslip, tmp_path):
     page.goto(f"/slides/{sid}/viewer")
     still(page)
     move(coverslip, sid, "withdrawn")
-    page.wait_for_timeout(1200)  # for a second a front end believes what it knew of a slide
     asked = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "HEAD" else None)
     page.keyboard.press("n")

@@ -79,7 +79,7 @@ def test_a_reload_resumes(visit, tmp_path):
     """A page left in mid-upload finds its upload again when the same file is chosen, and sends only the rest."""
     page = visit.page
     path = tmp_path / "patient-DOE.svs"
-    path.write_bytes(np.random.default_rng(1).bytes(48 << 20))
+    path.write_bytes(np.random.default_rng(1).bytes(36 << 20))
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("/upload")
     session = page.context.new_cdp_session(page)

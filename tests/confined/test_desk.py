@@ -39,7 +39,8 @@ class Nobody:
 def sound(tmp_path_factory):
     """Two slides."""
     folder = tmp_path_factory.mktemp("sound")
-    return [aperio.write(folder / f"ZQ{seed}.svs", Size(300, 200), seed=seed).path for seed in (1, 2)]
+    plain = {"identifiers": False, "traps": ()}
+    return [aperio.write(folder / f"ZQ{seed}.svs", Size(300, 200), seed=seed, **plain).path for seed in (1, 2)]
 
 
 @pytest.fixture(scope="module")

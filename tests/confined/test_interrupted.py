@@ -17,19 +17,29 @@ from samples import aperio
 
 ENDS = ["certificate.html", "certificate.json", "scans.sha256", "svs"]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-LONGEST = 2.5
+LONGEST = 1.8
 """Seconds; longer than the command takes here, so that some of the moments are after its end."""
 MOMENTS = 4
 
 
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory):
+def archived(folder, **how):
     """A slide in an archive: it has to be unpacked to be looked at."""
-    folder = tmp_path_factory.mktemp("packed")
-    made = aperio.write(folder / "slide.svs", Size(3000, 2000)).path
+    made = aperio.write(folder / "slide.svs", Size(3000, 2000), **how).path
     with zipfile.ZipFile(folder / "slide.zip", "w") as archive:
         archive.write(made, "slide.svs")
     return folder / "slide.zip"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """One that names nobody: no step takes much longer than another, so that each is met by a moment."""
+    return archived(tmp_path_factory.mktemp("packed"), identifiers=False, traps=())
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """One with a thousand names to search for: it takes longer than another command needs to start."""
+    return archived(tmp_path_factory.mktemp("long"))
 
 
 @pytest.fixture
@@ -37,10 +47,10 @@ def command(packed, tmp_path):
     """Starts the command, with a folder for results and one for what is temporary."""
     (tmp_path / "tmp").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-    arguments = ["deidentify", str(packed), "-o", str(tmp_path / "out"), "--key-file", str(tmp_path / "key"), "--json"]
+    arguments = ["-o", str(tmp_path / "out"), "--key-file", str(tmp_path / "key"), "--json"]
 
-    def start(*more):
-        program = [sys.executable, "-m", "coverslip", *arguments, *more]
+    def start(*more, slide=packed):
+        program = [sys.executable, "-m", "coverslip", "deidentify", str(slide), *arguments, *more]
         return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     return start
@@ -108,12 +118,12 @@ def test_killed(command, tmp_path):
             path.unlink()
 
 
-def test_a_neighbour_that_lives_is_let_be(command, tmp_path):
+def test_a_neighbour_that_lives_is_let_be(command, long, tmp_path):
     """Two commands into one folder: the second's start does not take the first one's room for a dead one's."""
-    first = command()
+    first = command(slide=long)
     while not list((tmp_path / "out").glob(".coverslip-*")) and first.poll() is None:
         time.sleep(0.01)
-    second = command()
+    second = command(slide=long)
     ends = [json.loads(process.communicate(timeout=60)[0])[0].get("code") for process in (first, second)]
     assert sorted(ends, key=str) == [None, "output-exists"]
     assert left(tmp_path / "out") == ENDS

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -26,7 +27,8 @@ SLOW = ("pydantic", "pydantic_settings", "coverslip.settings")
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory):
     """A slide under a name that is no UTF-8."""
-    return aperio.write(tmp_path_factory.mktemp("in") / os.fsdecode(b"caf\xe9 Doe.svs"), Size(1500, 1000)).path
+    path = tmp_path_factory.mktemp("in") / os.fsdecode(b"caf\xe9 Doe.svs")
+    return aperio.write(path, Size(1500, 1000), identifiers=False, traps=()).path
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +38,18 @@ def desk():
         yield found
 
 
+@pytest.fixture(scope="module")
+def made(slide, tmp_path_factory):
+    """What the command makes of it."""
+    folder = tmp_path_factory.mktemp("made")
+    command("deidentify", slide, "-o", folder / "out", "--key-file", folder / "key")
+    return folder / "out"
+
+
 @pytest.fixture
-def clean(slide, tmp_path):
-    """A clean slide, made by the command."""
-    out, key = tmp_path / "out", tmp_path / "key"
-    command("deidentify", slide, "-o", out, "--key-file", key)
-    return next(out.glob("slide-*.svs"))
+def clean(made, tmp_path):
+    """A clean slide, made by the command, in a folder of the test's own."""
+    return next(shutil.copytree(made, tmp_path / "out").glob("slide-*.svs"))
 
 
 PROGRAM = f"""

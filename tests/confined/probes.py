@@ -44,7 +44,7 @@ def burn_later(task: Task, progress: Progress) -> Outcome:
     """Use CPU for a slide that is being verified."""
     report = probing(progress, cpu=SHORT)
     report(Stage.VERIFY, 0.0)
-    return _burned(2.5)
+    return _burned(1.5)
 
 
 def burn_unpacking(task: Task, progress: Progress) -> Outcome:

@@ -2,10 +2,13 @@
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,7 @@ from workers.valkey import Valkey
 
 CANARIES = "tests.workers.canaries"
 ORIGINAL = b"an original, " * 1000
+RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
 QUIET = (State.QUEUED, State.PROCESSING)
 
 
@@ -75,6 +79,13 @@ class Installation:
 @pytest.fixture
 def install(tmp_path, socket_dir) -> Iterator[Callable[..., Installation]]:
     """Makes an installation with short times; settings can be overridden."""
+    with installing(tmp_path, socket_dir) as build:
+        yield build
+
+
+@contextmanager
+def installing(folder: Path, socket_dir: Path) -> Iterator[Callable[..., Installation]]:
+    """Makes installations in a folder."""
     made = []
 
     def build(**changes) -> Installation:
@@ -87,7 +98,7 @@ def install(tmp_path, socket_dir) -> Iterator[Callable[..., Installation]]:
             "shutdown_grace": timedelta(seconds=1),
             "broker_url": f"redis+socket://{socket_dir}/valkey.sock",
         }
-        settings = Settings(data_dir=tmp_path / "data", **{**short, **changes})
+        settings = Settings(data_dir=folder / "data", **{**short, **changes})
         made.append(Installation(settings, Archive.open(settings, with_vault=True)))
         return made[-1]
 
@@ -142,11 +153,18 @@ def environment(settings: Settings) -> dict[str, str]:
 @pytest.fixture
 def start(valkey, tmp_path) -> Iterator[Callable[..., Program]]:
     """Starts programs of ours as real processes; their standard error goes to `<tmp_path>/<name>.log`."""
+    with starting(tmp_path) as begin:
+        yield begin
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[Callable[..., Program]]:
+    """Starts programs that write their standard error into a folder; all of them are dead afterwards."""
     started = []
 
     def begin(installation: Installation, name: str, code: str, work: str = "slow_copy") -> Program:
         variables = {**environment(installation.settings), "CANARY_WORK": work if ":" in work else f"{CANARIES}:{work}"}
-        log = str(tmp_path / f"{name}.log")
+        log = str(folder / f"{name}.log")
         wrapped = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {code}"
         program = Program([sys.executable, "-c", wrapped], environment=variables, grace=20)
         program.start()
@@ -158,7 +176,44 @@ def start(valkey, tmp_path) -> Iterator[Callable[..., Program]]:
         program.kill()
 
 
-RUN = "from workers.run import run; from coverslip.settings import Settings; run(Settings(), 'tests.workers.slow_app')"
+class Relay:
+    """One worker after the other in one installation: who takes over in one test serves the next.
+
+    Each start costs seconds of a processor. So a test leaves a worker that is well, or none, and no slide for it.
+    """
+
+    def __init__(self, installation: Installation, valkey: Valkey, folder: Path, start: Callable[..., Program]) -> None:
+        self.installation, self.valkey = installation, valkey
+        self._folder, self._start = folder, start
+        self._count = 0
+        self._current: Program | None = None
+
+    def next(self, code: str = RUN, work: str = "as_asked") -> Program:
+        """Start another, which serves from now on."""
+        self._count += 1
+        self._current = self._start(self.installation, str(self._count), code, work)
+        return self._current
+
+    def now(self, code: str = RUN, work: str = "as_asked") -> Program:
+        """The one that serves; another if it is gone."""
+        return self._current if self._current is not None and self._current.pid is not None else self.next(code, work)
+
+    def said(self, nth: int = -1) -> str:
+        """What the last one has logged, or one before it."""
+        return (self._folder / f"{self._count + 1 + nth}.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory) -> Iterator[Relay]:
+    """Workers of one module's tests, on one broker."""
+    folder = tmp_path_factory.mktemp("relay")
+    with (
+        tempfile.TemporaryDirectory(prefix="cs-") as sockets,
+        Valkey(Path(sockets) / "valkey.sock") as server,
+        installing(folder, Path(sockets)) as install,
+        starting(folder) as start,
+    ):
+        yield Relay(install(), server, folder, start)
 
 
 @pytest.fixture

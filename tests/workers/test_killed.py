@@ -16,16 +16,19 @@ RECOVERY = 30
 AFTER_LEASE = 10
 """Seconds beyond the lease in which a real slide is done all the same."""
 REAL = "aperio/CMU-1-Small-Region.svs"
+COPY, SLOW_COPY, HANG = (word + b" an original" * 1000 for word in (b"copy", b"slow_copy", b"hang"))
+"""What is done with such a slide."""
 
 
 @pytest.mark.slow
-def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, start_worker, below, alive):
+def test_a_killed_worker_s_slide_is_finished_once_by_the_next(relay, below, alive):
     """kill -9 in mid-slide: no process survives, no half file stays, the next worker takes over in time."""
-    sid, job = installation.add_slide()
-    first = start_worker(installation, "first", work="stick")
+    installation = relay.installation
+    sid, job = installation.add_slide(original=COPY)
+    first = relay.next(work="stick")
     installation.until(lambda: installation.slide(sid).stage == "write")
     assert any(name.startswith("tmp/") for name in installation.files()), "there is a half file to lose"
-    second = start_worker(installation, "second", work="copy")
+    second = relay.next()
     installation.until(lambda: len(below(second.pid)) >= 3)
     family = {first.pid, *below(first.pid)}
     assert len(family) >= 5, "supervisor, Celery, pool process, zygote and child"
@@ -44,23 +47,21 @@ def test_a_killed_worker_s_slide_is_finished_once_by_the_next(installation, star
 
 @pytest.mark.slow
 def test_a_real_slide_whose_worker_was_shot_is_in_review_ten_seconds_after_the_lease(
-    installation, start_worker, real_slide, below
+    installation, start_worker, real_slide
 ):
     """kill -9 while half of it is written; counted from the shot, the second worker's whole work included.
 
     A machine that is busy gets three times what the slide takes there when nobody shoots.
     """
     original = real_slide(REAL).read_bytes()
-    undisturbed, _ = installation.add_slide(original=original)
-    alone = start_worker(installation, "alone", work="tests.workers.genuine:deidentify")
-    installation.until(lambda: installation.slide(undisturbed).state is State.PROCESSING)
-    usual = installation.until(lambda: installation.slide(undisturbed).state is State.IN_REVIEW)
-    alone.kill()
     sid, job = installation.add_slide(original=original)
     first = start_worker(installation, "first", work="tests.workers.genuine:stopped")
     installation.until(lambda: installation.slide(sid).stage == "write")
-    second = start_worker(installation, "second", work="tests.workers.genuine:deidentify")
-    installation.until(lambda: len(below(second.pid)) >= 3)
+    undisturbed, _ = installation.add_slide(original=original)
+    start_worker(installation, "second", work="tests.workers.genuine:deidentify")
+    installation.until(lambda: installation.slide(undisturbed).state is State.PROCESSING)
+    usual = installation.until(lambda: installation.slide(undisturbed).state is State.IN_REVIEW)
+    assert installation.slide(sid).stage == "write", "the first one stands there with it"
     os.kill(first.pid, signal.SIGKILL)
     took = installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
     assert installation.archive.catalog.job(job).token == 2
@@ -68,26 +69,28 @@ def test_a_real_slide_whose_worker_was_shot_is_in_review_ten_seconds_after_the_l
 
 
 @pytest.mark.slow
-def test_an_emptied_broker_loses_nothing(installation, start_worker, valkey):
+def test_an_emptied_broker_loses_nothing(relay):
     """FLUSHALL while slides wait: the sweeper tells the worker again, bindings and all."""
-    first, _ = installation.add_slide()
-    start_worker(installation, work="copy")
+    installation, valkey = relay.installation, relay.valkey
+    first, _ = installation.add_slide(original=COPY)
+    relay.now()
     installation.until(lambda: installation.slide(first).state is State.IN_REVIEW)
     with redis.Redis(unix_socket_path=str(valkey.socket)) as client:
-        sids = [installation.add_slide()[0] for _ in range(3)]
+        sids = [installation.add_slide(original=COPY)[0] for _ in range(3)]
         client.flushall()
         installation.until(lambda: all(installation.slide(sid).state is State.IN_REVIEW for sid in sids))
 
 
 @pytest.mark.slow
-def test_a_restarted_broker_is_found_again(installation, start_worker, valkey):
+def test_a_restarted_broker_is_found_again(relay):
     """kill -9 of the broker under work: work goes on when it is back, with no operator."""
-    running, _ = installation.add_slide()
-    start_worker(installation)
+    installation, valkey = relay.installation, relay.valkey
+    running, _ = installation.add_slide(original=SLOW_COPY)
+    relay.now()
     installation.until(lambda: installation.slide(running).stage == "write")
     os.kill(valkey.pid, signal.SIGKILL)
     valkey.stop()
-    waiting, _ = installation.add_slide()
+    waiting, _ = installation.add_slide(original=COPY)
     valkey.start()
     for sid in (running, waiting):
         installation.until(lambda sid=sid: installation.slide(sid).state is State.IN_REVIEW)
@@ -95,10 +98,11 @@ def test_a_restarted_broker_is_found_again(installation, start_worker, valkey):
 
 
 @pytest.mark.slow
-def test_a_dead_celery_worker_is_replaced(installation, start_worker, below):
+def test_a_dead_celery_worker_is_replaced(relay):
     """The supervisor starts another; the slide goes on after the lease."""
-    sid, _ = installation.add_slide()
-    supervisor = start_worker(installation)
+    installation = relay.installation
+    sid, _ = installation.add_slide(original=SLOW_COPY)
+    supervisor = relay.now()
     installation.until(lambda: installation.slide(sid).stage == "write")
     import psutil
 
@@ -109,17 +113,18 @@ def test_a_dead_celery_worker_is_replaced(installation, start_worker, below):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_told_to_stop_gives_its_slide_back(installation, start_worker, below, alive, number):
+def test_a_worker_told_to_stop_gives_its_slide_back(relay, below, alive):
     """After the grace the slide is queued again with no attempt spent, and no process stays."""
-    sid, job = installation.add_slide()
-    supervisor = start_worker(installation, work="hang")
+    installation = relay.installation
+    sid, job = installation.add_slide(original=HANG)
+    supervisor = relay.now()
     installation.until(lambda: installation.slide(sid).state is State.PROCESSING)
     family = {supervisor.pid, *below(supervisor.pid)}
-    os.kill(supervisor.pid, number)
+    os.kill(supervisor.pid, signal.SIGTERM)  # for SIGINT, which the same line listens to: test_local
     installation.until(lambda: not any(alive(pid) for pid in family))
     assert installation.slide(sid).state is State.QUEUED
     assert installation.archive.catalog.job(job).attempts == 0
+    installation.archive.catalog.cancel(job, "ops")
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from coverslip.geometry import Size
 from coverslip.pyramid import build, check
 from samples import generic
 from tests.processes import suspend
-from tests.workers.conftest import RUN
 from tests.workers.resuming import CRASHES, STANDS
 from workers.process import process
 
@@ -105,20 +104,11 @@ def test_a_crash_while_taking_over_does_no_harm(tmp_path):
     assert [path.name for path in begun.folder(tmp_path / "s.job-3").iterdir()] == [".a.part"]
 
 
-@pytest.fixture
-def start_resuming(start):
-    """Starts a real worker that builds in small units."""
-
-    def begin(installation, name):
-        return start(installation, name, f"os.environ['CANARY_WORK'] = {WORK!r}; {RUN}")
-
-    return begin
-
-
-def begin_and_stop_in_the_middle(installation, original, start_resuming):
+def begin_and_stop_in_the_middle(relay, original):
     """A worker whose child waits in mid-build, and its slide."""
+    installation = relay.installation
     sid, job = installation.add_slide(original=original)
-    worker = start_resuming(installation, "first")
+    worker = relay.now(work=WORK)
     installation.until(lambda: installation.slide(sid).done == STANDS)
     assert (unfinished(installation), installation.slide(sid).stage) == ([2], "pyramid")
     return sid, job, worker
@@ -126,43 +116,48 @@ def begin_and_stop_in_the_middle(installation, original, start_resuming):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_next_worker_goes_on_where_one_was_stopped(number, installation, start_resuming, original, tmp_path):
+def test_the_next_worker_goes_on_where_one_was_stopped(number, relay, original, tmp_path):
     """Shot, or told to stop and out of grace: another process takes up what it had written down."""
-    sid, job, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
+    installation = relay.installation
+    sid, job, worker = begin_and_stop_in_the_middle(relay, original)
     os.kill(worker.pid, number)
-    start_resuming(installation, "second")
+    relay.next(work=WORK)
     installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
     assert published(installation, sid, tmp_path)
     assert installation.archive.catalog.job(job).token == 2
 
 
 @pytest.mark.slow
-def test_a_worker_that_wakes_up_too_late_spoils_nothing(installation, start_resuming, original, tmp_path, below):
+def test_a_worker_that_wakes_up_too_late_spoils_nothing(relay, original, tmp_path, below):
     """Stopped past its lease in mid-build; the next one takes up its files and finishes; then it writes on."""
-    sid, _, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
+    installation = relay.installation
+    sid, _, worker = begin_and_stop_in_the_middle(relay, original)
     asleep = [psutil.Process(pid) for pid in (worker.pid, *below(worker.pid))]
     suspend(asleep, catalogue_of(installation))
-    start_resuming(installation, "second")
+    relay.next(work=WORK)
     installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
     for process_ in asleep:
         if process_.is_running():
             process_.resume()
-    installation.until(lambda: '"lease lost"' in (tmp_path / "first.log").read_text())
+    installation.until(lambda: '"lease lost"' in relay.said(-2))
     assert published(installation, sid, tmp_path)
     assert [event.after for event in installation.archive.catalog.events(sid)].count("in_review") == 1
     assert installation.slide(sid).artefact.endswith("-2")
+    worker.kill()
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_stopped_while_it_writes_stops_nobody(installation, start_resuming, original, tmp_path, below):
+def test_a_worker_that_is_stopped_while_it_writes_stops_nobody(relay, original, tmp_path, below):
     """It has the catalogue's only lock for writing; whoever waits for it wakes it, and nobody else has to."""
-    sid, _, worker = begin_and_stop_in_the_middle(installation, original, start_resuming)
+    installation = relay.installation
+    sid, _, worker = begin_and_stop_in_the_middle(relay, original)
     family = [psutil.Process(pid) for pid in (worker.pid, *below(worker.pid))]
     suspend(family, catalogue_of(installation), writer=worker.pid)
-    start_resuming(installation, "second")
+    relay.next(work=WORK)
     installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
     assert published(installation, sid, tmp_path)
-    assert "woke a stopped process" in (tmp_path / "second.log").read_text()
+    assert "woke a stopped process" in relay.said()
+    worker.kill()
 
 
 def catalogue_of(installation):

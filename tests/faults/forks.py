@@ -7,5 +7,5 @@ import multiprocessing
 context = multiprocessing.get_context("forkserver")
 # One fork server for all tests of a pytest process: what the first one preloads is what there is.
 context.set_forkserver_preload(
-    ["tests.faults.crashing", "service.command", "service.website", "service.pictures", "service.sources"]
+    ["tests.faults.warm", "service.command", "service.website", "service.pictures", "service.sources"]
 )

@@ -33,17 +33,21 @@ def answers(port: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_all_start_and_leave_together(tmp_path, installation, below, alive, port, number):
+def test_all_start_and_leave_together(tmp_path, installation, below, alive, port):
     """A signal to the one process ends every other; nothing listens any more."""
     variables = {"COVERSLIP_DATA_DIR": str(tmp_path / "d"), "COVERSLIP_PORT": str(port), "COVERSLIP_DEMO": "1"}
     with Program([sys.executable, "-m", "workers", "all"], environment=variables, grace=30) as together:
         installation.until(lambda: answers(port) and len(below(together.pid)) >= 5)
-        family = {together.pid, *below(together.pid)}
-        os.kill(together.pid, number)
-        installation.until(lambda: not any(alive(pid) for pid in family))
-        assert together.status == 0
+        leave_together(installation, together, signal.SIGINT, below, alive)
     assert not answers(port)
+
+
+def leave_together(installation, together, number, below, alive):
+    """Told so by one signal."""
+    family = {together.pid, *below(together.pid)}
+    os.kill(together.pid, number)
+    installation.until(lambda: not any(alive(pid) for pid in family))
+    assert together.status == 0
 
 
 @pytest.mark.slow
@@ -56,8 +60,11 @@ def test_a_service_that_refuses_to_start_ends_the_rest(tmp_path, installation, p
 
 
 @pytest.mark.slow
-def test_whatever_of_it_is_killed_is_there_again(tmp_path, installation, below, port):
-    """A broker killed, stopped, or with a file nobody can read, a service killed or stopped: nobody has to help."""
+def test_whatever_of_it_is_killed_is_there_again(tmp_path, installation, below, alive, port):
+    """A broker killed, stopped, or with a file nobody can read, a service killed or stopped: nobody has to help.
+
+    And what has come again leaves like what was there at first.
+    """
     data = tmp_path / "d"
     variables = {"COVERSLIP_DATA_DIR": str(data), "COVERSLIP_PORT": str(port), "COVERSLIP_DEMO": "1"}
     variables |= {"COVERSLIP_SWEEP_EVERY": "0.2"}
@@ -70,6 +77,9 @@ def test_whatever_of_it_is_killed_is_there_again(tmp_path, installation, below, 
             installation.until(lambda pid=struck: not psutil.pid_exists(pid))
         installation.until(lambda: answers(port) and pings(data))
         assert together.status is None
+        installation.until(lambda: len(below(together.pid)) >= 5)
+        leave_together(installation, together, signal.SIGTERM, below, alive)
+    assert not answers(port)
 
 
 def broker_killed(data):

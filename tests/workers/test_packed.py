@@ -122,7 +122,9 @@ def _honest(folder):
         "mirax": lambda at: mirax.write(at / f"{PERSON}.mrxs", columns=2, rows=2, levels=2).sidecar.unlink(),
         "hamamatsu": lambda at: vms.write(at / f"{PERSON}.vms", reference=PERSON),
         "dicom": lambda at: dicom.write(at, patient=PERSON),
-        "aperio": lambda at: aperio.write(at / f"{PERSON}.svs", Size(600, 400)).sidecar.unlink(),
+        "aperio": lambda at: aperio.write(
+            at / f"{PERSON}.svs", Size(600, 400), identifiers=False, traps=()
+        ).sidecar.unlink(),
     }.items():
         (folder / name).mkdir()
         write(folder / name)

@@ -25,7 +25,7 @@ LENGTH = 2 * FRAME + 100
 """Bytes of an upload in a bucket: two parts, and a piece for a while."""
 
 
-@pytest.mark.slow(45)
+@pytest.mark.slow(25)
 def test_in_any_order(tmp_path, quick_folder):
     """No claim ever fails because of somebody else's job, nobody is told nonsense, and nothing is left behind."""
     seen = set()

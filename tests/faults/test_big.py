@@ -8,7 +8,7 @@ FROZEN = 10.0
 """Seconds: nobody waits that long for `/healthz` on the busiest machine, unless the event loop stands still."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(35)
 def test_one_large_file(tmp_path):
     """256 MiB in one PATCH: it is not held in memory (target 4; `python -m tests.faults.big` sends 10 GiB)."""
     figures = big.uploads(tmp_path, 256 * big.MIB, 1)

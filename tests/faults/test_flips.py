@@ -73,7 +73,7 @@ def trials(quick_folder):
     found.archive.close()
 
 
-@pytest.mark.slow(45)
+@pytest.mark.slow(60)
 def test_every_flipped_bit_is_noticed(trials):
     """COVERSLIP_FLIPS of them, half on the way and half on the disk between two pieces: 460, and nothing is queued."""
     ended = asyncio.run(trials.run([("on the way", "on the disk")[n % 2] for n in range(FLIPS)]))

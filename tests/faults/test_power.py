@@ -134,7 +134,7 @@ class Writer:
             return dict(self.promised), published, gone, purged
 
 
-@pytest.mark.slow(45)
+@pytest.mark.slow(60)
 def test_power_cuts(power, record_property):
     """COVERSLIP_POWER_CUTS cuts while slides are received, published, released, originals purged and uploads ended."""
     chance, writer = random.Random(2), Writer(power.disk / "data")

@@ -34,7 +34,7 @@ LISTS = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.slow(60)
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_nothing_that_names_a_person_leaves_the_vault(house, tmp_path, database, request):
     """Success and every failure there is; everything that can be seen from outside, while it happens and afterwards."""

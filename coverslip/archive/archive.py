@@ -165,8 +165,9 @@ class Archive:
         `tidying.reconcile` moves it.
         """
         self.catalog.finish(claim, verdict, follow=lambda: self.storage.keep_report(claim.uid, report))
-        if self.catalog.sealed(claim.uid) is None:
-            self.storage.quarantine(claim.uid)
+        with suppress(OriginalPurged):  # by somebody who saw the verdict first: nothing is left to be moved
+            if self.catalog.sealed(claim.uid) is None:
+                self.storage.quarantine(claim.uid)
 
     @property
     def arrivals(self) -> Arrivals:

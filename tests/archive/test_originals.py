@@ -10,6 +10,7 @@ from coverslip.archive.archive import Archive
 from coverslip.archive.folder_store import FolderStore
 from coverslip.archive.frames import BATCH, FRAME, TAG, Opened
 from coverslip.archive.originals import Originals, Sealed
+from coverslip.archive.records import Refused
 from coverslip.archive.states import State
 from coverslip.errors import NotFound, OriginalDamaged, OriginalPurged, StateConflict, StorageFailed
 from coverslip.geometry import Size
@@ -268,6 +269,22 @@ def test_an_upload_is_plain_text_no_longer_than_it_takes(archive):
     assert everything(archive.original(uid)) == b"original" * 1000
     for path in archive.storage.root.rglob("*"):
         assert not path.is_file() or b"originaloriginal" not in path.read_bytes()
+
+
+def test_a_purge_between_verdict_and_tidying_up_fails_nobody(archive, monkeypatch):
+    """Who gave the verdict is done, however quick the curator is who reads it."""
+    sid, uid = arrive(archive)
+    claim = archive.catalog.claim(archive.catalog.jobs(sid)[-1].id, "worker")
+    finish = archive.catalog.finish
+
+    def finish_and_purge(*given, **how):
+        finish(*given, **how)
+        archive.purge(sid, "curator")
+
+    monkeypatch.setattr(archive.catalog, "finish", finish_and_purge)
+    archive.set_aside(claim, Refused("damaged-slide"))
+    assert archive.catalog.slide(sid).state is State.REJECTED
+    assert archive.catalog.is_purged(uid)
 
 
 def test_retention_ends_in_a_purge(archive, produced):

@@ -97,7 +97,7 @@ REPLACED = 60
 """Seconds until a worker that hangs has been started again (target 7)."""
 
 
-@pytest.mark.slow(30)
+@pytest.mark.slow(65)
 def test_a_stopped_worker_is_replaced(install, start_worker, record_property):
     """SIGSTOP of Celery's main process, the watchdog as delivered: a minute later another one has done the slide.
 

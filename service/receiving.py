@@ -159,14 +159,15 @@ class Floor:
         """Nobody writes yet."""
         self._lines: dict[str, Line] = {}
 
-    async def clear(self, uid: str) -> bool:
-        """Return when nobody writes `uid` here any more and what came is promised; whether somebody did."""
-        before = False
+    def is_taken(self, uid: str) -> bool:
+        """Whether somebody writes `uid` here at this moment."""
+        return uid in self._lines
+
+    async def clear(self, uid: str) -> None:
+        """Return when nobody writes `uid` here any more and what came is promised."""
         while line := self._lines.get(uid):
-            before = True
             line.stop()
             await line.done.wait()
-        return before
 
     @asynccontextmanager
     async def taken(self, uid: str, line: Line) -> AsyncIterator[Line]:

@@ -55,8 +55,10 @@ async def create(request: Request, service: Here, caller: Submitter) -> Response
 async def offset(uid: str, request: Request, service: Here, caller: Submitter) -> Response:
     """How far we are, and what slide it became; whoever asks is about to resume: an older request is ended first."""
     tus.require_version(request.headers)
+    was_taken = service.floor.is_taken(uid)
     upload = await ask(_owned, service, caller, uid)
-    if await service.floor.clear(uid):
+    if was_taken or service.floor.is_taken(uid):  # what it promised until its end counts, too
+        await service.floor.clear(uid)
         upload = await ask(_owned, service, caller, uid)
     return Response(status_code=200, headers={**_progress(upload), "Upload-Length": str(upload.length)})
 

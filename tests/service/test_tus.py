@@ -279,6 +279,47 @@ def test_a_newer_request_wins(house, tus):
         assert b" 409 " in old.recv(100)
 
 
+def test_who_asks_hears_what_was_promised_while_he_was_answered(house, tus, monkeypatch):
+    """A PATCH that ends between the look at its upload and the answer: its promise is in the answer."""
+    data = os.urandom(100_000)
+    where = begin(tus(), data)
+    uid, owned = where.rpartition("/")[2], uploads._owned
+    connection = half_sent(house, where, data, 50_000)
+    until(lambda: house.archive.catalog.upload(uid).generation == 1)
+    left = [data[50_000:]]
+
+    def slow(*given):
+        seen = owned(*given)
+        if left:
+            connection.sendall(left.pop())
+            until(lambda: house.archive.catalog.upload(uid).offset == len(data))
+            time.sleep(0.5)  # until it has left the floor
+        return seen
+
+    monkeypatch.setattr(uploads, "_owned", slow)
+    assert offset(tus(), where) == len(data)
+    assert not left
+    connection.close()
+
+
+def test_who_was_overtaken_finishes_nothing(house, tus, monkeypatch):
+    """A newer request that came when all bytes were there, in another process: the slide is its business."""
+    data, received = os.urandom(1000), uploads.receive
+    where = begin(tus(), data, sha256=hashlib.sha256(data).hexdigest())
+    uid = where.rpartition("/")[2]
+
+    async def overtaken(*given):
+        await received(*given)
+        house.archive.begin_patch(uid)
+
+    monkeypatch.setattr(uploads, "receive", overtaken)
+    answer = send(tus(), where, data)
+    assert (answer.status_code, answer.json()["code"]) == (409, "lease-lost")
+    assert house.archive.catalog.upload(uid).sid is None
+    monkeypatch.undo()
+    assert send(tus(), where, b"", len(data)).headers["Coverslip-Slide"]
+
+
 def until(holds):
     """Wait for something that happens soon."""
     deadline = time.monotonic() + 120

@@ -102,7 +102,7 @@ class Database:
             raise StorageFailed("The catalogue's database gives no answer.")
         try:
             yield
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:  # the second when a transaction begins, past SQLAlchemy
             raise StorageFailed("The catalogue's database did not do what it was asked.") from error
         except NoConnection as error:
             self._in_vain = time.monotonic()
@@ -199,7 +199,7 @@ def _patiently(connection: Any, statement: str) -> None:  # noqa: ANN401  the dr
 def _begin_sqlite(connection: Connection) -> None:
     driver: Any = connection.connection.driver_connection
     if connection.get_execution_options().get("coverslip_read", False):
-        driver.execute("BEGIN")  # waits for nobody and looks at no file yet: no error to translate
+        driver.execute("BEGIN")  # waits for nobody, and through SQLAlchemy it would cost a third of a short look
         return
     driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS // LOOKS}")
     try:

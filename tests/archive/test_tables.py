@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from coverslip.archive import database as database_module
 from coverslip.archive import schema
@@ -183,3 +183,17 @@ def test_the_newest_file_is_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", str(schema.MIGRATIONS))
     assert schema.head() == ScriptDirectory.from_config(config).get_current_head()
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+def test_a_transaction_that_does_not_begin_is_an_error_of_ours(sqlite_url, way):
+    """It begins past SQLAlchemy, which would translate what the driver raises."""
+    database = Database(sqlite_url)
+
+    def begun_already(connection):
+        connection.connection.driver_connection.execute("BEGIN")
+
+    event.listen(database.engine, "begin", begun_already, insert=True)
+    with pytest.raises(StorageFailed), getattr(database, way)() as session:
+        session.execute(text("SELECT 1"))
+    database.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from datetime import timedelta
@@ -52,9 +51,8 @@ class Heartbeat:
             raise self._ended
 
     def _run(self) -> None:
-        renewed = -math.inf
-        heard = time.monotonic()
-        while not self._stopped.is_set():
+        renewed = heard = time.monotonic()  # a claim begins with a lease of full length
+        while not self._stopped.wait(min(QUICK, self._every)):
             try:
                 if self._news.is_set() or time.monotonic() - renewed >= self._every:
                     self._news.clear()
@@ -70,4 +68,3 @@ class Heartbeat:
                 if time.monotonic() - heard > self._lease:
                     self._ended = away
                     return
-            self._stopped.wait(min(QUICK, self._every))

@@ -36,31 +36,35 @@ log = logs.get("workers.process")
 
 
 def serve(station: Station) -> None:
-    """Do the job whose turn it is, if there is one: a hint says that there is work, the catalogue says which.
+    """Do job after job, each the one whose turn it is, while there are any and nobody wants us to stop.
 
-    On a disk that is full or fails nothing is begun, so that nothing of what waits ends because of it.
+    A hint says that there is work, the catalogue says which, and how much: whoever is at work needs no second hint, and
+    goes on while the broker is away. On a disk that is full or fails nothing is begun, so that nothing of what waits
+    ends because of it.
     """
-    if station.is_stopping():
-        return
-    try:
-        station.archive.storage.require_fit()
-    except StorageFailed as error:
-        log.warning("nothing is begun", code=error.code)
-        time.sleep(UNFIT_WAIT)
-        return
-    _do(station.archive.catalog.claim_next(station.settings.work.split(","), station.name), station)
+    kinds = station.settings.work.split(",")
+    while not station.is_stopping():
+        try:
+            station.archive.storage.require_fit()
+        except StorageFailed as error:
+            log.warning("nothing is begun", code=error.code)
+            time.sleep(UNFIT_WAIT)
+            return
+        claim = station.archive.catalog.claim_next(kinds, station.name)
+        if claim is None:
+            return
+        _do(claim, station)
 
 
 def process(job_id: str, station: Station) -> None:
     """Do this very job if it is ours to do."""
-    _do(station.archive.catalog.claim(job_id, station.name), station)
+    claim = station.archive.catalog.claim(job_id, station.name)
+    if claim is not None:
+        _do(claim, station)
 
 
-def _do(claim: Claim | None, station: Station) -> None:
+def _do(claim: Claim, station: Station) -> None:
     """Every way a job can end is recorded, and nothing is raised for a bad slide."""
-    if claim is None:
-        log.info("nothing to do")
-        return
     log.info("claimed", job=claim.job, sid=claim.sid, attempt=claim.attempt, token=claim.token)
     ended = False
     try:

@@ -19,7 +19,7 @@ from workers.station import WORK, Station
 
 @app.task(name=JobKind.DEIDENTIFY.task, bind=True)  # type: ignore[untyped-decorator]
 def deidentify(self: Any, job: str) -> None:  # noqa: ANN401  Celery's own
-    """Do the job whose turn it is; `job` only says why somebody thought there is one."""
+    """Do the jobs whose turn it is; `job` only says why somebody thought there is one."""
     _serve(self.request.hostname)
 
 

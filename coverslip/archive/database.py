@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Update, create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
@@ -24,6 +24,9 @@ BUSY_TIMEOUT_MS = 20_000
 """How long a writer waits for another one (operations.md, decision 19)."""
 LOOKS = 4
 """How often a SQLite writer that waits looks whether the one it waits for was stopped."""
+PAUSE = 0.002
+"""Seconds until a SQLite writer that waits tries again. SQLite itself would sleep up to a tenth of a second each time:
+with a handful of writers nobody writes for a third of the time, because all of them sleep."""
 IDLE_TIMEOUT_MS = 15_000
 """How long PostgreSQL lets somebody begin a transaction and say no more: it was stopped, or its machine is gone.
 
@@ -201,27 +204,33 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get("coverslip_read", False):
         driver.execute("BEGIN")  # waits for nobody, and through SQLAlchemy it would cost a third of a short look
         return
-    driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS // LOOKS}")
+    driver.execute("PRAGMA busy_timeout=0")
     try:
-        _begin_to_write(connection)
+        _begin_to_write(connection, driver)
     finally:
         driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
-def _begin_to_write(connection: Connection) -> None:
-    for left in reversed(range(LOOKS)):
+def _begin_to_write(connection: Connection, driver: Any) -> None:  # noqa: ANN401  the driver's own type
+    between = BUSY_TIMEOUT_MS / LOOKS / 1000
+    began = looked = time.monotonic()
+    while True:
         try:
             # A writer that starts by reading would fail with "database is locked" at once instead of waiting.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            driver.execute("BEGIN IMMEDIATE")
             return
-        except OperationalError as error:
-            if not (left and _is_busy(error)):
+        except sqlite3.OperationalError as error:
+            now = time.monotonic()
+            if not _is_busy(error) or now - began >= BUSY_TIMEOUT_MS / 1000:
                 raise
-        _wake_holders(connection)
+        if now - looked >= between:
+            looked = now
+            _wake_holders(connection)
+        time.sleep(PAUSE)
 
 
-def _is_busy(error: OperationalError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _wake_holders(connection: Connection) -> None:

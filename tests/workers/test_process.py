@@ -3,11 +3,13 @@
 import json
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from coverslip.archive.states import JobState, State
 from coverslip.errors import StorageAway, StorageFailed, StorageFull
+from workers.heartbeat import Heartbeat
 from workers.process import process, serve
 from workers.station import Station
 
@@ -167,6 +169,33 @@ def test_who_is_told_to_stop_begins_nothing(installation, station):
     assert installation.archive.catalog.events(sid) == before
     serve(station())
     assert installation.slide(sid).state is State.IN_REVIEW
+
+
+def test_one_hint_is_enough_for_all_that_waits(installation, station):
+    """The broker may be gone by then: what waits stands in the catalogue, in the order whose turn it is."""
+    sids = [installation.add_slide()[0] for _ in range(3)]
+    serve(station())
+    ended = [installation.slide(sid) for sid in sids]
+    assert {slide.state for slide in ended} == {State.IN_REVIEW}
+    assert [slide.sid for slide in sorted(ended, key=lambda slide: slide.updated)] == sids
+
+
+def test_who_is_told_to_stop_in_between_leaves_the_rest(installation, station):
+    """The slide at hand is finished, the next one is not begun."""
+    first, second = (installation.add_slide()[0] for _ in range(2))
+    serve(replace(station(), is_stopping=lambda: installation.slide(first).state is State.IN_REVIEW))
+    assert installation.slide(first).state is State.IN_REVIEW
+    assert installation.slide(second).state is State.QUEUED
+
+
+def test_a_short_job_needs_no_beat(installation, station, monkeypatch):
+    """A claim begins with a lease of full length: its first beat is due later, and costs a transaction each."""
+    beats = []
+    monkeypatch.setattr(installation.archive.catalog, "heartbeat", lambda *said: beats.append(said))
+    claim = installation.archive.catalog.claim(installation.add_slide()[1], "worker-a@test")
+    with Heartbeat(installation.archive.catalog, claim, every=timedelta(seconds=0.5), lease=timedelta(minutes=1)):
+        assert not beats
+        installation.until(lambda: beats)
 
 
 def test_cancelling_stops_the_child(installation, station):

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.apps import worker as celery_worker
 from celery.signals import setup_logging
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
@@ -15,9 +14,6 @@ from coverslip.archive.kinds import JobKind
 from coverslip.errors import SettingsInvalid
 from coverslip.settings import Settings
 from workers import kombu_fix, logs
-
-# Celery's farewells go to standard error past every logger; ours say the same as events.
-celery_worker.safe_say = lambda *_, **__: None
 
 PREFIX = "coverslip:"
 PATIENCE = 30
@@ -115,5 +111,8 @@ def _asked_for() -> Celery:
         raise SystemExit(EXIT_REFUSED) from None
 
 
-app = _asked_for()
-"""What `celery -A workers.app` looks for."""
+def __getattr__(name: str) -> Celery:
+    """`app`, which `celery -A workers.app` looks for: made when somebody does, from the environment as it is then."""
+    if name != "app":
+        raise AttributeError(name)
+    return globals().setdefault(name, _asked_for())

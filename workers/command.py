@@ -31,10 +31,10 @@ def main() -> int:
         commands.add_parser(name, help=text, description=text).set_defaults(run=work)
     desk.add_commands(commands)
     chosen = parser.parse_args()
-    settings = Settings()
-    logs.configure(settings.log_level)
     work = partial(desk.run, chosen=chosen) if hasattr(chosen, "act") else chosen.run
     try:
+        settings = Settings()
+        logs.configure(settings.log_level)
         return int(work(settings))
     except CatalogError as error:
         sys.stderr.write(f"{error}\n")

@@ -10,12 +10,29 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from coverslip.confined import libc
 from coverslip.errors import ChildNotStarted
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Running(Protocol):
+    """What we want of a process of ours; `Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """How it left; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same when it has left; raises `TimeoutExpired`."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
 
 
 class Program:
@@ -26,7 +43,7 @@ class Program:
         self._command = list(command)
         self._environment = {**os.environ, **(environment or {}), "PYTHONPATH": str(CHECKOUT)}
         self._grace = grace
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     def __enter__(self) -> Self:
         """Start."""
@@ -54,7 +71,10 @@ class Program:
 
     def start(self) -> None:
         """Start it; it is killed when we are."""
-        self._process = subprocess.Popen(
+        self._process = self._begun()
+
+    def _begun(self) -> Running:
+        return subprocess.Popen(
             self._command,
             env=self._environment,
             cwd=os.getcwd(),  # noqa: PTH109  settings may be relative to where we were started

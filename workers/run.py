@@ -6,14 +6,17 @@ import secrets
 import sys
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 
 from coverslip.archive.archive import Archive
 from coverslip.errors import CoverslipError, StorageFailed
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import create
+from workers.celery_worker import loaded
 from workers.frontend import FrontEnd
-from workers.programs import Program, Stopping
+from workers.nursery import Nursery
+from workers.programs import Program, Running, Stopping
 from workers.starting import check_policy, reached
 from workers.sweeper import celery_broker, sweep, tidy
 from workers.valkey import Valkey
@@ -29,19 +32,17 @@ START_UP = 30.0
 log = logs.get("workers.run")
 
 
-def command(name: str, settings: Settings, app: str) -> list[str]:
-    """How Celery's worker is started."""
-    return [sys.executable, "-m", "workers.celery_worker", app, name, *settings.work.split(",")]
+class Worker(Program):
+    """Celery's worker. SIGTERM means: finish within the grace, then give the slide back."""
 
+    def __init__(self, settings: Settings, name: str, app: str, nursery: Nursery) -> None:
+        """It is forked from the nursery, and started anew where that one is gone."""
+        command = [sys.executable, "-m", "workers.celery_worker", app, name, *settings.work.split(",")]
+        super().__init__(command, grace=settings.shutdown_grace.total_seconds() + EXTRA_GRACE)
+        self._name, self._nursery = name, nursery
 
-def worker(settings: Settings, name: str, app: str = "workers.app") -> Program:
-    """Celery's worker as a program. SIGTERM means: finish within the grace, then give the slide back."""
-    grace = settings.shutdown_grace.total_seconds() + EXTRA_GRACE
-    environment = {
-        "REMAP_SIGTERM": "SIGQUIT",
-        "PYTHONWARNINGS": "ignore:You're running the worker",  # as root in a container or a demo, on purpose
-    }
-    return Program(command(name, settings, app), environment=environment, grace=grace)
+    def _begun(self) -> Running:
+        return self._nursery.forked(self._name) or super()._begun()
 
 
 def new_name() -> str:
@@ -55,15 +56,16 @@ def run(settings: Settings, app: str = "workers.app", beside: FrontEnd | None = 
     Returns 0, or the status of the front end `beside` it when that one leaves first of its own accord.
     """
     check_policy(settings)
-    stopping = Stopping()
     with ExitStack() as stack:
+        nursery = stack.enter_context(Nursery(partial(loaded, app, settings.work.split(","))))
+        stopping = Stopping()
         if not reached(settings, stopping):
             return 0
         valkey = None if settings.broker_url else stack.enter_context(Valkey(settings.broker_socket))
         archive = Archive.open(settings, with_vault=False)
         stack.callback(archive.close)
         name = new_name()
-        program = stack.enter_context(worker(settings, name, app))
+        program = stack.enter_context(Worker(settings, name, app, nursery))
         Keeper(settings, archive, name, program, valkey=valkey, beside=beside).keep(stopping)
         program.stop()
         with suppress(StorageFailed):  # a database that is away forgets it by itself

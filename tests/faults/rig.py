@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from coverslip.archive.storage import Zone
 from coverslip.errors import NotFound
 from coverslip.settings import Settings
 from tests.faults.clients import Clients
+from tests.faults.forks import ForkedProgram
 from tests.faults.front import Front
 from tests.faults.kernel import Memory
 from tests.faults.proxy import Proxy
@@ -283,7 +283,7 @@ class Rig:
         log = str(self._log(number))
         code = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {self._first}\n{RUN}"
         variables = {**environment(self.settings), "CANARY_WORK": f"{CANARIES}:{self._work}"}
-        return Program([sys.executable, "-c", code], environment=variables, grace=10)
+        return ForkedProgram(code, environment=variables, grace=10)
 
     def _log(self, number: int) -> Path:
         return self._folder / f"worker-{number}.log"

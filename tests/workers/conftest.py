@@ -1,7 +1,6 @@
 """A small installation to work in: settings, archive, slides, a zygote, a broker, real workers."""
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from coverslip.archive.states import State
 from coverslip.confined.layers import Limits
 from coverslip.confined.supervisor import Zygote
 from coverslip.settings import Settings
+from tests.faults.forks import ForkedProgram
 from tests.processes import runs
 from workers.programs import Program
 from workers.station import Station
@@ -166,7 +166,7 @@ def starting(folder: Path) -> Iterator[Callable[..., Program]]:
         variables = {**environment(installation.settings), "CANARY_WORK": work if ":" in work else f"{CANARIES}:{work}"}
         log = str(folder / f"{name}.log")
         wrapped = f"import os; os.dup2(os.open({log!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2); {code}"
-        program = Program([sys.executable, "-c", wrapped], environment=variables, grace=20)
+        program = ForkedProgram(wrapped, environment=variables, grace=20)
         program.start()
         started.append(program)
         return program

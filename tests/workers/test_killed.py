@@ -4,6 +4,7 @@ import os
 import signal
 from datetime import timedelta
 
+import psutil
 import pytest
 import redis
 
@@ -99,17 +100,33 @@ def test_a_restarted_broker_is_found_again(relay):
 
 @pytest.mark.slow
 def test_a_dead_celery_worker_is_replaced(relay):
-    """The supervisor starts another; the slide goes on after the lease."""
+    """The supervisor has another forked; the slide goes on after the lease."""
     installation = relay.installation
     sid, _ = installation.add_slide(original=SLOW_COPY)
     supervisor = relay.now()
     installation.until(lambda: installation.slide(sid).stage == "write")
-    import psutil
-
-    (celery,) = psutil.Process(supervisor.pid).children()
+    (nursery,) = psutil.Process(supervisor.pid).children()
+    (celery,) = nursery.children()
     celery.kill()
     installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
     assert installation.slide(sid).artefact.endswith("-2")
+    (another,) = nursery.children()
+    assert another != celery
+
+
+@pytest.mark.slow
+def test_so_is_one_that_died_with_what_it_was_forked_from(relay):
+    """The supervisor starts another, which loads everything itself."""
+    installation = relay.installation
+    sid, _ = installation.add_slide(original=SLOW_COPY)
+    supervisor = psutil.Process(relay.now().pid)
+    installation.until(lambda: installation.slide(sid).stage == "write")
+    (nursery,) = supervisor.children()
+    nursery.kill()
+    installation.until(lambda: installation.slide(sid).state is State.IN_REVIEW)
+    assert installation.slide(sid).artefact.endswith("-2")
+    (another,) = [child for child in supervisor.children() if child != nursery]
+    assert "workers.celery_worker" in another.cmdline()
 
 
 @pytest.mark.slow

@@ -111,7 +111,8 @@ def test_a_stopped_worker_is_replaced(install, start_worker, record_property):
     supervisor = start_worker(installation, work="copy")
     installation.until(lambda: installation.slide(first).state is State.IN_REVIEW)
     starting = time.monotonic() - begin
-    (celery,) = psutil.Process(supervisor.pid).children()
+    (nursery,) = psutil.Process(supervisor.pid).children()
+    (celery,) = nursery.children()
     os.kill(celery.pid, signal.SIGSTOP)
     second, _ = installation.add_slide()
     took = installation.until(lambda: installation.slide(second).state is State.IN_REVIEW)

@@ -29,8 +29,8 @@ class Unconfirmed(Exception):
         self.said = said
 
 
-def record(claim: Claim, station: Station, error: Exception) -> None:
-    """Write down the end of an attempt.
+def record(claim: Claim, station: Station, error: Exception) -> bool:
+    """Write down the end of an attempt; False when it was put off.
 
     Storage that fails us, on our side of the wall, a policy nobody can read and a child that never was are no fault of
     the slide's, and no attempt (decision 22).
@@ -44,13 +44,16 @@ def record(claim: Claim, station: Station, error: Exception) -> None:
             _fail(claim, station, error)
         case StorageFailed() | PolicyInvalid() | ChildNotStarted():
             _put_off(claim, station, error)
+            return False
         case CoverslipError():
             _fail(claim, station, error)
         case _ if _is_scarcity(error):
             _put_off(claim, station, ChildNotStarted())
+            return False
         case _:
             log.error("nobody foresaw this", job=claim.job, sid=claim.sid, error=type(error).__name__)
             _fail(claim, station, CoverslipError())
+    return True
 
 
 def give_back(claim: Claim, station: Station) -> None:

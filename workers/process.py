@@ -40,7 +40,7 @@ def serve(station: Station) -> None:
 
     A hint says that there is work, the catalogue says which, and how much: whoever is at work needs no second hint, and
     goes on while the broker is away. On a disk that is full or fails nothing is begun, so that nothing of what waits
-    ends because of it.
+    ends because of it; after a job that something of ours kept from being done the next one waits for another hint.
     """
     kinds = station.settings.work.split(",")
     while not station.is_stopping():
@@ -51,9 +51,8 @@ def serve(station: Station) -> None:
             time.sleep(UNFIT_WAIT)
             return
         claim = station.archive.catalog.claim_next(kinds, station.name)
-        if claim is None:
+        if claim is None or not _do(claim, station):
             return
-        _do(claim, station)
 
 
 def process(job_id: str, station: Station) -> None:
@@ -63,19 +62,20 @@ def process(job_id: str, station: Station) -> None:
         _do(claim, station)
 
 
-def _do(claim: Claim, station: Station) -> None:
-    """Every way a job can end is recorded, and nothing is raised for a bad slide."""
+def _do(claim: Claim, station: Station) -> bool:
+    """Every way a job can end is recorded, and nothing is raised for a bad slide; whether it was done or was bad."""
     log.info("claimed", job=claim.job, sid=claim.sid, attempt=claim.attempt, token=claim.token)
-    ended = False
+    ended = None
     try:
         ended = _attempt(claim, station)
     finally:
-        if not ended:  # told to stop in mid-work: that is nobody's failure
+        if ended is None:  # told to stop in mid-work: that is nobody's failure
             endings.give_back(claim, station)
+    return bool(ended)
 
 
-def _attempt(claim: Claim, station: Station) -> bool:
-    """Work until there is an end to record; False when the job is to be given back."""
+def _attempt(claim: Claim, station: Station) -> bool | None:
+    """Work until there is an end to record, False for one that is no fault of the slide's; None to give it back."""
     work = _pyramid if claim.kind == JobKind.PYRAMID else _deidentify
     settings = station.settings
     try:
@@ -84,10 +84,9 @@ def _attempt(claim: Claim, station: Station) -> bool:
             station.archive.storage.scratch(claim.sid, claim.artefact) as draft,
             Heartbeat(station.archive.catalog, claim, every=settings.heartbeat, lease=settings.lease) as heart,
         ):
-            return work(claim, station, draft, heart)
+            return work(claim, station, draft, heart) or None
     except Exception as error:  # noqa: BLE001  the outermost edge: each end is written down, or it comes back for ever
-        endings.record(claim, station, error)
-    return True
+        return endings.record(claim, station, error)
 
 
 def _require_means(claim: Claim, station: Station) -> None:

@@ -188,6 +188,28 @@ def test_who_is_told_to_stop_in_between_leaves_the_rest(installation, station):
     assert installation.slide(second).state is State.QUEUED
 
 
+def test_a_machine_that_cannot_do_one_is_not_given_the_next(installation, station, monkeypatch):
+    """Storage that is away would be away for all that waits: the rest stays in the queue, until another hint."""
+
+    def away(*_):
+        raise StorageAway
+
+    sids = [installation.add_slide()[0] for _ in range(2)]
+    before = installation.archive.catalog.events(sids[1])
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(installation.archive, "plain_original", away)
+        serve(station())
+    assert installation.archive.catalog.events(sids[1]) == before
+    installation.until(lambda: serve(station()) or {installation.slide(sid).state for sid in sids} == {State.IN_REVIEW})
+
+
+def test_a_bad_slide_does_not_keep_the_next_one_waiting(installation, station):
+    """What is no fault of ours ends nobody's turn."""
+    sids = [installation.add_slide()[0] for _ in range(2)]
+    serve(station("segfault"))
+    assert State.QUEUED not in {installation.slide(sid).state for sid in sids}
+
+
 def test_a_short_job_needs_no_beat(installation, station, monkeypatch):
     """A claim begins with a lease of full length: its first beat is due later, and costs a transaction each."""
     beats = []

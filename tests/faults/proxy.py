@@ -40,7 +40,8 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, sock=self._held), self._loop).result(5)
+        listening = asyncio.start_server(self._serve, sock=self._held)
+        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(5)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,15 +85,16 @@ class Proxy:
                 writer.transport.abort()
 
     async def _end(self) -> None:
+        """Nobody new comes in, and nobody is left in mid-way: a task without a loop fails the test that comes next."""
+        self._server.close()
         self._flowing.set()
-        for writer in tuple(self._open):
-            writer.transport.abort()
-        mine = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not mine]
-        _, late = await asyncio.wait(others, timeout=2) if others else (set(), set())
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for writer in tuple(self._open):
+                writer.transport.abort()
+            _, late = await asyncio.wait(others, timeout=1)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

@@ -25,8 +25,8 @@ BUSY_TIMEOUT_MS = 20_000
 LOOKS = 4
 """How often a SQLite writer that waits looks whether the one it waits for was stopped."""
 PAUSE = 0.002
-"""Seconds until a SQLite writer that waits tries again. SQLite itself would sleep up to a tenth of a second each time:
-with a handful of writers nobody writes for a third of the time, because all of them sleep."""
+"""Seconds until a SQLite writer that waits tries again. SQLite itself sleeps longer each time, and who waits longest is
+overtaken most: of six writers that hold the lock for 2 ms, one waited for more than a second."""
 IDLE_TIMEOUT_MS = 15_000
 """How long PostgreSQL lets somebody begin a transaction and say no more: it was stopped, or its machine is gone.
 

@@ -22,7 +22,7 @@ from coverslip.archive.frames import FRAME
 from coverslip.confined import libc
 from coverslip.settings import Settings
 from service.command import main
-from tests.faults.forks import context
+from tests.faults.forks import Forked
 
 START_UP = 180.0
 """Seconds; the machine may be busy."""
@@ -45,32 +45,6 @@ def serve(environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> No
         for stream in range(3):
             os.dup2(nowhere.fileno(), stream)
     raise SystemExit(main())
-
-
-class Forked:
-    """The service, forked; looks like a `Popen`."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._process = context.Process(target=serve, args=(environment,))
-        self._process.start()
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        assert self._process.pid is not None
-        return self._process.pid
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._process.kill()
-
-    def poll(self) -> int | None:
-        """How it left; None while it runs."""
-        return self._process.exitcode
-
-    def wait(self) -> None:
-        """Until it is gone."""
-        self._process.join()
 
 
 class Front:
@@ -120,7 +94,7 @@ class Front:
 
     def launch(self) -> None:
         """Start, and wait for nothing."""
-        self._process = self._anew() if self._environment else Forked(self._variables)
+        self._process = self._anew() if self._environment else Forked(serve, self._variables)
 
     def start(self) -> float:
         """Start and wait until it answers; returns how long that took."""

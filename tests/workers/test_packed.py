@@ -6,7 +6,6 @@ One installation, every archive sent to it, a person's name in all of them; what
 import base64
 import hashlib
 import os
-import re
 import socket
 import sqlite3
 import sys
@@ -24,7 +23,8 @@ from samples import aperio, archives, dicom, mirax, vms
 from workers.programs import Program
 
 PERSON = "Kowalczyk Aleksandra"
-NUMBER = "48213"
+NUMBER = "482137066915"
+"""So long that no digest and no moment holds it by chance."""
 ATTACKS = {attack.name: attack for attack in archives.attacks(PERSON)}
 ROUTES = {"mirax": "converted", "hamamatsu": "converted", "dicom": "converted", "aperio": "same-container"}
 ENDS = {"in_review", "quarantined", "rejected", "failed"}
@@ -173,13 +173,8 @@ def _name_nobody(sent):
 
 def _named(data: bytes) -> list[str]:
     words = (PERSON, *PERSON.split(), NUMBER)
-    return [word for word in words if any(re.search(form, data, re.IGNORECASE) for form in _spelled(word))]
-
-
-def _spelled(word: str) -> tuple[bytes, ...]:
-    plain, *others = map(re.escape, (word.encode(), word.encode("utf-16-le"), base64.b64encode(word.encode())))
-    # Five digits stand in the midst of a digest, or of a moment's fraction, now and then.
-    return (rb"(?<![0-9A-Za-z])%b(?![0-9A-Za-z])" % plain if word.isdigit() else plain, *others)
+    forms = {word: (word.encode(), word.encode("utf-16-le"), base64.b64encode(word.encode())) for word in words}
+    return [word for word, spelled in forms.items() if any(form.lower() in data.lower() for form in spelled)]
 
 
 def _tables(root: Path) -> bytes:

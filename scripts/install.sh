@@ -10,5 +10,5 @@ by_pip() {
 by_uv() {
     $bin/uv pip install --quiet --python $bin/python --system-certs --compile-bytecode --require-hashes -r "$1"
 }
-[ -x $bin/uv ] || by_pip requirements/uv.lock 2>/dev/null || echo "no uv: pip takes a little longer"
+[ -x $bin/uv ] || by_pip requirements/uv.lock || echo "no uv: pip takes a little longer"
 { [ -x $bin/uv ] && by_uv "$1"; } || by_pip "$1"

@@ -16,7 +16,7 @@ context = multiprocessing.get_context("forkserver")
 # One fork server for all tests of a pytest process: what the first one preloads is what there is.
 context.set_forkserver_preload(
     [
-        "tests.faults.warm",
+        "tests.faults.preload",
         "service.command",
         "service.website",
         "service.pictures",

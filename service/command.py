@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 
 import uvicorn
 
+from coverslip import logs
 from coverslip.archive.archive import Archive
 from coverslip.archive.database import answers
 from coverslip.archive.keys import ROLES
@@ -25,19 +27,22 @@ EXIT_INTERRUPTED = 130
 LONGEST_WAIT = 30.0
 """Seconds between two tries to reach the database at start."""
 
+log = logging.getLogger("service")
+
 
 def serve(settings: Settings) -> int:
     """Run until told to stop."""
     give_back_large_pieces()
     wait_for_database(settings.database)
     app = create_app(settings)
+    log.info("starts", extra={logs.SAID: {"where": f"http://{settings.host}:{settings.port}"}})
     uvicorn.run(
         app,
         http=express(app, connections_to_allow(settings.max_connections)),
         host=settings.host,
         port=settings.port,
         access_log=False,  # paths are ids only, but a query string may be anything
-        log_level=settings.log_level.lower(),
+        log_config=None,  # what it has to say goes through our filter
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,  # live pages hold their streams open for ever
@@ -49,8 +54,8 @@ def wait_for_database(url: str) -> None:
     """Until it answers, however long: a machine that starts everything at once starts nothing in order."""
     patience = 1.0
     while not answers(url):
-        sys.stderr.write(
-            f"Coverslip waits: the database (COVERSLIP_DATABASE_URL) does not answer, next try in {patience:.0f} s\n"
+        log.error(
+            "does not answer, trying again", extra={logs.SAID: {"where": "COVERSLIP_DATABASE_URL", "seconds": patience}}
         )
         time.sleep(patience)
         patience = min(patience * 2, LONGEST_WAIT)
@@ -75,6 +80,7 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         settings = Settings()
+        logs.configure(settings.log_level)
         if chosen.command == "key":
             return make_key(settings, chosen.roles, chosen.owner)
         return serve(settings)

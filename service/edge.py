@@ -6,12 +6,12 @@ A crash says nothing.
 from __future__ import annotations
 
 import asyncio
-import sys
-import traceback
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from coverslip import logs
 from coverslip.errors import NotFound
 from coverslip.pyramid.made_by import made_by
 from service import lent
@@ -55,6 +55,8 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 TLS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 TUS_HEADER = (b"tus-resumable", VERSION.encode())
+
+log = logging.getLogger("service")
 
 SETTLED = 0.5
 """Seconds after the start until what is not needed for tiles is loaded, unless somebody asks for it before."""
@@ -162,7 +164,7 @@ class Edge:
         except asyncio.CancelledError:  # nobody but the server ends a request, and it waits for nothing but its end
             excuse = answer(Overloaded("This server is being stopped. Try again in a moment."))
         except Exception as error:  # noqa: BLE001  the request's outermost edge
-            _log(error)
+            log.error("unexpected", extra={logs.SAID: logs.about(error)})
             excuse = crashed()
         else:
             return
@@ -217,17 +219,5 @@ async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
         try:
             return await work()
         except Exception as error:  # noqa: BLE001  the outermost edge of what runs beside the requests
-            _log(error)
+            log.error("unexpected", extra={logs.SAID: logs.about(error)})
         await asyncio.sleep(SETTLED)
-
-
-def _log(error: Exception) -> None:
-    import structlog  # a tenth of a start, for what should never happen
-
-    structlog.get_logger("service").error("unexpected", kind=type(error).__name__, place=_place(error))
-
-
-def _place(error: BaseException) -> str:
-    """File and line the exception came from: its text may hold a value, its place cannot."""
-    frames = traceback.extract_tb(error.__traceback__ or sys.exc_info()[2])
-    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""

@@ -9,6 +9,7 @@ from typing import Final
 
 from coverslip.archive.records import Claim
 from coverslip.errors import ChildNotStarted, CoverslipError, LeaseLost, OriginalDamaged, PolicyInvalid, StorageFailed
+from coverslip.logs import about
 from workers import logs
 from workers.station import Station
 
@@ -51,7 +52,7 @@ def record(claim: Claim, station: Station, error: Exception) -> bool:
             _put_off(claim, station, ChildNotStarted())
             return False
         case _:
-            log.error("nobody foresaw this", job=claim.job, sid=claim.sid, error=type(error).__name__)
+            log.error("nobody foresaw this", job=claim.job, sid=claim.sid, **about(error))
             _fail(claim, station, CoverslipError())
     return True
 

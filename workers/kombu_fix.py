@@ -16,6 +16,7 @@ import kombu
 from kombu.message import Message
 from kombu.transport import redis
 
+from coverslip.logs import about
 from workers import logs
 
 FIXES = ((5, 5), (5, 8))
@@ -46,7 +47,7 @@ def _ack(self: Any, logger: object, errors: tuple[type[Exception], ...], multipl
     try:
         self.ack(multiple=multiple)
     except errors as error:
-        log.warning("could not acknowledge", error=type(error).__name__)
+        log.warning("could not acknowledge", **about(error))
         raise
 
 
@@ -54,7 +55,7 @@ def _reject(self: Any, logger: object, errors: tuple[type[Exception], ...], requ
     try:
         self.reject(requeue=requeue)
     except errors as error:
-        log.warning("could not reject", error=type(error).__name__)
+        log.warning("could not reject", **about(error))
         raise
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from coverslip.archive.archive import Archive
 from coverslip.errors import CoverslipError, StorageFailed
+from coverslip.logs import about
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import create
@@ -106,7 +107,7 @@ class Keeper:
                 except CoverslipError as error:  # the next round may do better, and the others go on meanwhile
                     log.error("round failed", code=error.code, where=error.where)
                 except Exception as error:  # noqa: BLE001  what nobody thought of must not take the worker with it
-                    log.error("round failed", error=type(error).__name__)
+                    log.error("round failed", **about(error))
 
     def _revive_broker(self) -> None:
         if self._valkey is not None and self._valkey.revive():

@@ -18,6 +18,7 @@ from coverslip.archive.kinds import JobKind
 from coverslip.archive.strangers import strangers
 from coverslip.archive.tidying import COLLECT_EVERY
 from coverslip.errors import CoverslipError, StorageAway
+from coverslip.logs import about
 from coverslip.settings import Settings
 from workers import logs
 from workers.app import QUEUES, broker_errors, create
@@ -117,7 +118,7 @@ def _tidied(archive: Archive, name: str, step: Callable[[], int]) -> int:
         archive.catalog.ping()
         log.error("not all tidied", stage=name, code=error.code, where=error.where)
     except Exception as error:  # noqa: BLE001  what nobody thought of is no reason for never deleting anything again
-        log.error("not all tidied", stage=name, error=type(error).__name__)
+        log.error("not all tidied", stage=name, **about(error))
     return 0
 
 

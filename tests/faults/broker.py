@@ -1,4 +1,4 @@
-"""A broker that dies, stands still, is cut off, is full or not to be written to, under work; then work goes on.
+"""A broker that dies, stands still, is cut off, full, locked or not to be written to, under work; then work goes on.
 
 `python -m tests.faults.broker` makes the long run that docs/reliability.md reports.
 """
@@ -75,6 +75,16 @@ def full(rig: Rig) -> Iterator[None]:
         client.config_set("maxmemory", before)
 
 
+@contextmanager
+def locked(rig: Rig) -> Iterator[None]:
+    """It wants a password nobody was told, as while one is changed: whoever connects anew is answered with NOAUTH."""
+    with redis.Redis(unix_socket_path=str(rig.valkey.socket)) as client:
+        client.config_set("requirepass", "nobody was told")
+        rig.proxy.reset()
+        yield
+        client.config_set("requirepass", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Blow:
     """What is done to a broker, and how long it lasts."""
@@ -88,6 +98,7 @@ BLOWS = {
     "reset": Blow(reset, 0.0),
     "read-only": Blow(read_only, 3.0),
     "full": Blow(full, 3.0),
+    "locked": Blow(locked, 3.0),
     "stall": Blow(stalled, 60.0),
     "away": Blow(killed, 45.0),
 }
@@ -152,10 +163,10 @@ def main() -> int:
     """The long runs; 0 when every figure is as promised."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="SIGKILLs of the broker")
-    parser.add_argument("--rounds", type=int, default=10, help="of resets, READONLY replies and OOM replies")
+    parser.add_argument("--rounds", type=int, default=10, help="of resets, and of READONLY, OOM and NOAUTH replies")
     parser.add_argument("--stalls", type=int, default=3, help="of a minute each, and as many absences of 45 s")
     asked = parser.parse_args()
-    counts = {"kill": asked.kills, "reset": asked.rounds, "read-only": asked.rounds, "full": asked.rounds}
+    counts = {"kill": asked.kills} | dict.fromkeys(("reset", "read-only", "full", "locked"), asked.rounds)
     counts |= {"stall": asked.stalls, "away": asked.stalls}
     good = True
     with ExitStack() as stack:

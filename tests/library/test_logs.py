@@ -126,7 +126,7 @@ def test_a_line_that_cannot_be_written_is_lost(lines):
 
 def test_an_error_of_the_system_has_its_name(lines):
     """`EADDRINUSE` helps whoever starts a second service."""
-    logging.getLogger("uvicorn.error").error(OSError(98, SECRET))
+    logging.getLogger("somebody").error(OSError(98, SECRET))
     assert lines.read()[0]["code"] == "EADDRINUSE"
 
 

@@ -1,12 +1,14 @@
 """The one table from code to status, and what an error body may say."""
 
 import asyncio
+import logging
 
 import pytest
 
 import coverslip.errors
 import service.main
 import service.safety  # defines a refusal of its own
+from coverslip import logs
 from coverslip.settings import Settings
 from service import errors
 from service.main import create_app
@@ -85,7 +87,7 @@ def asked(app, path):
     return messages[0]["status"], dict(messages[0]["headers"]), messages[1]["body"]
 
 
-def test_a_crash_at_the_edge_ends_there(tmp_path, monkeypatch, capsys):
+def test_a_crash_at_the_edge_ends_there(tmp_path, monkeypatch, caplog):
     """What a tile or page raises unforeseen never reaches the server's own log, which would print its text."""
 
     async def broken(self, scope, receive, send):
@@ -95,9 +97,11 @@ def test_a_crash_at_the_edge_ends_there(tmp_path, monkeypatch, capsys):
     status, _, body = asked(create_app(Settings(data_dir=tmp_path)), "/slides/x.dzi")
     assert status == 500
     assert b"DOE" not in body
-    logged = capsys.readouterr().out
-    assert "test_errors.py:" in logged
-    assert "DOE" not in logged
+    [record] = caplog.records
+    assert "DOE" not in logging.Formatter().format(record), "however logging is set up"
+    said = getattr(record, logs.SAID)
+    assert said["error"] == "RuntimeError"
+    assert said["at"][-1].startswith("test_errors.py:")
 
 
 @pytest.mark.parametrize(("part", "path"), [("website", "/slides"), ("pictures", "/iiif/3/x/info.json")])

@@ -1,6 +1,7 @@
 """A front end lets go of slides nobody is shown any more: no deleted file stays open, no copy stays."""
 
 import asyncio
+import logging
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from coverslip import logs
 from coverslip.archive.catalog import Catalog
 from coverslip.archive.records import Standing
 from coverslip.archive.states import State
@@ -172,7 +174,7 @@ def test_a_round_that_fails_is_not_the_last(monkeypatch):
     assert len(rounds) >= 2
 
 
-def test_what_runs_beside_the_requests_is_begun_again(monkeypatch, capsys):
+def test_what_runs_beside_the_requests_is_begun_again(monkeypatch, caplog):
     """An error nobody thought of must not be why a front end never lets go of anything any more."""
     monkeypatch.setattr(edge, "SETTLED", 0.01)
     begun = []
@@ -196,6 +198,6 @@ def test_what_runs_beside_the_requests_is_begun_again(monkeypatch, capsys):
     again = asyncio.Event()
     asyncio.run(app({"type": "lifespan"}, receive, send))
     assert len(begun) == 2
-    said = capsys.readouterr().out
-    assert "RuntimeError" in said
-    assert "somebody" not in said
+    [record] = caplog.records
+    assert getattr(record, logs.SAID)["error"] == "RuntimeError"
+    assert "somebody" not in logging.Formatter().format(record)

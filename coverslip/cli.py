@@ -239,7 +239,7 @@ def run() -> None:
     if CAN_CONFINE:
         from coverslip.confined import libc
 
-        libc.prctl(libc.PR_SET_DUMPABLE, 0)  # the key is in our memory
+        libc.keep_to_itself()  # the key is in our memory
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")  # names of files are bytes, whatever they are in

@@ -13,6 +13,7 @@ from coverslip import logs
 from coverslip.archive.archive import Archive
 from coverslip.archive.database import answers
 from coverslip.archive.keys import ROLES
+from coverslip.confined import libc
 from coverslip.errors import CoverslipError
 from coverslip.settings import Settings
 from service.express import express
@@ -33,6 +34,8 @@ log = logging.getLogger("service")
 def serve(settings: Settings) -> int:
     """Run until told to stop."""
     give_back_large_pieces()
+    if sys.platform == "linux":
+        libc.keep_to_itself()  # the vault's key, and names from it, are in our memory
     wait_for_database(settings.database)
     app = create_app(settings)
     log.info("starts", extra={logs.SAID: {"where": f"http://{settings.host}:{settings.port}"}})

@@ -52,7 +52,7 @@ def zygote() -> Zygote:
 def begin(**_: object) -> None:
     """Do not outlive the worker, show nobody the keys we hold, and have imports done before the first slide comes."""
     libc.die_with_parent()
-    libc.prctl(libc.PR_SET_DUMPABLE, 0)
+    libc.keep_to_itself()
     zygote().start()
 
 

@@ -12,7 +12,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
-"""0: no core of this process is dumped, and nobody of its user may read its memory, files or environment."""
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -36,6 +35,11 @@ class _Program(ctypes.Structure):
 def prctl(option: int, value: int, more: object = 0) -> None:
     """Set a property of this process; raises `OSError`."""
     _checked(_LIBC.prctl(option, value, more, 0, 0))
+
+
+def keep_to_itself() -> None:
+    """Dump no core of this process, and let nobody of its user read its memory, files or environment."""
+    prctl(PR_SET_DUMPABLE, 0)
 
 
 def filter_calls(program: bytes) -> None:

@@ -33,7 +33,7 @@ Work = Callable[[Task, Progress], Outcome]
 def main(arguments: list[str]) -> int:
     """Serve fork requests on the inherited socket until its other end closes."""
     libc.die_with_parent()
-    libc.prctl(libc.PR_SET_DUMPABLE, 0)
+    libc.keep_to_itself()
     handle, parent, *modules = arguments
     if os.getppid() != int(parent):  # it died before we could ask to die with it
         return 1

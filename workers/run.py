@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 
 from coverslip.archive.archive import Archive
+from coverslip.confined import libc
 from coverslip.errors import CoverslipError, StorageFailed
 from coverslip.logs import about
 from coverslip.settings import Settings
@@ -56,6 +57,7 @@ def run(settings: Settings, app: str = "workers.app", beside: FrontEnd | None = 
 
     Returns 0, or the status of the front end `beside` it when that one leaves first of its own accord.
     """
+    libc.keep_to_itself()  # passwords stand in our environment, and in that of what we fork
     check_policy(settings)
     with ExitStack() as stack:
         nursery = stack.enter_context(Nursery(partial(loaded, app, settings.work.split(","))))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -84,6 +85,18 @@ def test_a_database_that_is_away_is_waited_for(program, start, nobody):
     assert all("COVERSLIP_DATABASE_URL" in line for line in said), said
     process.terminate()
     assert process.wait(10) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("program", [WORKER, SERVICE], ids=["worker", "service"])
+def test_a_crash_leaves_no_core(program, start, nobody):
+    """A segmentation fault writes nothing of the process down: passwords, keys and people's names are in it."""
+    process = start(program, COVERSLIP_DATABASE_URL=f"postgresql://127.0.0.1:{nobody}/none")
+    process.stderr.readline()
+    resource.prlimit(process.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    process.send_signal(signal.SIGSEGV)
+    _, status = os.waitpid(process.pid, 0)
+    assert os.WTERMSIG(status) == signal.SIGSEGV
+    assert not os.WCOREDUMP(status)
 
 
 def test_a_broker_that_is_away_is_waited_for(start, nobody):

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from coverslip.confined import libc
 from coverslip.errors import ChildNotStarted
+from coverslip.interrupts import ASKED_BY
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -118,10 +119,11 @@ class Stopping:
     """Becomes true when somebody asks this process to stop."""
 
     def __init__(self) -> None:
-        """Listen to SIGTERM and SIGINT; call from the main thread."""
+        """Listen to whatever asks a program to end, unless it is ignored, as by nohup; call from the main thread."""
         self.asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        for number in ASKED_BY:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._ask)
 
     def wait(self, seconds: float) -> bool:
         """Sleep, but not after being asked; whether we were."""

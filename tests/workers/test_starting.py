@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from coverslip.errors import SettingsInvalid
+from coverslip.interrupts import ASKED_BY
 from coverslip.settings import Settings
 from workers.programs import Stopping
 from workers.starting import broker_answers, check_policy, reached
@@ -87,6 +88,19 @@ def test_a_database_that_is_away_is_waited_for(program, start, nobody):
     assert process.wait(10) in (0, -signal.SIGTERM)
 
 
+def test_a_closed_terminal_asks_it_to_leave(start, nobody):
+    """As `kill` does: slides are given back, nobody waits for a lease. Started by `nohup`, it stays."""
+    away = {"COVERSLIP_DATABASE_URL": f"postgresql://127.0.0.1:{nobody}/none"}
+    leaves, stays = start(WORKER, **away), start(("nohup", *WORKER), **away)
+    for process in (leaves, stays):
+        while "COVERSLIP_DATABASE_URL" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGHUP)
+    assert leaves.wait(10) == 0
+    with pytest.raises(subprocess.TimeoutExpired):
+        stays.wait(1)
+
+
 @pytest.mark.parametrize("program", [WORKER, SERVICE], ids=["worker", "service"])
 def test_a_crash_leaves_no_core(program, start, nobody):
     """A segmentation fault writes nothing of the process down: passwords, keys and people's names are in it."""
@@ -111,7 +125,7 @@ def test_a_broker_that_is_away_is_waited_for(start, nobody):
 
 def test_what_comes_back_is_found(tmp_path, monkeypatch):
     """A broker that answers is known to, and nobody waits."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in ASKED_BY}
     path = tmp_path / "b" / "valkey.sock"
     settings = Settings(data_dir=tmp_path, broker_url=f"redis+socket://{path}")
     assert not broker_answers(settings)

@@ -75,6 +75,8 @@ chaos: .venv/.dev
 	$(RUN) -m tests.faults.chaos
 	$(RUN) -m tests.faults.chaos --bucket
 	$(RUN) -m tests.faults.chaos --bucket --outages
+	$(RUN) -m tests.faults.chaos --disk
+	$(RUN) -m tests.faults.chaos --disk --outages
 	$(RUN) -m tests.faults.together
 	$(RUN) -m tests.faults.broker
 	COVERSLIP_CRASH_STRIDE=1 COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=1000 COVERSLIP_POSTGRES_CRASHES=20 COVERSLIP_DISK_UPLOADS=84 COVERSLIP_QUEUE_SEQUENCES=400 $(RUN) -m pytest -q \

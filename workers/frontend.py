@@ -29,6 +29,15 @@ class FrontEnd(Program):
         super().__init__([sys.executable, "-m", "service"], grace=GRACE)
         self._host, self._port = EVERY_ADDRESS.get(settings.host, settings.host), settings.port
         self._silences = 0
+        self._answered = False
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether it ended of its own accord and never gave an answer: starting it again would be of no use.
+
+        One that did may only have met a bad moment, such as a disk that is read-only.
+        """
+        return self.has_left and not self._answered
 
     def hangs(self) -> bool:
         """Ask once; True when it is time to replace it. Whoever does not listen yet starts, unless it is stopped."""
@@ -55,6 +64,7 @@ class FrontEnd(Program):
         try:
             connection.request("GET", "/healthz")
             connection.getresponse()
+            self._answered = True
         except TimeoutError:
             return True
         except ConnectionRefusedError:

@@ -55,7 +55,7 @@ def new_name() -> str:
 def run(settings: Settings, app: str = "workers.app", beside: FrontEnd | None = None) -> int:
     """Run a worker until told to stop; replaces it when it dies or hangs, and so what else is ours.
 
-    Returns 0, or the status of the front end `beside` it when that one leaves first of its own accord.
+    Returns 0, or the status of the front end `beside` it when that one does not start.
     """
     libc.keep_to_itself()  # passwords stand in our environment, and in that of what we fork
     check_policy(settings)
@@ -99,9 +99,9 @@ class Keeper:
         self._started = self._next_watch = time.monotonic()
 
     def keep(self, stopping: Stopping) -> None:
-        """Until told to stop, or until the front end beside us left of its own accord."""
+        """Until told to stop, or until the front end beside us refused to start."""
         while not stopping.wait(self._settings.sweep_every.total_seconds()):
-            if self._beside is not None and self._beside.has_left:
+            if self._beside is not None and self._beside.has_refused:
                 return
             for duty in (self._revive_broker, self._revive_beside, self._round):
                 try:

@@ -1,5 +1,5 @@
-"""Chaos: random blows at front end, workers, broker, network, memory, database and bucket while slides come in over
-HTTP and jobs run; then the books must balance.
+"""Chaos: random blows at front end, workers, broker, network, memory, database, bucket and disk while slides come in
+over HTTP and jobs run; then the books must balance.
 
 `python -m tests.faults.chaos` makes the long run that docs/reliability.md reports.
 """
@@ -24,7 +24,7 @@ import psutil
 import redis
 
 from coverslip.settings import Settings
-from tests.faults.kernel import memory_group_if_any
+from tests.faults.kernel import Disk, memory_group_if_any, small_disk
 from tests.faults.postgres import Postgres
 from tests.faults.proxy import Proxy
 from tests.faults.rig import Rig, Tally
@@ -40,6 +40,8 @@ ROOM = 8 << 30
 """Bytes all processes may have together; a storm leaves them less now and then."""
 SQUEEZED = 1.5
 """Seconds without room."""
+DISK = "256m"
+"""A small disk, as tmpfs is asked for it: a thousand slides take a third of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,11 @@ class Order:
     seed: int = 7
     bucket: bool = False
     """Whether slides lie in an S3 server's, which is struck too."""
+    disk: bool = False
+    """Whether everything, logs and a SQLite catalogue included, lies on a small disk, which is struck too."""
     outages: bool = False
-    """Whether only what others run is struck: broker, database, bucket and the ways to them. Then a slide has the usual
-    three attempts, and not one may be quarantined."""
+    """Whether only what others run is struck: broker, database, bucket, disk and the ways to them. Then a slide has the
+    usual three attempts, and not one may be quarantined."""
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Blows:
     rig: Rig
     random: random.Random
     postgres: Postgres | None
+    disk: Disk | None
     outages: bool
     struck: Counter[str] = field(default_factory=Counter)
     _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
@@ -90,8 +95,9 @@ class Blows:
         bucket = [self.stall_bucket, self.reset_bucket, self.refuse_bucket, self.say_slow_down, self.say_error]
         bucket = [*bucket, self.cut_bucket, self.kill_bucket] if self.rig.s3 else []
         database = [self.crash_database, self.stall_database] if self.postgres else []
+        disk = [self.fill_disk, self.lock_disk] if self.disk else []
         ours = [] if self.outages else workers + api
-        return ours + broker + ([] if self.outages else memory) + bucket + database
+        return ours + broker + ([] if self.outages else memory) + bucket + database + disk
 
     def recover(self) -> None:
         """Undo what is due."""
@@ -224,6 +230,16 @@ class Blows:
         self.postgres.stall()
         self._later(self.random.choice(STALLS), self.postgres.go_on)
 
+    def fill_disk(self) -> None:
+        """No room for anybody."""
+        assert self.disk is not None
+        self._later(self.random.choice(STALLS), self.disk.fill())
+
+    def lock_disk(self) -> None:
+        """Read-only for whoever opens a file meanwhile."""
+        assert self.disk is not None
+        self._later(self.random.choice(STALLS), self.disk.lock())
+
     def _bucket(self, blow: Callable[[Proxy], None]) -> None:
         assert self.rig.s3 is not None
         blow(self.rig.s3)
@@ -355,13 +371,16 @@ def run(order: Order) -> Figures:
     """One storm on a database of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cs-chaos-")))
+        disk = stack.enter_context(small_disk(folder, DISK)) if order.disk else None
         postgres = stack.enter_context(Postgres()) if order.database == "postgresql" else None
         server = _server(stack, folder / "bucket") if order.bucket else None
         memory = stack.enter_context(memory_group_if_any(ROOM))
         url = postgres.url if postgres else ""
         usual = {"max_attempts": Settings.model_fields["max_attempts"].default} if order.outages else {}
-        rig = Rig(folder, _sockets(stack), url, work="brief_copy", served=True, memory=memory, bucket=server, **usual)
-        blows = Blows(stack.enter_context(rig), random.Random(order.seed), postgres, order.outages)
+        at, sockets = disk.path if disk else folder, _sockets(stack)
+        rig = Rig(at, sockets, url, work="brief_copy", served=True, memory=memory, bucket=server, **usual)
+        blows = Blows(stack.enter_context(rig), random.Random(order.seed), postgres, disk, order.outages)
+        stack.callback(blows.heal)
         return storm(rig, blows, order)
 
 
@@ -385,6 +404,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--bucket", action="store_true", help="slides lie in a bucket, which is struck too")
+    parser.add_argument("--disk", action="store_true", help="all lies on a small disk, which is struck too")
     parser.add_argument("--outages", action="store_true", help="strike what others run only; three attempts a slide")
     asked = vars(parser.parse_args())
     databases = asked.pop("database") or ("sqlite", "postgresql")

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -62,6 +64,40 @@ def fill(disk: Path, leave: int = 0) -> Path:
     with ballast.open("wb") as file:
         file.write(bytes(max(0, found.f_bavail * found.f_frsize - leave)))
     return ballast
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A small file system that can be filled and locked; each returns what undoes it."""
+
+    path: Path
+    _open: Path
+    _locked: Path
+    """The same by other ways, of which one is always open to writers and the other never."""
+
+    def fill(self) -> Callable[[], None]:
+        """Leave no room on it."""
+        with suppress(OSError):  # others take some meanwhile
+            fill(self._open)
+        return partial((self._open / "ballast").unlink, missing_ok=True)
+
+    def lock(self) -> Callable[[], None]:
+        """Make it read-only for whoever opens a file from now on, as Linux makes one that fails."""
+        over = ExitStack()
+        over.enter_context(mounted(self.path, "--bind", self._locked))
+        return over.close
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Disk]:
+    """One of `size`, as tmpfs is asked for it."""
+    with (
+        mounted(folder / "disk", "-t", "tmpfs", "-o", f"size={size}", "tmpfs") as path,
+        mounted(folder / "open", "--bind", path) as always_open,
+        mounted(folder / "locked", "--bind", path) as locked,
+    ):
+        ask_kernel("mount", "-o", "remount,bind,ro", locked)
+        yield Disk(path, always_open, locked)
 
 
 class Memory:

@@ -48,3 +48,15 @@ def test_a_storm_over_a_bucket(record_property):
     assert figures.tally.jobs >= 25
     assert figures.is_clean, figures
     assert figures.is_calm, figures
+
+
+@pytest.mark.slow(25)
+def test_a_storm_on_a_small_disk(record_property):
+    """The same where catalogue, slides and logs share a disk that fills up and becomes read-only in between."""
+    figures = chaos.run(Order("sqlite", 40, 12, 0.4, seed=4, disk=True))
+    print(figures)
+    record_property("figures", str(figures))
+    assert {"fill disk", "lock disk", "kill api", "kill some", "kill broker"} <= set(figures.struck), figures
+    assert figures.tally.jobs >= 40
+    assert figures.is_clean, figures
+    assert figures.is_calm, figures

@@ -92,6 +92,16 @@ def test_one_that_was_started_again_is_given_time_again(front_end, monkeypatch):
         assert not asked.hangs()
 
 
+@pytest.mark.parametrize(("answer", "refused"), [(b"HTTP/1.1 200 OK\r\n\r\n", False), (None, True)])
+def test_one_that_leaves_before_it_ever_answered_has_refused(front_end, monkeypatch, answer, refused):
+    """Starting it again helps nobody; one that was well once is started again."""
+    with listening(answer) as port:
+        asked = front_end(port)
+        monkeypatch.setattr(type(asked), "status", 78)
+        asked.hangs()
+        assert asked.has_refused is refused
+
+
 def test_one_that_is_stopped_before_it_listens_hangs(front_end, installation, tmp_path, monkeypatch):
     """It would never be silent, for nobody gets as far as asking it."""
     monkeypatch.setenv("COVERSLIP_DATA_DIR", str(tmp_path))

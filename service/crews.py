@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from coverslip.scarcity import is_scarcity
 from service.errors import Overloaded
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class Crew:
         self._most = None if waiting is None else threads + waiting
         self._patience = patience
         self._lock = threading.Lock()
+        self._has_threads = False
         self.under_way = 0
         """Calls that run or wait."""
 
@@ -35,13 +37,30 @@ class Crew:
             if self._most is not None and self.under_way >= self._most:
                 raise Overloaded
             self.under_way += 1
-        begun = self._pool.submit(call, *args)
+        begun: Future[T] = Future()
         begun.add_done_callback(self._ended)
+        self._submit(begun, call, args)
         answer = asyncio.wrap_future(begun)
         await asyncio.wait({answer}, timeout=self._patience)
         if not answer.done() and begun.cancel():
             raise Overloaded
         return await answer
+
+    def _submit(self, begun: Future[T], call: Callable[..., T], args: tuple[object, ...]) -> None:
+        """Have the call made by whichever thread is free first; raises `Overloaded` where there is none at all.
+
+        A pool that gets no new thread raises, and keeps the call all the same: some thread would make it when whoever
+        asked is gone, and write into whatever file has the number of the old one by then. So calls have futures of
+        their own, which can be cancelled.
+        """
+        try:
+            made = self._pool.submit(_make, begun, call, args)
+        except RuntimeError as error:
+            if not (self._has_threads and is_scarcity(error)) and begun.cancel():
+                raise Overloaded from error
+        else:
+            self._has_threads = True
+            made.add_done_callback(lambda _: made.cancelled() and begun.cancel())  # the crew was sent home
 
     def _ended(self, _: Future[Any]) -> None:
         with self._lock:
@@ -50,6 +69,18 @@ class Crew:
     def close(self) -> None:
         """Take no more work."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _make(begun: Future[T], call: Callable[..., T], args: tuple[object, ...]) -> None:
+    """Make a call unless nobody waits for it any more."""
+    if not begun.set_running_or_notify_cancel():
+        return
+    try:
+        answer = call(*args)
+    except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+        begun.set_exception(error)
+    else:
+        begun.set_result(answer)
 
 
 PATIENCE: Final = 5.0

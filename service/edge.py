@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from coverslip import logs
 from coverslip.errors import NotFound
 from coverslip.pyramid.made_by import made_by
+from coverslip.scarcity import is_scarcity
 from service import lent
 from service.cors import READABLE, Outward
 from service.errors import Overloaded, answer, crashed
@@ -164,8 +165,8 @@ class Edge:
         except asyncio.CancelledError:  # nobody but the server ends a request, and it waits for nothing but its end
             excuse = answer(Overloaded("This server is being stopped. Try again in a moment."))
         except Exception as error:  # noqa: BLE001  the request's outermost edge
-            log.error("unexpected", extra={logs.SAID: logs.about(error)})
-            excuse = crashed()
+            log.error("out of means" if is_scarcity(error) else "unexpected", extra={logs.SAID: logs.about(error)})
+            excuse = crashed(error)
         else:
             return
         if not started:

@@ -35,6 +35,7 @@ import orjson
 from starlette.responses import Response
 
 from coverslip.errors import CoverslipError, tree
+from coverslip.scarcity import is_scarcity
 
 PROBLEM_TYPE = "application/problem+json"
 LATER = "5"
@@ -331,8 +332,13 @@ def answer(error: CoverslipError) -> Response:
     return Response(body_of(error.code, status, detail, **more), status, headers, PROBLEM_TYPE)
 
 
-def crashed() -> Response:
-    """What is said of an exception nobody foresaw: nothing; `service.edge` logs the place."""
+def crashed(error: Exception) -> Response:
+    """What is said of an exception nobody foresaw: nothing; `service.edge` logs the place.
+
+    A machine that has no thread, memory or file left will have some in a moment.
+    """
+    if is_scarcity(error):
+        return answer(Overloaded())
     return Response(body_of(*UNEXPECTED), UNEXPECTED[1], {"Cache-Control": "no-store"}, PROBLEM_TYPE)
 
 

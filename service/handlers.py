@@ -10,19 +10,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from coverslip.errors import CoverslipError
+from service.context import ask
 from service.errors import PROBLEM_TYPE, ROUTING_CODES, RequestRefused, answer, body_of, crashed, sentence_of
 
 Page = Callable[[Request, int, str, str], Response]
 """Draws a refusal for somebody who reads: request, status, code, sentence."""
 
 
-def refused(page: Page, request: Request, error: Exception) -> Response:
-    """Handler for everything in our own tree."""
+async def refused(page: Page, request: Request, error: Exception) -> Response:
+    """Handler for everything in our own tree; a page is drawn in a thread, for which a program need not wait."""
     assert isinstance(error, CoverslipError)
     problem = answer(error)
     if not for_reader(request):
         return problem
-    shown = page(request, problem.status_code, error.code, sentence_of(error))
+    shown = await ask(page, request, problem.status_code, error.code, sentence_of(error))
     if "Retry-After" in problem.headers:
         shown.headers["Retry-After"] = problem.headers["Retry-After"]
     return shown
@@ -34,17 +35,17 @@ def for_reader(request: Request) -> bool:
     return not programs and "text/html" in request.headers.get("accept", "")
 
 
-def unroutable(page: Page, request: Request, error: Exception) -> Response:
+async def unroutable(page: Page, request: Request, error: Exception) -> Response:
     """Handler for what the router refuses; the same body as our own not-found, so existence does not leak."""
     assert isinstance(error, HTTPException)
     code, detail = ROUTING_CODES.get(error.status_code, ("request-refused", RequestRefused.summary))
     if for_reader(request):
-        return page(request, error.status_code, code, detail)
+        return await ask(page, request, error.status_code, code, detail)
     headers = {"Cache-Control": "no-store", **(error.headers or {})}
     return Response(body_of(code, error.status_code, detail), error.status_code, headers, PROBLEM_TYPE)
 
 
-def invalid(request: Request, error: Exception) -> Response:
+async def invalid(request: Request, error: Exception) -> Response:
     """Handler for a body or parameter that misses its schema: says where, never what stood there."""
     assert isinstance(error, RequestValidationError)
     places = [".".join(str(part) for part in problem["loc"] if isinstance(part, str)) for problem in error.errors()]
@@ -53,9 +54,9 @@ def invalid(request: Request, error: Exception) -> Response:
     return Response(body, 422, {"Cache-Control": "no-store"}, PROBLEM_TYPE)
 
 
-def unexpected(request: Request, error: Exception) -> Response:
+async def unexpected(request: Request, error: Exception) -> Response:
     """Handler for what nobody foresaw."""
-    return crashed()
+    return crashed(error)
 
 
 def install(app: FastAPI, page: Page) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Hashable
 from starlette.concurrency import run_in_threadpool
 
 from coverslip.errors import CoverslipError
+from coverslip.scarcity import is_scarcity
 
 INTERVAL = 1.0
 """Seconds between looks."""
@@ -60,10 +61,14 @@ class Pulse:
             self._task = None
 
     async def _seen(self, before: Hashable) -> Hashable:
-        """A look; while the catalogue is away it looks as before: whoever has a page open hears of the rest then."""
+        """A look; while there is none to be had it looks as before: whoever has a page open hears of the rest then."""
         try:
             return await run_in_threadpool(self._look)
-        except CoverslipError:
+        except CoverslipError:  # the catalogue is away
+            return before
+        except RuntimeError as error:  # there is no thread
+            if not is_scarcity(error):
+                raise
             return before
 
     def _tick(self) -> None:

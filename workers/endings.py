@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from typing import Final
@@ -10,11 +9,10 @@ from typing import Final
 from coverslip.archive.records import Claim
 from coverslip.errors import ChildNotStarted, CoverslipError, LeaseLost, OriginalDamaged, PolicyInvalid, StorageFailed
 from coverslip.logs import about
+from coverslip.scarcity import is_scarcity
 from workers import logs
 from workers.station import Station
 
-SCARCE: Final = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""What the kernel says when it has no process, memory or descriptor left for us."""
 AGAIN: Final = 1.0
 """Seconds between two tries to say how an attempt ended."""
 
@@ -48,7 +46,7 @@ def record(claim: Claim, station: Station, error: Exception) -> bool:
             return False
         case CoverslipError():
             _fail(claim, station, error)
-        case _ if _is_scarcity(error):
+        case _ if is_scarcity(error):
             _put_off(claim, station, ChildNotStarted())
             return False
         case _:
@@ -71,13 +69,6 @@ def _fail(claim: Claim, station: Station, error: CoverslipError) -> None:
 def _put_off(claim: Claim, station: Station, error: CoverslipError) -> None:
     log.warning("put off", job=claim.job, sid=claim.sid, code=error.code, where=error.where)
     _say(station, lambda: station.archive.catalog.put_off(claim, error.code, error.where))
-
-
-def _is_scarcity(error: Exception) -> bool:
-    """Whether an error says that the machine had no process, thread, memory or descriptor for us."""
-    if isinstance(error, OSError):
-        return error.errno in SCARCE
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error))
 
 
 def _say(station: Station, end: Callable[[], None]) -> None:

@@ -163,8 +163,9 @@ class FileWriter:
         self._catalog.advance(self._uid, self._generation, mark)
 
     def close(self) -> None:
-        """See `Writer.close`."""
-        os.close(self._file)
+        """See `Writer.close`; its number may be another file's from here on."""
+        file, self._file = self._file, -1
+        os.close(file)
 
 
 def is_over(catalog: Catalog, uid: str) -> bool:

@@ -41,7 +41,11 @@ class Crew:
         begun.add_done_callback(self._ended)
         self._submit(begun, call, args)
         answer = asyncio.wrap_future(begun)
-        await asyncio.wait({answer}, timeout=self._patience)
+        try:
+            await asyncio.wait({answer}, timeout=self._patience)
+        except asyncio.CancelledError:
+            begun.cancel()  # whoever asked is gone
+            raise
         if not answer.done() and begun.cancel():
             raise Overloaded
         return await answer

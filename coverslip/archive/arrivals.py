@@ -7,6 +7,9 @@ Only the newest writer of an upload may move it.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +20,7 @@ from coverslip.archive.records import Upload
 from coverslip.archive.storage import Storage
 from coverslip.archive.uploads import TERMINATED
 from coverslip.durable import flush, our_errors
-from coverslip.errors import NotFound, OriginalPurged
+from coverslip.errors import NotFound, OriginalPurged, StorageFailed
 
 
 class Writer(Protocol):
@@ -140,15 +143,16 @@ class FileWriter:
         """
         self.offset = upload.offset
         self._catalog, self._uid, self._generation = catalog, upload.uid, generation
+        self._lock, self._users, self._closed = threading.Lock(), 0, False
         with our_errors():
             self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, data: bytes) -> None:
         """See `Writer.write`."""
         view = memoryview(data)
-        with our_errors():
+        with self._used() as file, our_errors():
             while view:
-                done = os.pwrite(self._file, view, self.offset)
+                done = os.pwrite(file, view, self.offset)
                 self.offset += done
                 view = view[done:]
 
@@ -159,13 +163,31 @@ class FileWriter:
     def keep(self, mark: object) -> None:
         """See `Writer.keep`; a failed fsync is never retried."""
         assert isinstance(mark, int)
-        flush(self._file)
+        with self._used() as file:
+            flush(file)
         self._catalog.advance(self._uid, self._generation, mark)
 
     def close(self) -> None:
-        """See `Writer.close`; its number may be another file's from here on."""
-        file, self._file = self._file, -1
-        os.close(file)
+        """See `Writer.close`; a thread that is still at it, for a request that was given up, closes it when it ends."""
+        with self._lock:
+            self._closed, was_closed = True, self._closed
+            if not self._users and not was_closed:
+                os.close(self._file)
+
+    @contextmanager
+    def _used(self) -> Iterator[int]:
+        """The file's number, which becomes nobody else's meanwhile; raises `StorageFailed` once it is closed."""
+        with self._lock:
+            if self._closed:
+                raise StorageFailed("Somebody writes who is no longer asked to.")
+            self._users += 1
+        try:
+            yield self._file
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and self._closed:
+                    os.close(self._file)
 
 
 def is_over(catalog: Catalog, uid: str) -> bool:

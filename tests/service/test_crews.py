@@ -84,6 +84,24 @@ def test_who_waits_in_vain_is_sent_away(no_threads):
     assert made == []
 
 
+def test_what_nobody_waits_for_any_more_is_not_begun(crew):
+    """A server that stops ends requests whose calls wait for a thread."""
+    made, go_on = [], threading.Event()
+
+    async def ask():
+        busy = [asyncio.create_task(crew.run(go_on.wait)) for _ in range(3)]
+        gone = asyncio.create_task(crew.run(made.append, "too late"))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        go_on.set()
+        await asyncio.gather(*busy)
+
+    asyncio.run(ask())
+    assert (made, crew.under_way) == ([], 0)
+
+
 def test_what_a_call_raises_is_raised(crew):
     """As it is, whatever it is."""
     with pytest.raises(ZeroDivisionError):

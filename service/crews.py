@@ -64,7 +64,7 @@ class Crew:
                 raise Overloaded from error
         else:
             self._has_threads = True
-            made.add_done_callback(lambda _: made.cancelled() and begun.cancel())  # the crew was sent home
+            made.add_done_callback(lambda done: done.cancelled() and begun.cancel())  # the crew was sent home
 
     def _ended(self, _: Future[Any]) -> None:
         with self._lock:
@@ -83,6 +83,7 @@ def _make(begun: Future[T], call: Callable[..., T], args: tuple[object, ...]) ->
         answer = call(*args)
     except BaseException as error:  # noqa: BLE001  raised again where it is waited for
         begun.set_exception(error)
+        del begun, call, args  # which its traceback would hold, and with them whatever they hold open
     else:
         begun.set_result(answer)
 

@@ -173,7 +173,9 @@ def postgres_server() -> Iterator[Path]:
 
     serve = [binaries / "postgres", "-D", data, "-k", folder, "-h", "", "-c", "fsync=off"]
     # The kernel forgets who dies with whom when a process changes its user, so it is root's copy that does not.
-    server = subprocess.Popen(serve, preexec_fn=None if user else libc.die_with_parent, **quiet)
+    server = subprocess.Popen(
+        serve, preexec_fn=None if user else functools.partial(libc.die_with_parent, os.getpid()), **quiet
+    )
     try:
         _wait_for_postgres(binaries, folder)
         yield folder

@@ -138,8 +138,8 @@ def _work(door: Connection, work: Callable[[str], int], name: str) -> None:
 
 def _be_held() -> None:
     """End with whoever forked us; a Ctrl-C in the terminal reaches the supervisor alone, and it asks us in order."""
-    libc.die_with_parent()
     parent = parent_process()
-    if parent is None or os.getppid() != parent.pid:  # it died before we could ask to die with it
-        raise SystemExit(1)
+    assert parent is not None
+    assert parent.pid is not None
+    libc.die_with_parent(parent.pid)
     os.setsid()

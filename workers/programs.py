@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -81,7 +82,8 @@ class Program:
             cwd=os.getcwd(),  # noqa: PTH109  settings may be relative to where we were started
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C in the terminal reaches us alone, and we ask it in order
-            preexec_fn=libc.die_with_parent,  # started from a main thread that forks nothing else meanwhile
+            # in a main thread that forks nothing else meanwhile
+            preexec_fn=partial(libc.die_with_parent, os.getpid()),
         )
 
     def ask(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from billiard import current_process
 from celery.signals import worker_process_init, worker_process_shutdown
 
 from coverslip.archive.archive import Archive
@@ -51,7 +52,7 @@ def zygote() -> Zygote:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin(**_: object) -> None:
     """Do not outlive the worker, show nobody the keys we hold, and have imports done before the first slide comes."""
-    libc.die_with_parent()
+    libc.die_with_parent(current_process()._parent_pid)
     libc.keep_to_itself()
     zygote().start()
 

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -125,7 +126,7 @@ class Valkey:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=libc.die_with_parent,  # no thread of ours holds a lock at this moment
+            preexec_fn=partial(libc.die_with_parent, os.getpid()),  # no thread of ours holds a lock at this moment
         )
         if self._answers_within(START_TIMEOUT):
             return True

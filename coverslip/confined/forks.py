@@ -17,6 +17,7 @@ GRACE: Final = 0.1
 
 def forked(run: Callable[[], int]) -> int | None:
     """The number of a new process that leaves when `run` returns, and as it says; None where there can be none."""
+    parent = os.getpid()
     try:
         process = os.fork()
     except OSError:
@@ -24,7 +25,7 @@ def forked(run: Callable[[], int]) -> int | None:
     if process == 0:
         status = 1
         try:
-            libc.die_with_parent()
+            libc.die_with_parent(parent)
             libc.prctl(libc.PR_SET_DUMPABLE, 1)  # or our supervisor could not look at us, nor we say who we are
             status = run()
         finally:

@@ -49,9 +49,14 @@ def filter_calls(program: bytes) -> None:
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(whole))
 
 
-def die_with_parent() -> None:
-    """Be killed when the thread that started us ends, so that nothing outlives its supervisor."""
+def die_with_parent(parent: int) -> None:
+    """Be killed when the thread that started us ends, so that nothing outlives its supervisor.
+
+    `parent` is the process that did: where it ended before we could say so, nobody would kill us, and we end here.
+    """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def leave(flags: int) -> None:

@@ -32,11 +32,9 @@ Work = Callable[[Task, Progress], Outcome]
 
 def main(arguments: list[str]) -> int:
     """Serve fork requests on the inherited socket until its other end closes."""
-    libc.die_with_parent()
-    libc.keep_to_itself()
     handle, parent, *modules = arguments
-    if os.getppid() != int(parent):  # it died before we could ask to die with it
-        return 1
+    libc.die_with_parent(int(parent))
+    libc.keep_to_itself()
     layers.leave_no_core()
     layers.leave_network()
     preload(modules)

@@ -70,7 +70,7 @@ class ForkedProgram(Program):
 
 
 def _run(code: str, environment: dict[str, str], folder: str) -> None:
-    libc.die_with_parent()
+    libc.die_with_parent(os.getppid())
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)

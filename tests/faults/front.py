@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -36,7 +37,7 @@ RESET = struct.pack("ii", 1, 0)
 
 def serve(environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> None:
     """`python -m service`, in a process that has been forked for it."""
-    libc.die_with_parent()
+    libc.die_with_parent(os.getppid())
     os.environ.update(environment)
     if SMALL_PARTS in environment:
         bucket_arrivals.PART = 8 * FRAME  # type: ignore[misc]
@@ -120,7 +121,9 @@ class Front:
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         environment = {**os.environ, **self._variables, **self._environment}
         command = [sys.executable, "-m", "service"]
-        return subprocess.Popen(command, env=environment, preexec_fn=libc.die_with_parent, **quiet)
+        return subprocess.Popen(
+            command, env=environment, preexec_fn=partial(libc.die_with_parent, os.getpid()), **quiet
+        )
 
     def close(self) -> None:
         """End everything."""

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -100,6 +101,6 @@ class Postgres:
 
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {"LC_ALL": "C"}}
-        tied = None if self._user else libc.die_with_parent
+        tied = None if self._user else partial(libc.die_with_parent, os.getpid())
         path = str(self._binaries / command[0])
         return subprocess.Popen([path, *command[1:]], user=self._user, preexec_fn=tied, **quiet)  # type: ignore[call-overload]

@@ -54,10 +54,9 @@ def send(front: Front, data: bytes, told: Counter[int]) -> str:
         while sid is None:
             piece = data[at : at + PIECE]
             answer = ask("PATCH", where, content=piece, headers={**CHUNK, "Upload-Offset": str(at)})
-            if answer.status_code != 204:
+            while answer.status_code not in (200, 204):
                 answer = ask("HEAD", where)
-            if answer.status_code < 300:
-                at, sid = int(answer.headers["Upload-Offset"]), answer.headers.get("Coverslip-Slide")
+            at, sid = int(answer.headers["Upload-Offset"]), answer.headers.get("Coverslip-Slide")
         return sid
 
 

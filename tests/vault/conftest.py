@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -164,7 +165,7 @@ class House:
         with (self.logs / "service.log").open("wb") as log:
             self._service = subprocess.Popen(
                 [sys.executable, "-m", "service"], env={**os.environ, **variables}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, preexec_fn=libc.die_with_parent,
+                stdout=log, stderr=log, preexec_fn=partial(libc.die_with_parent, os.getpid()),
             )  # fmt: skip
         self._stack.callback(self._service.wait)
         self._stack.callback(self._service.kill)

@@ -34,6 +34,14 @@ def inside(nursery):
     return psutil.Process(nursery._process.pid)
 
 
+def suspend(nursery):
+    """Stop it, and wait until it stands: that is not when the signal was sent."""
+    process = inside(nursery)
+    process.suspend()
+    while process.status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+
+
 def test_it_says_how_one_left(nursery):
     """As it wanted, or by a signal; one after the other, each in a session of its own."""
     first = nursery.forked(LEAVER)
@@ -58,9 +66,9 @@ def test_it_is_killed(nursery):
 
 def test_it_is_stopped(nursery):
     """Whoever wants a process of it wakes it."""
-    inside(nursery).suspend()
+    suspend(nursery)
     one = nursery.forked(LEAVER)
-    inside(nursery).suspend()
+    suspend(nursery)
     assert one.wait(30) == 7
 
 

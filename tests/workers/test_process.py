@@ -1,6 +1,8 @@
 """One job from claim to verdict, in this process with a real confined child."""
 
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -254,3 +256,23 @@ def test_a_zombie_publishes_nothing(installation, station, monkeypatch):
     assert slide.artefact.endswith("-2")
     assert {name.split("/")[2] for name in installation.files()} == {slide.artefact}
     assert [event.after for event in archive.catalog.events(sid)].count("in_review") == 1
+
+
+LATE = """
+import os
+from billiard import current_process
+from workers import tasks
+current_process()._parent_pid = {parent}
+tasks.begin()
+print("lives")
+tasks.end()
+"""
+
+
+@pytest.mark.parametrize(("parent", "end"), [("os.getppid()", (0, "lives\n")), ("os.getpid()", (1, ""))])
+def test_a_pool_process_whose_worker_died_first_ends(parent, end):
+    """Killed a moment after it forked: nobody would tell its pool to leave, and it would wait for work for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE.format(parent=parent)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == end, done.stderr

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
-from billiard import current_process
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_before_create_process, worker_process_init, worker_process_shutdown
 
 from coverslip.archive.archive import Archive
 from coverslip.archive.kinds import JobKind
@@ -49,10 +49,22 @@ def zygote() -> Zygote:
     return Zygote(WORK.partition(":")[0])
 
 
+class Parent:
+    """The process that forks those of the pool, as they will know it."""
+
+    pid = 0
+
+
+@worker_before_create_process.connect  # type: ignore[untyped-decorator]
+def fork(**_: object) -> None:
+    """Leave word of who we are."""
+    Parent.pid = os.getpid()
+
+
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def begin(**_: object) -> None:
     """Do not outlive the worker, show nobody the keys we hold, and have imports done before the first slide comes."""
-    libc.die_with_parent(current_process()._parent_pid)
+    libc.die_with_parent(Parent.pid)
     libc.keep_to_itself()
     zygote().start()
 

@@ -72,15 +72,7 @@ bench: .venv/.bench service/static/vendor/.ready
 chaos: .venv/.dev
 	sh scripts/test-needs.sh
 	$(COMPILE)
-	$(RUN) -m tests.faults.chaos
-	$(RUN) -m tests.faults.chaos --bucket
-	$(RUN) -m tests.faults.chaos --bucket --outages
-	$(RUN) -m tests.faults.chaos --disk
-	$(RUN) -m tests.faults.chaos --disk --outages
-	$(RUN) -m tests.faults.together
-	$(RUN) -m tests.faults.broker
-	COVERSLIP_CRASH_STRIDE=1 COVERSLIP_UPLOAD_SEQUENCES=5000 COVERSLIP_POWER_CUTS=1000 COVERSLIP_POSTGRES_CRASHES=20 COVERSLIP_DISK_UPLOADS=84 COVERSLIP_QUEUE_SEQUENCES=400 $(RUN) -m pytest -q \
-		tests/faults/test_uploads.py tests/faults/test_power.py tests/faults/test_postgres.py tests/faults/test_disk.py tests/faults/test_s3.py tests/faults/test_s3_crash.py tests/faults/test_any_order.py
+	sh scripts/chaos.sh
 
 docs: .venv/.dev
 	$(RUN) -m docs.make

@@ -55,11 +55,20 @@ def _holders(path: Path) -> Iterator[int]:
 
 
 def _has_open(pid: int, path: Path) -> bool:
-    """Inodes are numbered anew on each file system, and the list's name for that one may differ from `stat`'s."""
-    with suppress(OSError):
-        wanted = path.stat()
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                if os.path.samestat(entry.stat(), wanted):
-                    return True
+    """Inodes are numbered anew on each file system, and the list's name for that one may differ from `stat`'s.
+
+    Workers and services keep to themselves, so that only root may look: then the number alone has to do.
+    """
+    try:
+        wanted, entries = path.stat(), list(Path(f"/proc/{pid}/fd").iterdir())
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return any(_is(entry, wanted) for entry in entries)
+
+
+def _is(entry: Path, wanted: os.stat_result) -> bool:
+    with suppress(OSError):  # it was closed meanwhile
+        return os.path.samestat(entry.stat(), wanted)
     return False

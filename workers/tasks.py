@@ -56,8 +56,8 @@ class Parent:
 
 
 @worker_before_create_process.connect  # type: ignore[untyped-decorator]
-def fork(**_: object) -> None:
-    """Leave word of who we are."""
+def leave_word(**_: object) -> None:
+    """Say who we are to the process we are about to fork."""
     Parent.pid = os.getpid()
 
 

@@ -2,10 +2,8 @@
 
 import functools
 import hashlib
-import os
 import random
 import secrets
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -293,41 +291,6 @@ class TestDisk(ArrivalsContract):
     def leftovers(self, front, uid):
         path = front.archive.storage.incoming(uid)
         return [path] if path.exists() else []
-
-    def test_a_thread_that_comes_too_late_writes_into_nobody_s_file(self, front, tmp_path):
-        """Its file's number is another's by then."""
-        writer = front.begin(front.announce(9))
-        writer.close()
-        writer.close()
-        with (tmp_path / "somebody's").open("wb"):
-            for late in (lambda: writer.write(b"somebody else"), lambda: writer.keep(9)):
-                with pytest.raises(StorageFailed):
-                    late()
-        assert not (tmp_path / "somebody's").stat().st_size
-
-    def test_a_thread_that_is_still_at_it_keeps_the_number(self, front, tmp_path, monkeypatch):
-        """A request is given up while its bytes are written: the number is nobody's until they are."""
-        begun, go_on, really = threading.Event(), threading.Event(), os.pwrite
-
-        def slowly(file, view, at):
-            begun.set()
-            go_on.wait()
-            return really(file, view[:10], at)
-
-        uid = front.announce(30)
-        writer = front.begin(uid)
-        monkeypatch.setattr(os, "pwrite", slowly)
-        late = threading.Thread(target=writer.write, args=(bytes(range(30)),))
-        late.start()
-        begun.wait()
-        writer.close()
-        with (tmp_path / "somebody's").open("wb") as other:
-            assert other.fileno() != writer._file
-            go_on.set()
-            late.join()
-        assert front.archive.storage.incoming(uid).read_bytes() == bytes(range(30))
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(writer._file)
 
 
 @functools.cache

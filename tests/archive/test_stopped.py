@@ -1,13 +1,17 @@
 """Whoever is stopped while all wait for it: it is woken, or loses what it holds; who only works is left alone."""
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,7 +25,9 @@ from coverslip.archive.kinds import JobKind
 from coverslip.archive.schema import MIGRATION_LOCK, upgrade
 from coverslip.archive.states import State
 from coverslip.archive.terms import Terms
+from coverslip.confined import libc
 from coverslip.errors import StorageFailed
+from tests.faults.forks import Forked
 from tests.processes import until_stopped
 
 HOLDS = """
@@ -48,6 +54,7 @@ print("holds", flush=True)
 {then}
 print("well", flush=True)
 """
+NOBODY = 65534
 STOPS = "os.kill(os.getpid(), signal.SIGSTOP)"
 WORKS = "time.sleep(600)"
 
@@ -204,6 +211,43 @@ def test_a_stopped_holder_is_woken(file, way):
         assert stopped.wake_holders(file.with_name("other"), file) == 1
         assert holder.stdout.readline() == b"well\n"
     assert stopped.wake_holders(file) == 0
+
+
+def _as_nobody():
+    """A process as it runs without root's rights, with keys in its memory."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    libc.keep_to_itself()
+
+
+def _hold(path):
+    _as_nobody()
+    with path.open("rb+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _wake(path):
+    _as_nobody()
+    raise SystemExit(stopped.wake_holders(path))
+
+
+def test_so_is_one_that_keeps_to_itself():
+    """Without root's rights nobody may look at what a worker or a service of the same user has open."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own are for us alone
+    try:
+        folder.chmod(0o755)
+        path = folder / "file"
+        path.touch()
+        path.chmod(0o666)
+        holder = Forked(_hold, path)
+        until_stopped(holder.pid)
+        assert Forked(_wake, path).wait(30) == 1
+        assert holder.wait(30) == 0
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_who_is_stopped_and_holds_something_else_sleeps_on(file, tmp_path):
